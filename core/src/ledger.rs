@@ -1,0 +1,461 @@
+//! The record of one job in State: the truth that messages only hint at.
+//!
+//! One document a job, so that its status is exactly one of open, parked,
+//! done, dead, superseded at every moment (invariant 4). A transition that the
+//! status does not allow is refused, whoever asks.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::PAUSED;
+use crate::{JobId, PipeId, QueueName};
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobStatus {
+    /// In the queue, in somebody's hands, or about to be sent.
+    Open,
+    /// Due later, not in the queue.
+    Parked,
+    Done,
+    /// Buried; a dead-letter document tells why. Redrive opens it again.
+    Dead,
+    Superseded,
+}
+
+impl JobStatus {
+    pub const ALL: [Self; 5] = [
+        Self::Open,
+        Self::Parked,
+        Self::Done,
+        Self::Dead,
+        Self::Superseded,
+    ];
+
+    pub fn is_settled(self) -> bool {
+        match self {
+            Self::Done | Self::Dead | Self::Superseded => true,
+            Self::Open | Self::Parked => false,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Parked => "parked",
+            Self::Done => "done",
+            Self::Dead => "dead",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// One job as State knows it, at `jobs/{queue}/{job}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRecord {
+    pub job: JobId,
+    pub queue: QueueName,
+    pub pipe: PipeId,
+    pub group: String,
+    pub body: String,
+    pub status: JobStatus,
+    pub planned: DateTime<Utc>,
+    /// Messages sent for this job, redrives and resends included. The dedup
+    /// id of message n is `{job}:{n}`.
+    #[serde(default)]
+    pub sends: u32,
+    /// When the latest message was sent; `None` until the first one was.
+    #[serde(default)]
+    pub sent: Option<DateTime<Utc>>,
+    /// When a worker last took or returned it.
+    #[serde(default)]
+    pub seen: Option<DateTime<Utc>>,
+    /// Delivery epoch: rises with every delivery; what an older delivery still
+    /// writes is refused.
+    #[serde(default)]
+    pub epoch: u64,
+    /// A delivery is being worked on. Still true at the next delivery means
+    /// that the last one vanished: a crash.
+    #[serde(default)]
+    pub in_hand: bool,
+    /// Failures with a verdict.
+    #[serde(default)]
+    pub attempts: u32,
+    #[serde(default)]
+    pub crashes: u32,
+    #[serde(default)]
+    pub hand_backs: u32,
+    /// When a parked job is due again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<DateTime<Utc>>,
+    /// Why it is parked, dead or superseded, or failed last.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// A transition that the record does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    #[error("{verb} job {job}: it is {}", status.as_str())]
+    Status {
+        verb: &'static str,
+        job: JobId,
+        status: JobStatus,
+    },
+    #[error("{verb} job {job}: delivery {epoch} is over, delivery {current} has the job")]
+    Epoch {
+        verb: &'static str,
+        job: JobId,
+        epoch: u64,
+        current: u64,
+    },
+}
+
+/// What a delivery found when it took the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// Work on it under this epoch.
+    Work { epoch: u64 },
+    /// Settled or parked by somebody else: the message is stale, ack it.
+    Stale(JobStatus),
+}
+
+impl JobRecord {
+    pub fn plan(
+        job: JobId,
+        queue: QueueName,
+        pipe: PipeId,
+        group: String,
+        body: String,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            job,
+            queue,
+            pipe,
+            group,
+            body,
+            status: JobStatus::Open,
+            planned: now,
+            sends: 0,
+            sent: None,
+            seen: None,
+            epoch: 0,
+            in_hand: false,
+            attempts: 0,
+            crashes: 0,
+            hand_backs: 0,
+            due: None,
+            reason: String::new(),
+        }
+    }
+
+    pub fn key(queue: QueueName, job: &JobId) -> String {
+        format!("jobs/{queue}/{job}")
+    }
+
+    /// The dedup id of the message to send now. Sending it again is harmless
+    /// until [`JobRecord::sent`] is written, since the id stays the same.
+    pub fn dedup_id(&self) -> String {
+        format!("{}:{}", self.job, self.sends)
+    }
+
+    /// The message is in the queue.
+    pub fn mark_sent(&mut self, now: DateTime<Utc>) {
+        self.sends += 1;
+        self.sent = Some(now);
+    }
+
+    /// A delivery takes the job.
+    pub fn take(&mut self, now: DateTime<Utc>) -> Taken {
+        if self.status != JobStatus::Open {
+            return Taken::Stale(self.status);
+        }
+        if self.in_hand {
+            self.crashes += 1;
+        }
+        self.epoch += 1;
+        self.in_hand = true;
+        self.seen = Some(now);
+        Taken::Work { epoch: self.epoch }
+    }
+
+    /// The delivery gives the job back; neither an attempt nor a crash.
+    pub fn hand_back(&mut self, epoch: u64, now: DateTime<Utc>) -> Result<(), LedgerError> {
+        self.check_in_hand("hand back", epoch)?;
+        self.in_hand = false;
+        self.hand_backs += 1;
+        self.seen = Some(now);
+        Ok(())
+    }
+
+    /// The delivery failed and the message comes back by itself.
+    pub fn fail(
+        &mut self,
+        epoch: u64,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        self.check_in_hand("fail", epoch)?;
+        self.in_hand = false;
+        self.attempts += 1;
+        self.seen = Some(now);
+        reason.clone_into(&mut self.reason);
+        Ok(())
+    }
+
+    /// The delivery parks the job until `due`.
+    pub fn park(
+        &mut self,
+        epoch: u64,
+        due: DateTime<Utc>,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        self.check_in_hand("park", epoch)?;
+        self.in_hand = false;
+        self.status = JobStatus::Parked;
+        self.due = Some(due);
+        self.seen = Some(now);
+        reason.clone_into(&mut self.reason);
+        Ok(())
+    }
+
+    /// The delivery settles the job.
+    pub fn settle(
+        &mut self,
+        epoch: u64,
+        status: JobStatus,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
+        assert!(
+            status.is_settled(),
+            "settle takes a settled status, found {status:?}"
+        );
+        self.check_in_hand("settle", epoch)?;
+        self.in_hand = false;
+        self.status = status;
+        self.seen = Some(now);
+        reason.clone_into(&mut self.reason);
+        Ok(())
+    }
+
+    /// A parked job becomes open and is sent again.
+    pub fn unpark(&mut self) -> Result<(), LedgerError> {
+        if self.status != JobStatus::Parked {
+            return Err(LedgerError::Status {
+                verb: "unpark",
+                job: self.job.clone(),
+                status: self.status,
+            });
+        }
+        self.reopen();
+        Ok(())
+    }
+
+    /// A person sends a dead job again, with its counts cleared.
+    pub fn redrive(&mut self) -> Result<(), LedgerError> {
+        if self.status != JobStatus::Dead {
+            return Err(LedgerError::Status {
+                verb: "redrive",
+                job: self.job.clone(),
+                status: self.status,
+            });
+        }
+        self.attempts = 0;
+        self.crashes = 0;
+        self.reopen();
+        Ok(())
+    }
+
+    /// Something newer replaces a job that nobody is working on.
+    pub fn supersede(&mut self, by: &str) -> Result<(), LedgerError> {
+        if self.status.is_settled() || self.in_hand {
+            return Err(LedgerError::Status {
+                verb: "supersede",
+                job: self.job.clone(),
+                status: self.status,
+            });
+        }
+        self.status = JobStatus::Superseded;
+        self.reason = format!("superseded by {by}");
+        self.due = None;
+        Ok(())
+    }
+
+    /// The message was lost, or never sent: forget it, so that the tick sends
+    /// another one.
+    pub fn resend(&mut self) {
+        self.sent = None;
+    }
+
+    /// Whether the tick has to send this job at `now`.
+    pub fn needs_send(&self) -> bool {
+        self.status == JobStatus::Open && self.sent.is_none()
+    }
+
+    /// Whether an open job was not seen for so long that its message must be
+    /// taken for lost.
+    pub fn is_lost(&self, now: DateTime<Utc>, unseen_max: chrono::Duration) -> bool {
+        let last = self.seen.max(self.sent);
+        self.status == JobStatus::Open && last.is_some_and(|last| now - last >= unseen_max)
+    }
+
+    /// Whether a parked job goes back into the queue now. A paused one does as
+    /// soon as nothing is paused any more.
+    pub fn is_due(&self, now: DateTime<Utc>, paused: bool) -> bool {
+        if self.status != JobStatus::Parked || paused {
+            return false;
+        }
+        self.reason == PAUSED || self.due.is_none_or(|due| due <= now)
+    }
+
+    fn reopen(&mut self) {
+        self.status = JobStatus::Open;
+        self.due = None;
+        self.sent = None;
+        self.in_hand = false;
+    }
+
+    fn check_in_hand(&self, verb: &'static str, epoch: u64) -> Result<(), LedgerError> {
+        if self.epoch != epoch {
+            return Err(LedgerError::Epoch {
+                verb,
+                job: self.job.clone(),
+                epoch,
+                current: self.epoch,
+            });
+        }
+        if self.status != JobStatus::Open || !self.in_hand {
+            return Err(LedgerError::Status {
+                verb,
+                job: self.job.clone(),
+                status: self.status,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn record() -> JobRecord {
+        JobRecord::plan(
+            JobId::parse("shop@2026-11-21T03:00:00.000Z").unwrap(),
+            QueueName::Crawl,
+            PipeId::parse("shop").unwrap(),
+            "shop".to_owned(),
+            "{}".to_owned(),
+            now(),
+        )
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::<Utc>::UNIX_EPOCH
+    }
+
+    #[test]
+    fn a_vanished_delivery_is_a_crash_and_a_hand_back_is_not() {
+        let mut job = record();
+        assert_eq!(job.take(now()), Taken::Work { epoch: 1 });
+        assert_eq!(job.take(now()), Taken::Work { epoch: 2 });
+        assert_eq!((job.crashes, job.attempts), (1, 0));
+        job.hand_back(2, now()).unwrap();
+        assert_eq!(job.take(now()), Taken::Work { epoch: 3 });
+        assert_eq!((job.crashes, job.attempts, job.hand_backs), (1, 0, 1));
+    }
+
+    #[test]
+    fn an_older_delivery_is_refused() {
+        let mut job = record();
+        job.take(now());
+        job.take(now());
+        assert!(matches!(
+            job.settle(1, JobStatus::Done, "", now()),
+            Err(LedgerError::Epoch { .. })
+        ));
+        assert!(matches!(
+            job.fail(1, "x", now()),
+            Err(LedgerError::Epoch { .. })
+        ));
+        job.settle(2, JobStatus::Done, "", now()).unwrap();
+        assert!(matches!(
+            job.settle(2, JobStatus::Dead, "", now()),
+            Err(LedgerError::Status { .. })
+        ));
+        assert_eq!(job.take(now()), Taken::Stale(JobStatus::Done));
+    }
+
+    #[test]
+    fn every_transition_ends_in_exactly_one_status() {
+        // From every reachable record, every verb either moves to a status of
+        // the list or is refused and changes nothing.
+        type Verb = fn(&mut JobRecord) -> Result<(), LedgerError>;
+        let verbs: [Verb; 8] = [
+            |job| {
+                job.take(now());
+                Ok(())
+            },
+            |job| job.hand_back(job.epoch, now()),
+            |job| job.fail(job.epoch, "x", now()),
+            |job| job.park(job.epoch, now(), "x", now()),
+            |job| job.settle(job.epoch, JobStatus::Done, "", now()),
+            |job| job.settle(job.epoch, JobStatus::Dead, "x", now()),
+            |job| job.unpark(),
+            |job| job.redrive(),
+        ];
+        let mut reached = vec![record()];
+        for _ in 0..4 {
+            let mut next = Vec::new();
+            for job in &reached {
+                for verb in verbs {
+                    let mut after = job.clone();
+                    if verb(&mut after).is_err() {
+                        assert_eq!(&after, job, "a refused verb changes nothing");
+                    }
+                    assert!(JobStatus::ALL.contains(&after.status));
+                    assert!(!(after.in_hand && after.status != JobStatus::Open));
+                    next.push(after);
+                }
+            }
+            reached = next;
+        }
+    }
+
+    #[test]
+    fn a_parked_job_waits_for_its_time_and_a_paused_one_for_the_resume() {
+        let later = now() + chrono::Duration::hours(1);
+        let mut job = record();
+        job.take(now());
+        job.park(1, later, "busy", now()).unwrap();
+        assert!(!job.is_due(now(), false));
+        assert!(job.is_due(later, false));
+        assert!(!job.is_due(later, true));
+        job.unpark().unwrap();
+        assert!(job.needs_send());
+        job.take(now());
+        job.park(2, later, PAUSED, now()).unwrap();
+        assert!(job.is_due(now(), false));
+        assert!(!job.is_due(now(), true));
+    }
+
+    #[test]
+    fn a_message_is_sent_again_under_a_new_dedup_id() {
+        let mut job = record();
+        let first = job.dedup_id();
+        assert_eq!(first, job.dedup_id(), "the same until the send is recorded");
+        job.mark_sent(now());
+        assert!(!job.needs_send());
+        assert_ne!(first, job.dedup_id());
+        assert!(!job.is_lost(now(), chrono::Duration::hours(24)));
+        assert!(job.is_lost(
+            now() + chrono::Duration::hours(24),
+            chrono::Duration::hours(24)
+        ));
+    }
+}

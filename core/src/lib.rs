@@ -1,0 +1,26 @@
+//! The nouns and the decisions of Trawler.
+//!
+//! Nothing here does IO, reads a clock or draws a random number: what the
+//! outside world can do is named by the traits in [`ports`], and what Trawler
+//! decides from it is a pure function beside the noun it is about. Everything
+//! else in the workspace depends on this crate and this crate depends on none
+//! of it.
+
+pub mod dead;
+pub mod drain;
+pub mod feed;
+pub mod id;
+pub mod image;
+pub mod job;
+pub mod judge;
+pub mod ledger;
+pub mod manifest;
+pub mod pause;
+pub mod pipe;
+pub mod ports;
+pub mod product;
+pub mod run;
+pub mod schedule;
+pub mod verdict;
+
+pub use id::{InvalidId, JobId, PipeId, QueueName, RunId, RunSeq};

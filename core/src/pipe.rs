@@ -1,0 +1,272 @@
+//! A pipe: one partner shop and how it is collected. The fields of this file
+//! are the keys of a pipe file, each documented here, next to its default and
+//! its bound; [`Pipe::problems`] is the check of the bounds.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::PipeId;
+use crate::feed::FeedOptions;
+use crate::image::Recheck;
+use crate::schedule::{Schedule, ScheduleError, ScheduleText};
+
+/// Most extra headers that a pipe may send.
+pub const HEADERS_MAX: usize = 32;
+
+/// Longest header value, in bytes.
+pub const HEADER_BYTES_MAX: usize = 4096;
+
+/// A value that a pipe file may not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Dotted key, such as `fetch.rate_per_s`.
+    pub key: String,
+    pub found: String,
+    pub allowed: String,
+}
+
+/// One pipe, as its file `pipes/{id}.toml` says. The file name is the id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pipe {
+    /// Set from the file name, not from the file.
+    #[serde(skip, default = "unnamed")]
+    pub id: PipeId,
+    /// Name for people; default: the id.
+    #[serde(default)]
+    pub name: String,
+    pub source: Source,
+    /// How the feed is read.
+    pub feed: FeedOptions,
+    pub schedule: ScheduleText,
+    #[serde(default)]
+    pub fetch: FetchOptions,
+    #[serde(default)]
+    pub judge: JudgeOptions,
+    #[serde(default)]
+    pub images: ImageOptions,
+}
+
+fn unnamed() -> PipeId {
+    PipeId::parse("unnamed").expect("a constant that follows the rule")
+}
+
+/// Where the pipe's products come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Source {
+    /// A feed over HTTP(S).
+    Http(HttpSource),
+    /// A feed in a file on this machine.
+    File(FileSource),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSource {
+    pub url: Url,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSource {
+    /// Absolute, or relative to the folder of `trawler.toml`.
+    pub path: PathBuf,
+}
+
+/// How the partner's servers are treated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FetchOptions {
+    /// Requests a second to one host; default 10, bound 0.01 to 1000.
+    pub rate_per_s: f64,
+    /// Requests at once to one host; default 4, bound 1 to 64.
+    pub concurrency: u32,
+    /// Sent with every request to the source; at most 32 of 4096 bytes. A
+    /// value `env:NAME` is read from the environment and never printed.
+    pub headers: BTreeMap<String, String>,
+    /// Longest whole download of a feed, in seconds; default 3600, bound 1 to
+    /// 36000.
+    pub timeout_s: u64,
+    /// Largest feed as served, in MiB; default 4096, bound 1 to 65536.
+    pub feed_mib_max: u64,
+}
+
+impl Default for FetchOptions {
+    fn default() -> Self {
+        Self {
+            rate_per_s: 10.0,
+            concurrency: 4,
+            headers: BTreeMap::new(),
+            timeout_s: 3600,
+            feed_mib_max: 4096,
+        }
+    }
+}
+
+/// When a run is not to be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JudgeOptions {
+    /// Share of the live rows that one run may delist; default 0.3, bound 0
+    /// to 1. More are held and the run says so. Not judged below 100 rows.
+    pub max_drop: f64,
+}
+
+impl Default for JudgeOptions {
+    fn default() -> Self {
+        Self { max_drop: 0.3 }
+    }
+}
+
+/// What is done with the pipe's images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImageOptions {
+    /// Whether images are fetched at all; default true.
+    pub collect: bool,
+    /// When images whose URL did not change are looked at again: `"never"`,
+    /// `"every_run"` or `{ every_days = N }`; default every 30 days.
+    pub recheck: Recheck,
+    /// Hours before a failed image is tried again; default 24, bound 1 to 720.
+    pub retry_hours: u32,
+    /// Jobs of one image host that may be in flight; default 2, bound 1 to 64.
+    pub shards: u32,
+    /// Sent as Referer with image requests, for hosts that demand one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub referer: Option<Url>,
+}
+
+impl Default for ImageOptions {
+    fn default() -> Self {
+        Self {
+            collect: true,
+            recheck: Recheck::default(),
+            retry_hours: 24,
+            shards: 2,
+            referer: None,
+        }
+    }
+}
+
+impl Pipe {
+    pub fn schedule(&self) -> Result<Schedule, ScheduleError> {
+        Schedule::try_from(&self.schedule)
+    }
+
+    /// Every value outside its bound, in the order of the file.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut found = Problems::default();
+        if let Source::Http(source) = &self.source {
+            let web = matches!(source.url.scheme(), "http" | "https");
+            found.unless(web, "source.url", &source.url, "an http:// or https:// URL");
+        }
+        match self.schedule() {
+            Ok(_) => {}
+            Err(error @ ScheduleError::Cron { .. }) => {
+                found.push("schedule.cron", &self.schedule.cron, &error.to_string());
+            }
+            Err(error @ ScheduleError::Zone(_)) => {
+                found.push("schedule.zone", &self.schedule.zone, &error.to_string());
+            }
+        }
+        self.fetch.problems(&mut found);
+        let drop = self.judge.max_drop;
+        found.unless(
+            (0.0..=1.0).contains(&drop),
+            "judge.max_drop",
+            &drop,
+            "a share from 0 to 1",
+        );
+        self.images.problems(&mut found);
+        for problem in self.feed.problems() {
+            found.0.push(Problem {
+                key: format!("feed.{}", problem.key),
+                ..problem
+            });
+        }
+        found.0
+    }
+}
+
+impl FetchOptions {
+    fn problems(&self, found: &mut Problems) {
+        let rate = self.rate_per_s;
+        found.unless(
+            (0.01..=1000.0).contains(&rate),
+            "fetch.rate_per_s",
+            &rate,
+            "0.01 to 1000",
+        );
+        found.within("fetch.concurrency", u64::from(self.concurrency), 1, 64);
+        found.within("fetch.timeout_s", self.timeout_s, 1, 36_000);
+        found.within("fetch.feed_mib_max", self.feed_mib_max, 1, 65_536);
+        found.within(
+            "fetch.headers",
+            self.headers.len() as u64,
+            0,
+            HEADERS_MAX as u64,
+        );
+        for (name, value) in &self.headers {
+            let key = format!("fetch.headers.{name}");
+            let name_ok = !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+            found.unless(
+                name_ok,
+                &key,
+                name,
+                "a header name of ASCII letters, digits, '-' and '_'",
+            );
+            let value_ok = value.len() <= HEADER_BYTES_MAX && !value.contains(['\r', '\n', '\0']);
+            found.unless(
+                value_ok,
+                &key,
+                &"(not shown)",
+                "at most 4096 bytes without line breaks",
+            );
+        }
+    }
+}
+
+impl ImageOptions {
+    fn problems(&self, found: &mut Problems) {
+        found.within("images.retry_hours", u64::from(self.retry_hours), 1, 720);
+        found.within("images.shards", u64::from(self.shards), 1, 64);
+        if let Recheck::Days { every_days } = self.recheck {
+            found.within("images.recheck.every_days", u64::from(every_days), 1, 3650);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn push(&mut self, key: &str, found: &dyn std::fmt::Display, allowed: &str) {
+        self.0.push(Problem {
+            key: key.to_owned(),
+            found: found.to_string(),
+            allowed: allowed.to_owned(),
+        });
+    }
+
+    fn unless(&mut self, ok: bool, key: &str, found: &dyn std::fmt::Display, allowed: &str) {
+        if !ok {
+            self.push(key, found, allowed);
+        }
+    }
+
+    fn within(&mut self, key: &str, found: u64, min: u64, max: u64) {
+        self.unless(
+            (min..=max).contains(&found),
+            key,
+            &found,
+            &format!("{min} to {max}"),
+        );
+    }
+}

@@ -1,0 +1,24 @@
+//! What Trawler needs from the outside world, as few verbs as possible.
+//!
+//! Each trait states its obligations (limits, order, idempotence, cancel
+//! safety, what each error means) and every adapter is held to them by the
+//! same contract suite in `tests/contract`.
+
+mod blobs;
+mod capacity;
+mod clock;
+mod metrics;
+mod notices;
+mod queue;
+mod state;
+
+pub use blobs::{BlobEntry, BlobError, BlobMeta, Blobs, Put};
+pub use capacity::{Capacity, CapacityError};
+pub use clock::Clock;
+pub use metrics::{Metric, Metrics};
+pub use notices::{Notice, Notices};
+pub use queue::{
+    BATCH_MAX, Depth, Lease, MESSAGE_BYTES_MAX, Outgoing, Queue, QueueError, RECEIVE_WAIT_MAX,
+    SendError, VISIBILITY_MAX,
+};
+pub use state::{STATE_VALUE_BYTES_MAX, State, StateEntry, StateError, Version, Versioned};

@@ -1,0 +1,123 @@
+//! Which part of a source becomes which size of a variant. Pure arithmetic.
+//!
+//! Nothing here depends on which other variants are configured: a key names a
+//! source and one variant's recipe, so one recipe must always give one
+//! picture.
+
+use trawler_core::image::{Fit, Variant};
+
+use crate::orient::Orientation;
+
+/// Crop and output size in the source's stored (not yet upright) pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) crop_width: f64,
+    pub(crate) crop_height: f64,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// Times that the source is halved before the final resize.
+    pub(crate) halvings: u32,
+}
+
+/// Plans `variant` for a source of the given stored size.
+///
+/// `cover` fills the box exactly, also from a smaller source. `contain` never
+/// enlarges: a source within the box keeps its size.
+pub(crate) fn plan(stored: (u32, u32), orientation: Orientation, variant: &Variant) -> Plan {
+    // Both fits are centred, so that turning the box instead of the picture
+    // gives the same crop.
+    let (box_width, box_height) = orientation.swap_if_needed((variant.width, variant.height));
+    let (source_width, source_height) = (f64::from(stored.0), f64::from(stored.1));
+    let x_scale = f64::from(box_width) / source_width;
+    let y_scale = f64::from(box_height) / source_height;
+    let (crop_width, crop_height, width, height) = match variant.fit {
+        Fit::Cover => {
+            let scale = x_scale.max(y_scale);
+            let crop_width = (f64::from(box_width) / scale).min(source_width);
+            let crop_height = (f64::from(box_height) / scale).min(source_height);
+            (crop_width, crop_height, box_width, box_height)
+        }
+        Fit::Contain => {
+            let scale = x_scale.min(y_scale).min(1.0);
+            let width = scaled(source_width, scale, box_width);
+            let height = scaled(source_height, scale, box_height);
+            (source_width, source_height, width, height)
+        }
+    };
+    let shrink = (crop_width / f64::from(width)).min(crop_height / f64::from(height));
+    Plan {
+        crop_width,
+        crop_height,
+        width,
+        height,
+        halvings: halvings(shrink),
+    }
+}
+
+fn scaled(side: f64, scale: f64, side_max: u32) -> u32 {
+    // The value lies between 0 and `side_max`, so the cast only rounds.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let side = (side * scale).round() as u32;
+    side.clamp(1, side_max)
+}
+
+/// Halving is cheap and, while the final filter still shrinks by 2 or more,
+/// not visible.
+fn halvings(shrink: f64) -> u32 {
+    let mut left = shrink;
+    let mut count = 0;
+    while left >= 4.0 {
+        left /= 2.0;
+        count += 1;
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trawler_core::image::OutputFormat;
+
+    fn variant(width: u32, height: u32, fit: Fit) -> Variant {
+        Variant {
+            name: "v".to_owned(),
+            width,
+            height,
+            fit,
+            format: OutputFormat::Jpeg,
+            quality: 80,
+        }
+    }
+
+    #[test]
+    fn fits_are_planned_as_documented() {
+        let check = |stored, variant: Variant, expected: (f64, f64, u32, u32, u32)| {
+            let plan = plan(stored, Orientation::Upright, &variant);
+            let found = (
+                plan.crop_width,
+                plan.crop_height,
+                plan.width,
+                plan.height,
+                plan.halvings,
+            );
+            assert_eq!(found, expected, "{stored:?} {variant:?}");
+        };
+        let cover = |w, h| variant(w, h, Fit::Cover);
+        let contain = |w, h| variant(w, h, Fit::Contain);
+        check((1200, 1200), cover(256, 256), (1200., 1200., 256, 256, 1));
+        check((1200, 1200), contain(720, 720), (1200., 1200., 720, 720, 0));
+        check((1200, 600), cover(300, 300), (600., 600., 300, 300, 0));
+        check((1200, 600), contain(300, 300), (1200., 600., 300, 150, 1));
+        check((100, 50), contain(300, 300), (100., 50., 100, 50, 0));
+        check((100, 50), cover(300, 300), (50., 50., 300, 300, 0));
+        check((10_000, 1), contain(100, 100), (10_000., 1., 100, 1, 0));
+        check((8000, 8000), cover(100, 100), (8000., 8000., 100, 100, 5));
+    }
+
+    #[test]
+    fn a_turned_source_is_planned_in_its_stored_sides() {
+        let plan = plan((600, 1200), Orientation::Rotate90, &variant(400, 100, Fit::Cover));
+        assert_eq!((plan.width, plan.height), (100, 400));
+        assert_eq!((plan.crop_width, plan.crop_height), (300.0, 1200.0));
+    }
+}

@@ -1,0 +1,187 @@
+//! Crop and resize, in the source's stored orientation.
+//!
+//! Large reductions go through a pyramid: each level is the exact 2 x 2 mean
+//! of the one before. Levels are shared by all variants of an image, and
+//! which level a variant starts from follows from its own recipe alone.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, MulDiv, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::geometry::Plan;
+use crate::picture::{Layout, Picture};
+
+/// Part of the recipe: change it with anything here that changes pixels.
+pub(crate) const RESIZE_VERSION: &str = "halve+lanczos3.1";
+
+/// The source and its halved levels.
+#[derive(Default)]
+pub(crate) struct Pyramid {
+    levels: Vec<Picture>,
+    spare: Vec<Vec<u8>>,
+}
+
+impl Pyramid {
+    /// Takes the source as level 0. Its colours are multiplied with alpha.
+    pub(crate) fn start(&mut self, mut source: Picture) {
+        self.clear();
+        if source.layout == Layout::Rgba {
+            multiply_alpha(&mut source);
+        }
+        self.levels.push(source);
+    }
+
+    /// A buffer of an earlier image, largest first, or a new one.
+    pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
+        self.clear();
+        self.spare.pop().unwrap_or_default()
+    }
+
+    fn clear(&mut self) {
+        while let Some(level) = self.levels.pop() {
+            self.spare.push(level.data);
+        }
+    }
+
+    fn level(&mut self, halvings: u32) -> &Picture {
+        let wanted = halvings as usize;
+        while self.levels.len() <= wanted {
+            let buffer = self.spare.pop().unwrap_or_default();
+            let last = self.levels.last().expect("start put level 0");
+            let next = halve(last, buffer);
+            self.levels.push(next);
+        }
+        &self.levels[wanted]
+    }
+
+    /// Renders a plan. Colours of the result are not multiplied with alpha.
+    pub(crate) fn render(&mut self, resizer: &mut Resizer, plan: &Plan) -> Picture {
+        let source = &self.levels[0];
+        let left = (f64::from(source.width) - plan.crop_width) / 2.0;
+        let top = (f64::from(source.height) - plan.crop_height) / 2.0;
+        let shrink = f64::from(1_u32 << plan.halvings);
+        let level = self.level(plan.halvings);
+        let whole = (plan.crop_width, plan.crop_height)
+            == (f64::from(level.width), f64::from(level.height));
+        let mut out = Picture::in_buffer(plan.width, plan.height, level.layout, Vec::new());
+        if whole && (plan.width, plan.height) == (level.width, level.height) {
+            out.data.copy_from_slice(&level.data);
+        } else {
+            // A level of an odd side ends in half a pixel, so rounding may put
+            // the far edge of the crop a hair outside.
+            let left = left / shrink;
+            let top = top / shrink;
+            let width = (plan.crop_width / shrink).min(f64::from(level.width) - left);
+            let height = (plan.crop_height / shrink).min(f64::from(level.height) - top);
+            let options = ResizeOptions::new()
+                .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
+                .use_alpha(false)
+                .crop(left, top, width, height);
+            convolve(resizer, level, &mut out, &options);
+        }
+        if out.layout == Layout::Rgba {
+            divide_alpha(&mut out);
+        }
+        out
+    }
+}
+
+fn convolve(resizer: &mut Resizer, from: &Picture, to: &mut Picture, options: &ResizeOptions) {
+    let pixel_type = from.layout.pixel_type();
+    let source = ImageRef::new(from.width, from.height, &from.data, pixel_type)
+        .expect("a picture holds exactly its pixels");
+    let mut target = Image::from_slice_u8(to.width, to.height, &mut to.data, pixel_type)
+        .expect("a picture holds exactly its pixels");
+    resizer
+        .resize(&source, &mut target, options)
+        .expect("the crop lies within the source and both layouts are the same");
+}
+
+fn multiply_alpha(picture: &mut Picture) {
+    let (width, height) = (picture.width, picture.height);
+    let mut image =
+        Image::from_slice_u8(width, height, &mut picture.data, Layout::Rgba.pixel_type())
+            .expect("a picture holds exactly its pixels");
+    MulDiv::new()
+        .multiply_alpha_inplace(&mut image)
+        .expect("the layout has alpha");
+}
+
+fn divide_alpha(picture: &mut Picture) {
+    let (width, height) = (picture.width, picture.height);
+    let mut image =
+        Image::from_slice_u8(width, height, &mut picture.data, Layout::Rgba.pixel_type())
+            .expect("a picture holds exactly its pixels");
+    MulDiv::new()
+        .divide_alpha_inplace(&mut image)
+        .expect("the layout has alpha");
+}
+
+/// Halves both sides. The last column or row of an odd side stands for
+/// itself, so that coordinates halve exactly.
+fn halve(from: &Picture, buffer: Vec<u8>) -> Picture {
+    let width = from.width.div_ceil(2);
+    let height = from.height.div_ceil(2);
+    let mut to = Picture::in_buffer(width, height, from.layout, buffer);
+    let from_row = from.row_bytes();
+    let to_row = to.row_bytes();
+    let last = from.height as usize - 1;
+    for (y, out) in to.data.chunks_exact_mut(to_row).enumerate() {
+        let upper = &from.data[2 * y * from_row..][..from_row];
+        let lower = &from.data[(2 * y + 1).min(last) * from_row..][..from_row];
+        match from.layout {
+            Layout::Rgb => halve_row::<3>(upper, lower, out),
+            Layout::Rgba => halve_row::<4>(upper, lower, out),
+        }
+    }
+    to
+}
+
+fn halve_row<const C: usize>(upper: &[u8], lower: &[u8], out: &mut [u8]) {
+    let pairs = upper.len() / (2 * C);
+    let (even, odd) = out.split_at_mut(pairs * C);
+    let tail = upper.len() - pairs * 2 * C;
+    let upper_pairs = upper.chunks_exact(2 * C);
+    let lower_pairs = lower.chunks_exact(2 * C);
+    for ((out, a), b) in even.chunks_exact_mut(C).zip(upper_pairs).zip(lower_pairs) {
+        for c in 0..C {
+            out[c] = mean4(a[c], a[c + C], b[c], b[c + C]);
+        }
+    }
+    if tail > 0 {
+        let (a, b) = (&upper[pairs * 2 * C..], &lower[pairs * 2 * C..]);
+        for c in 0..C {
+            odd[c] = mean4(a[c], a[c], b[c], b[c]);
+        }
+    }
+}
+
+#[inline]
+fn mean4(a: u8, b: u8, c: u8, d: u8) -> u8 {
+    let sum = u16::from(a) + u16::from(b) + u16::from(c) + u16::from(d) + 2;
+    // A sum of four bytes and two, by four, is a byte.
+    #[allow(clippy::cast_possible_truncation)]
+    let mean = (sum >> 2) as u8;
+    mean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halving_takes_the_mean_and_keeps_odd_edges() {
+        let from = Picture {
+            width: 3,
+            height: 3,
+            layout: Layout::Rgb,
+            data: [0, 4, 9, 8, 12, 9, 5, 7, 1]
+                .into_iter()
+                .flat_map(|value: u8| [value; 3])
+                .collect(),
+        };
+        let half = halve(&from, Vec::new());
+        let seen: Vec<u8> = half.data.iter().step_by(3).copied().collect();
+        assert_eq!((half.width, half.height), (2, 2));
+        assert_eq!(seen, [6, 9, 6, 1]);
+    }
+}
