@@ -68,7 +68,12 @@ pub(crate) fn dimensions(shape: ImageShape, image: u64, px: u32) -> (u32, u32) {
 ///
 /// # Errors
 /// What the encoder says, for instance for sides above 65,535.
-pub fn render_image(seed: u64, width: u32, height: u32, format: ImageFormat) -> io::Result<Vec<u8>> {
+pub fn render_image(
+    seed: u64,
+    width: u32,
+    height: u32,
+    format: ImageFormat,
+) -> io::Result<Vec<u8>> {
     let pixels = paint(seed, width, height, format);
     let mut out = Vec::new();
     match format {
@@ -148,7 +153,11 @@ fn shapes(mut h: u64, width: u32, height: u32) -> Vec<(Shape, [u64; 3])> {
             let r = side / 8 + take(&mut h, (side as u64 / 4).max(1)) as i64;
             h = mix(h, n);
             let colour = std::array::from_fn(|_| 20 + take(&mut h, 220));
-            let shape = if n % 2 == 0 { Shape::Disc { x, y, r } } else { Shape::Box { x, y, r } };
+            let shape = if n % 2 == 0 {
+                Shape::Disc { x, y, r }
+            } else {
+                Shape::Box { x, y, r }
+            };
             h = mix(h, n);
             (shape, colour)
         })
@@ -226,7 +235,11 @@ mod tests {
             assert_eq!((picture.width(), picture.height()), (60, 45));
             assert_eq!(bytes, render_image(3, 60, 45, ours).unwrap());
             assert_ne!(bytes, render_image(4, 60, 45, ours).unwrap());
-            assert!(bytes.len() > 500, "{ours:?} is trivially small: {}", bytes.len());
+            assert!(
+                bytes.len() > 500,
+                "{ours:?} is trivially small: {}",
+                bytes.len()
+            );
         }
     }
 

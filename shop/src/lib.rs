@@ -6,6 +6,24 @@
 //! what the truth is. The next day ([`Shop::set_day`]) changes chosen shares of products and images,
 //! and [`Shop::misbehave`] makes it as slow, wrong or hostile as real partners are.
 //!
+//! ```no_run
+//! # async fn demo() -> std::io::Result<()> {
+//! use trawler_shop::{DayChange, Fault, Shop, ShopSpec};
+//!
+//! let shop = Shop::start(ShopSpec {
+//!     day_change: DayChange { changed_share: 0.02, ..DayChange::NONE },
+//!     ..ShopSpec::new("Demo Shop", 42, 10_000)
+//! })
+//! .await?;
+//! println!("{}", shop.feed_url());
+//! shop.misbehave("/img/", Fault::Status { code: 429, retry_after_s: Some(5) });
+//! shop.set_day(1);
+//! assert_eq!(shop.model().changes(1).new.len(), 0);
+//! shop.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! It plays the partner and therefore shares no code with the system under test: nothing of the
 //! workspace is a dependency of this crate. It does not speak TLS, does not persist anything, and is
 //! not meant to be reached from another machine.
@@ -34,7 +52,7 @@ pub use product::ShopProduct;
 pub use request_log::Seen;
 pub use server::Shop;
 pub use spec::{
-    Charset, Compression, Currency, DayChange, FeedFormat, ImageMix, ImageShape, PageMarkup,
-    Packing, ShopSpec, Validators,
+    Charset, Compression, Currency, DayChange, FeedFormat, ImageMix, ImageShape, Packing,
+    PageMarkup, ShopSpec, Validators,
 };
 pub use stats::{Kind, KindStats, Stats};

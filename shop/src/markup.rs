@@ -53,8 +53,14 @@ mod tests {
 
     #[test]
     fn markup_and_json_are_escaped() {
-        assert_eq!(escaped("a & <b> \"c\" 'd'"), "a &amp; &lt;b&gt; &quot;c&quot; &#39;d&#39;");
+        assert_eq!(
+            escaped("a & <b> \"c\" 'd'"),
+            "a &amp; &lt;b&gt; &quot;c&quot; &#39;d&#39;"
+        );
         assert_eq!(escaped("그대로"), "그대로");
-        assert_eq!(json_string("a\"b\\c\n</script>\u{1}"), "\"a\\\"b\\\\c\\n\\u003c/script>\\u0001\"");
+        assert_eq!(
+            json_string("a\"b\\c\n</script>\u{1}"),
+            "\"a\\\"b\\\\c\\n\\u003c/script>\\u0001\""
+        );
     }
 }

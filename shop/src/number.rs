@@ -8,7 +8,9 @@ use crate::spec::Currency;
 /// SplitMix64's finaliser over a seed and one number (Steele, Lea, Flood: "Fast splittable
 /// pseudorandom number generators").
 pub(crate) fn mix(seed: u64, n: u64) -> u64 {
-    let mut z = seed.wrapping_add(n.wrapping_mul(GOLDEN)).wrapping_add(GOLDEN);
+    let mut z = seed
+        .wrapping_add(n.wrapping_mul(GOLDEN))
+        .wrapping_add(GOLDEN);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)

@@ -122,6 +122,10 @@ impl ShopProduct {
 
     /// The age group as Google Merchant words it.
     pub fn age_group_en(&self) -> &'static str {
-        if self.age_group == "아동" { "kids" } else { "adult" }
+        if self.age_group == "아동" {
+            "kids"
+        } else {
+            "adult"
+        }
     }
 }

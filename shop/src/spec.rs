@@ -322,6 +322,9 @@ pub struct ShopSpec {
     pub robots_disallow: Vec<String>,
     /// What links start with in place of `http://{address}`, without a slash at the end.
     pub public_url: Option<String>,
+    /// What links of images start with, where that is another host: for instance the base URL of
+    /// another shop with the same seed and image settings.
+    pub public_image_url: Option<String>,
     /// Faults in force from the start.
     pub misbehaviour: Vec<Rule>,
 }
@@ -357,6 +360,7 @@ impl Default for ShopSpec {
             crawl_delay: None,
             robots_disallow: Vec::new(),
             public_url: None,
+            public_image_url: None,
             misbehaviour: Vec::new(),
         }
     }

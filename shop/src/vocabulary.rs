@@ -216,7 +216,12 @@ mod tests {
     fn every_word_can_be_written_in_cp949() {
         let mut all = String::new();
         for leaf in &LEAVES {
-            for word in leaf.path.iter().chain(&leaf.nouns).chain(leaf.trade.sizes()) {
+            for word in leaf
+                .path
+                .iter()
+                .chain(&leaf.nouns)
+                .chain(leaf.trade.sizes())
+            {
                 all.push_str(word);
             }
             for (brand, maker) in leaf.trade.brands() {

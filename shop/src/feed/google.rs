@@ -88,7 +88,11 @@ fn row(out: &mut String, p: &ShopProduct) {
 }
 
 pub(super) fn availability(p: &ShopProduct) -> &'static str {
-    if p.in_stock { "in_stock" } else { "out_of_stock" }
+    if p.in_stock {
+        "in_stock"
+    } else {
+        "out_of_stock"
+    }
 }
 
 /// `12900 KRW`.

@@ -96,7 +96,11 @@ pub(super) fn summary(model: &Model, day: u32, sink: &mut TextSink<'_>) -> io::R
             Event::New | Event::Changed => {
                 model.fill(slot, day, &mut product);
                 row(out, &product);
-                if event == Event::New { "\tI\t" } else { "\tU\t" }
+                if event == Event::New {
+                    "\tI\t"
+                } else {
+                    "\tU\t"
+                }
             }
         };
         out.push_str(class);
@@ -204,7 +208,10 @@ mod tests {
             let cells: Vec<&str> = line.split('\t').collect();
             assert_eq!(cells.len(), EP_COLUMNS.len());
             let at = |name: &str| {
-                cells[EP_COLUMNS.iter().position(|column| *column == name).unwrap()]
+                cells[EP_COLUMNS
+                    .iter()
+                    .position(|column| *column == name)
+                    .unwrap()]
             };
             assert_eq!(at("title"), p.title);
             assert_eq!(at("price_pc"), p.price_minor.to_string());

@@ -1,0 +1,142 @@
+//! Faults carried out: the answer that a request gets when it meets one.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::{StatusCode, header};
+
+use super::answer::{Answer, Ask};
+use super::{State, feed_of};
+use crate::body::{FeedWriter, Source};
+use crate::fault::{Fault, pixel_bomb, write_bomb};
+use crate::site;
+use crate::stats::Kind;
+
+impl State {
+    /// The answer to a request that meets `fault`; none where the connection is to be closed.
+    pub(crate) async fn misbehave(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        fault: Fault,
+    ) -> io::Result<Option<Answer>> {
+        let answer = match fault {
+            Fault::Reset => return Ok(None),
+            Fault::Delay(pause) => {
+                tokio::time::sleep(pause).await;
+                self.answer(ask).await?
+            }
+            Fault::Status {
+                code,
+                retry_after_s,
+            } => {
+                let status = StatusCode::from_u16(code).map_err(io::Error::other)?;
+                let text = Bytes::from(format!("{status}\n"));
+                let mut answer =
+                    Answer::new(status, "text/plain; charset=utf-8", Source::Whole(text));
+                if let Some(seconds) = retry_after_s {
+                    answer.set(header::RETRY_AFTER, &seconds.to_string());
+                }
+                answer
+            }
+            Fault::Drip { piece_bytes, every } => {
+                let mut answer = self.answer(ask).await?;
+                announce_length(&mut answer);
+                let (feed, pieces) = Source::channel();
+                let source = std::mem::replace(&mut answer.source, Source::empty());
+                self.tasks.spawn(source.drip(piece_bytes, every, feed));
+                answer.source = Source::Stream(Default::default(), pieces);
+                answer
+            }
+            Fault::Truncate { after_bytes } => self.truncated(ask, after_bytes).await?,
+            Fault::Label(content_type) => {
+                let mut answer = self.answer(ask).await?;
+                answer.set(header::CONTENT_TYPE, &content_type);
+                answer
+            }
+            Fault::HtmlInstead => self.html(&site::home(&self.model, 0)),
+            Fault::RedirectLoop => {
+                let hop = ask.query.and_then(|q| q.strip_prefix("hop="));
+                let next = hop
+                    .and_then(|n| n.parse::<u64>().ok())
+                    .unwrap_or(0)
+                    .wrapping_add(1);
+                Answer::redirect(StatusCode::FOUND, &format!("{}?hop={next}", ask.path))
+            }
+            Fault::RedirectTo(address) => Answer::redirect(StatusCode::FOUND, &address),
+            // 2^64 bytes are more than any reader waits for.
+            Fault::Endless => self.filler(ask, u64::MAX),
+            Fault::Huge { bytes } => {
+                let mut answer = self.filler(ask, bytes);
+                answer.set(header::CONTENT_LENGTH, &bytes.to_string());
+                answer
+            }
+            Fault::Bomb { decoded_bytes } => self.bomb(ask, decoded_bytes),
+            Fault::PixelBomb { side_px } => {
+                let bytes = Bytes::from(pixel_bomb(side_px)?);
+                Answer::new(StatusCode::OK, "image/png", Source::Whole(bytes))
+            }
+        };
+        Ok(Some(answer))
+    }
+
+    async fn truncated(self: &Arc<Self>, ask: &Ask<'_>, after_bytes: u64) -> io::Result<Answer> {
+        let mut answer = self.answer(ask).await?;
+        // An answer without a body (304, a redirect) cannot be cut.
+        if answer.source.length() == Some(0) {
+            return Ok(answer);
+        }
+        let bytes = match announce_length(&mut answer) {
+            Some(length) => after_bytes.min(length - 1),
+            None => after_bytes,
+        };
+        let (feed, pieces) = Source::channel();
+        let source = std::mem::replace(&mut answer.source, Source::empty());
+        self.tasks.spawn(source.cut(bytes, feed));
+        answer.source = Source::Stream(Default::default(), pieces);
+        Ok(answer)
+    }
+
+    fn filler(&self, ask: &Ask<'_>, bytes: u64) -> Answer {
+        let (feed, pieces) = Source::channel();
+        self.tasks.spawn(Source::filler(bytes, feed));
+        let source = Source::Stream(Default::default(), pieces);
+        Answer::new(StatusCode::OK, natural_type(ask.path), source)
+    }
+
+    fn bomb(&self, ask: &Ask<'_>, decoded_bytes: u64) -> Answer {
+        let (feed, pieces) = Source::channel();
+        self.tasks.spawn_blocking(move || {
+            let mut writer = FeedWriter::new(feed);
+            let outcome = write_bomb(decoded_bytes, &mut writer);
+            writer.finish(outcome);
+        });
+        let source = Source::Stream(Default::default(), pieces);
+        if ask.path.ends_with(".gz") {
+            return Answer::new(StatusCode::OK, "application/gzip", source);
+        }
+        let mut answer = Answer::new(StatusCode::OK, natural_type(ask.path), source);
+        answer.set(header::CONTENT_ENCODING, "gzip");
+        answer
+    }
+}
+
+/// Writes `Content-Length` for a body that is about to be replaced by a stream of the same length.
+fn announce_length(answer: &mut Answer) -> Option<u64> {
+    let length = answer.source.length()?;
+    if answer.status != StatusCode::NOT_MODIFIED {
+        answer.set(header::CONTENT_LENGTH, &length.to_string());
+    }
+    Some(length)
+}
+
+/// The content type that a path promises by its name.
+fn natural_type(path: &str) -> &'static str {
+    match Kind::of(path) {
+        Kind::Image => "image/jpeg",
+        Kind::Page => "text/html; charset=utf-8",
+        Kind::Sitemap => "application/xml",
+        Kind::Robots | Kind::Other => "text/plain; charset=utf-8",
+        Kind::Feed => feed_of(path).map_or("text/plain", |(format, _)| format.media_type()),
+    }
+}
