@@ -59,7 +59,7 @@ impl Colours {
     }
 
     /// Converts a picture, not multiplied with alpha, to sRGB.
-    pub(crate) fn to_srgb(&mut self, picture: &mut Picture, profile: &[u8]) {
+    pub(crate) fn convert_to_srgb(&mut self, picture: &mut Picture, profile: &[u8]) {
         let mut pixels = match picture.layout {
             Layout::Rgb => std::mem::take(&mut picture.data),
             Layout::Rgba => colours_of(&picture.data),
@@ -201,7 +201,7 @@ mod tests {
     fn profiles_convert_and_srgb_is_left_alone() {
         let check = |profile: ColorProfile, from: [u8; 3], expected: [u8; 3]| {
             let mut picture = picture(from);
-            Colours::default().to_srgb(&mut picture, &profile.encode().unwrap());
+            Colours::default().convert_to_srgb(&mut picture, &profile.encode().unwrap());
             let near = picture
                 .data
                 .iter()
@@ -211,15 +211,23 @@ mod tests {
         };
         check(ColorProfile::new_srgb(), [10, 200, 90], [10, 200, 90]);
         // Reference values from the matrices of the two colour spaces.
-        check(ColorProfile::new_adobe_rgb(), [100, 150, 100], [65, 151, 98]);
+        check(
+            ColorProfile::new_adobe_rgb(),
+            [100, 150, 100],
+            [65, 151, 98],
+        );
         check(ColorProfile::new_display_p3(), [128, 0, 0], [140, 0, 0]);
-        check(ColorProfile::new_gray_with_gamma(1.0), [55, 55, 55], [128, 128, 128]);
+        check(
+            ColorProfile::new_gray_with_gamma(1.0),
+            [55, 55, 55],
+            [128, 128, 128],
+        );
     }
 
     #[test]
     fn an_unreadable_profile_changes_nothing() {
         let mut picture = picture([1, 2, 3]);
-        Colours::default().to_srgb(&mut picture, b"not a profile");
+        Colours::default().convert_to_srgb(&mut picture, b"not a profile");
         assert_eq!(picture.data, [1, 2, 3]);
     }
 }

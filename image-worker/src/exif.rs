@@ -42,9 +42,7 @@ fn first_directory(tiff: &[u8]) -> Option<u16> {
     } as usize;
     let entries = usize::from(short(directory)?).min(ENTRIES_MAX);
     (0..entries).find_map(|entry| {
-        let at = directory
-            .checked_add(2)?
-            .checked_add(entry * ENTRY_BYTES)?;
+        let at = directory.checked_add(2)?.checked_add(entry * ENTRY_BYTES)?;
         (short(at)? == TAG_ORIENTATION && short(at.checked_add(2)?)? == TYPE_SHORT)
             .then(|| short(at.checked_add(8)?))
             .flatten()
@@ -67,6 +65,9 @@ mod tests {
         check(&little[..20], 1);
         check(b"", 1);
         check(b"II*\0\xff\xff\xff\xff", 1);
-        check(b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x09\0\0", 1);
+        check(
+            b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x09\0\0",
+            1,
+        );
     }
 }

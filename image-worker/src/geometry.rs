@@ -116,7 +116,11 @@ mod tests {
 
     #[test]
     fn a_turned_source_is_planned_in_its_stored_sides() {
-        let plan = plan((600, 1200), Orientation::Rotate90, &variant(400, 100, Fit::Cover));
+        let plan = plan(
+            (600, 1200),
+            Orientation::Rotate90,
+            &variant(400, 100, Fit::Cover),
+        );
         assert_eq!((plan.width, plan.height), (100, 400));
         assert_eq!((plan.crop_width, plan.crop_height), (300.0, 1200.0));
     }

@@ -1,6 +1,7 @@
-//! The image worker: from a partner's bytes to stored variants.
+//! The image worker: from an image job to stored variants and one result.
 //!
-//! The pipeline is pure: [`Workbench::render`] takes bytes and variants and
+//! [`ImageWorker`] handles a job: conditional requests, one result object. The
+//! pipeline under it is pure: [`Workbench::render`] takes bytes and variants and
 //! gives back facts and encoded variants, or an [`ImageError`] that names what
 //! was wrong and which [`trawler_core::image::ImageStatus`] it means. It does
 //! no IO, reads no clock, and the same input always gives the same bytes.
@@ -9,8 +10,10 @@
 //! bytes ─> sniff ─> header, limits ─> strict decode ─> crop, resize ─> orient ─> colour ─> encode
 //! ```
 //!
-//! Not here: download, storing, which images are due (jobs name them).
+//! Not here: which images are due (jobs name them), and what the catalogue says
+//! of them afterwards (a fold of the crawler).
 
+mod attempt;
 mod colour;
 mod decode;
 mod encode;
@@ -23,13 +26,17 @@ mod picture;
 mod recipe;
 mod resize;
 mod sniff;
+mod studio;
 mod trial;
 mod workbench;
+mod worker;
 
 pub use error::ImageError;
 pub use limits::Limits;
 pub use orient::Orientation;
-pub use recipe::{InvalidVariant, check_variants, key, recipe, spec8, spec_text};
+pub use recipe::{InvalidVariant, check_variants, key, recipe, spec_text, spec8};
 pub use sniff::{Found, SourceFormat, sniff};
+pub use studio::{CutOff, Studio};
 pub use trial::{Trial, TrialReport, TrialVariant, try_image};
 pub use workbench::{Facts, RenderedVariant, Rendition, Workbench};
+pub use worker::{ImageWorker, ImageWorkerOptions};

@@ -61,14 +61,8 @@ const SIGNATURES: &[(&[u8], Found)] = &[
     (b"\0\0\x02\0", Found::Unsupported("ico (cursor)")),
     (b"8BPS", Found::Unsupported("psd")),
     (b"\xff\x0a", Found::Unsupported("jpeg-xl")),
-    (
-        b"\0\0\0\x0cJXL \r\n\x87\n",
-        Found::Unsupported("jpeg-xl"),
-    ),
-    (
-        b"\0\0\0\x0cjP  \r\n\x87\n",
-        Found::Unsupported("jpeg-2000"),
-    ),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", Found::Unsupported("jpeg-xl")),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", Found::Unsupported("jpeg-2000")),
     (b"\xff\x4f\xff\x51", Found::Unsupported("jpeg-2000")),
     (b"II\xbc\x01", Found::Unsupported("jpeg-xr")),
     (b"%PDF-", Found::Unsupported("pdf")),
@@ -197,21 +191,39 @@ mod tests {
         check(b" \n", Found::NotAnImage("white space only"));
         check(b"\xff\xd8\xff\xe0", Found::Image(SourceFormat::Jpeg));
         check(b"RIFF\x10\0\0\0WEBPVP8 ", Found::Image(SourceFormat::Webp));
-        check(b"RIFF\x10\0\0\0WAVEfmt ", Found::NotAnImage("bytes of no known format"));
+        check(
+            b"RIFF\x10\0\0\0WAVEfmt ",
+            Found::NotAnImage("bytes of no known format"),
+        );
         check(b"GIF89a\x01\0", Found::Image(SourceFormat::Gif));
         check(b"\n<!DOCTYPE html><title>404", Found::NotAnImage("HTML"));
         check(b"\xef\xbb\xbf<HTML><body>", Found::NotAnImage("HTML"));
         check(b"<html><body><svg></svg>", Found::NotAnImage("HTML"));
-        check(b"<?xml version=\"1.0\"?><!-- x --><svg xmlns=''>", Found::Unsupported("svg"));
+        check(
+            b"<?xml version=\"1.0\"?><!-- x --><svg xmlns=''>",
+            Found::Unsupported("svg"),
+        );
         check(b"<?xml version=\"1.0\"?><Error>", Found::NotAnImage("XML"));
         check(b"{\"error\":404}", Found::NotAnImage("JSON or other text"));
         check(b"not found", Found::NotAnImage("text"));
         check(b"%PDF-1.4", Found::Unsupported("pdf"));
         check(b"II*\0\x08\0\0\0", Found::Unsupported("tiff"));
-        check(b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", Found::Unsupported("avif"));
-        check(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", Found::Unsupported("heic"));
-        check(b"\0\0\0\x18ftypisom\0\0\0\0isommp42", Found::NotAnImage("a video or other media file"));
-        check(b"BM\x10\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0", Found::Unsupported("bmp"));
+        check(
+            b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif",
+            Found::Unsupported("avif"),
+        );
+        check(
+            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+            Found::Unsupported("heic"),
+        );
+        check(
+            b"\0\0\0\x18ftypisom\0\0\0\0isommp42",
+            Found::NotAnImage("a video or other media file"),
+        );
+        check(
+            b"BM\x10\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0",
+            Found::Unsupported("bmp"),
+        );
         check(b"BMW is a brand of cars and", Found::NotAnImage("text"));
     }
 }

@@ -1,1 +1,70 @@
-//! trawler-net
+//! The one fetcher: everything that Trawler reads over HTTP, feeds, pages and
+//! images alike, comes through here.
+//!
+//! What it holds:
+//! - **Invariant 8.** Names are resolved and judged here, and the connection
+//!   goes to the judged address ([`AddressPolicy`]); every redirect is judged
+//!   anew. Credentials stay with their host. Test: `invariant_8_no_private_address`.
+//! - **Invariant 7.** Bytes (raw, decoded, head), redirects, time, retries,
+//!   hosts remembered: each has a bound ([`Limits`], [`NetConfig`]).
+//!
+//! What it does not: file-level compression (a `.gz` feed stays one), parsing,
+//! robots rules.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use trawler_net::{Fetched, Fetcher, NetConfig, Request};
+//! let fetcher = Fetcher::new(&NetConfig::of("Trawler/0.1 (+https://shop.example/bot)"))?;
+//! match fetcher.fetch_bytes(&Request::get("https://shop.example/a.jpg")?).await? {
+//!     Fetched::Body(response) => println!("{} bytes", response.body.len()),
+//!     Fetched::NotModified(_) => println!("unchanged"),
+//! }
+//! # Ok(()) }
+//! ```
+
+mod attempt;
+mod auth;
+mod body;
+mod config;
+mod connect;
+mod decode;
+mod error;
+mod fault;
+mod fetcher;
+mod gate;
+mod limits;
+mod policy;
+mod range;
+mod redirect;
+mod request;
+mod resolve;
+mod response;
+mod retry;
+mod secret;
+mod sink;
+mod stats;
+mod target;
+mod tls;
+mod validators;
+
+pub use auth::Auth;
+pub use config::{NetConfig, NetConfigFault, Parts};
+pub use error::{Fault, FetchClass, FetchError, Measure, Phase, StatusClass};
+pub use fetcher::{BuildError, Fetcher, HEAD_BYTES_MAX};
+pub use gate::HostLimits;
+pub use limits::{Limits, Timeouts};
+pub use policy::{ALLOW_KEY, AddressPolicy, AllowedHost, BadAllowedHost, Refusal};
+pub use range::{Cidr, Reach, SPECIAL_RANGES, SpecialRange, embedded_v4, special_range};
+pub use redirect::Hop;
+pub use request::{
+    Codings, Downgrade, EXTRA_HEADERS_MAX, HeaderFault, Observer, Progress, Request,
+};
+pub use resolve::{ADDRESSES_MAX, LookedUp, Lookup, SystemLookup};
+pub use response::{Fetched, NotModified, Response};
+pub use retry::{Failed, RETRY_AFTER_MAX, Retry, RetryPolicy, retry_after, seed_of};
+pub use secret::Secret;
+pub use sink::FileBody;
+pub use stats::FetchStats;
+pub use target::{Target, URL_BYTES_MAX, UrlFault, shown};
+pub use tls::TlsFault;
+pub use validators::{VALIDATOR_BYTES_MAX, Validators};

@@ -195,7 +195,11 @@ impl AddressPolicy {
     /// The ports of other protocols, before a name is resolved.
     pub fn judge_name(&self, host: &str, port: u16) -> Result<(), Refusal> {
         // An entry by address may still open the port: `judge` decides then.
-        if self.allow.iter().any(|entry| entry_port(entry) == Some(port)) {
+        if self
+            .allow
+            .iter()
+            .any(|entry| entry_port(entry) == Some(port))
+        {
             return Ok(());
         }
         port_fault(host, port)
@@ -204,10 +208,17 @@ impl AddressPolicy {
     fn judge_port(&self, host: &str, ip: IpAddr, port: u16) -> Result<(), Refusal> {
         let named = self.allow.iter().any(|entry| match entry {
             AllowedHost::Socket(socket) => *socket == SocketAddr::new(ip, port),
-            AllowedHost::Name { host: name, port: p } => *p == port && *name == plain_host(host),
+            AllowedHost::Name {
+                host: name,
+                port: p,
+            } => *p == port && *name == plain_host(host),
             AllowedHost::Block(_) => false,
         });
-        if named { Ok(()) } else { port_fault(host, port) }
+        if named {
+            Ok(())
+        } else {
+            port_fault(host, port)
+        }
     }
 
     fn opens(&self, host: &str, address: SocketAddr, range: &SpecialRange) -> bool {
@@ -292,7 +303,11 @@ mod tests {
     fn allowances_open_exactly_what_they_name() {
         let check = |entries: &[&str], host: &str, address: &str, allowed: bool| {
             let found = policy(entries).judge(host, address.parse().unwrap());
-            assert_eq!(found.is_ok(), allowed, "{entries:?} {host} {address}: {found:?}");
+            assert_eq!(
+                found.is_ok(),
+                allowed,
+                "{entries:?} {host} {address}: {found:?}"
+            );
         };
         check(&[], "a.test", "93.184.215.14:80", true);
         check(&[], "a.test", "[2606:4700::1111]:443", true);
@@ -306,14 +321,39 @@ mod tests {
         check(&["10.1.0.0/16"], "a.test", "10.2.2.3:80", false);
         check(&["shop.internal:80"], "Shop.Internal.", "10.2.2.3:80", true);
         check(&["shop.internal:80"], "shop.internal", "10.2.2.3:81", false);
-        check(&["shop.internal:80"], "other.internal", "10.2.2.3:80", false);
-        check(&["shop.internal:80"], "shop.internal", "169.254.169.254:80", false);
-        check(&["shop.internal:80"], "shop.internal", "[fd00:ec2::254]:80", false);
+        check(
+            &["shop.internal:80"],
+            "other.internal",
+            "10.2.2.3:80",
+            false,
+        );
+        check(
+            &["shop.internal:80"],
+            "shop.internal",
+            "169.254.169.254:80",
+            false,
+        );
+        check(
+            &["shop.internal:80"],
+            "shop.internal",
+            "[fd00:ec2::254]:80",
+            false,
+        );
         check(&["169.254.169.254:80"], "x", "169.254.169.254:80", true);
         // A NAT64 network may be opened; where its packets end is still judged.
         check(&["64:ff9b::/96"], "a.test", "[64:ff9b::808:808]:80", true);
-        check(&["64:ff9b::/96"], "a.test", "[64:ff9b::a9fe:a9fe]:80", false);
-        check(&["64:ff9b::/96", "10.0.0.0/8"], "a.test", "[64:ff9b::a00:1]:80", true);
+        check(
+            &["64:ff9b::/96"],
+            "a.test",
+            "[64:ff9b::a9fe:a9fe]:80",
+            false,
+        );
+        check(
+            &["64:ff9b::/96", "10.0.0.0/8"],
+            "a.test",
+            "[64:ff9b::a00:1]:80",
+            true,
+        );
         check(&[], "a.test", "93.184.215.14:22", false);
         check(&["a.test:22"], "a.test", "93.184.215.14:22", true);
         check(&["10.0.0.0/8"], "a.test", "10.0.0.1:25", false);

@@ -161,8 +161,11 @@ pub static SPECIAL_RANGES: &[SpecialRange] = &[
 /// Global unicast space is `2000::/3`; all else that no row above names is
 /// reserved by the IETF.
 static GLOBAL_UNICAST: Cidr = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
-static RESERVED_V6: SpecialRange =
-    range("outside global unicast (2000::/3)", v6([0; 8], 0), ByAddress);
+static RESERVED_V6: SpecialRange = range(
+    "outside global unicast (2000::/3)",
+    v6([0; 8], 0),
+    ByAddress,
+);
 static ISATAP: SpecialRange = range("ISATAP interface identifier", v6([0; 8], 0), ByAddress);
 
 /// The special range that an address belongs to; `None` for an ordinary public
@@ -255,8 +258,14 @@ mod tests {
         check("10.255.255.255", Some("private"));
         check("11.0.0.0", None);
         check("100.63.255.255", None);
-        check("100.64.0.0", Some("carrier-grade NAT (shared address space)"));
-        check("100.127.255.255", Some("carrier-grade NAT (shared address space)"));
+        check(
+            "100.64.0.0",
+            Some("carrier-grade NAT (shared address space)"),
+        );
+        check(
+            "100.127.255.255",
+            Some("carrier-grade NAT (shared address space)"),
+        );
         check("100.128.0.0", None);
         check("126.255.255.255", None);
         check("128.0.0.0", None);
@@ -275,8 +284,14 @@ mod tests {
         check("2001:200::1", None);
         check("2001:1ff:ffff::1", Some("IETF protocol assignments"));
         check("4000::1", Some("outside global unicast (2000::/3)"));
-        check("::ffff:0:10.0.0.1", Some("outside global unicast (2000::/3)"));
-        check("2606:4700::5efe:8.8.8.8", Some("ISATAP interface identifier"));
+        check(
+            "::ffff:0:10.0.0.1",
+            Some("outside global unicast (2000::/3)"),
+        );
+        check(
+            "2606:4700::5efe:8.8.8.8",
+            Some("ISATAP interface identifier"),
+        );
     }
 
     #[test]

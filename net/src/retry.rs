@@ -82,7 +82,9 @@ impl RetryPolicy {
             return Retry::GiveUp;
         }
         let backoff = self.backoff(failed.attempt, failed.seed);
-        let wait = failed.retry_after.map_or(backoff, |asked| asked.max(backoff));
+        let wait = failed
+            .retry_after
+            .map_or(backoff, |asked| asked.max(backoff));
         let too_long = wait > Duration::from_millis(self.wait_in_place_ms_max);
         let too_late = failed.elapsed.saturating_add(wait) > Duration::from_millis(self.budget_ms);
         if too_long || too_late {
@@ -188,7 +190,10 @@ mod tests {
                 let exponent = (attempt - 1).min(20);
                 let step = (500_u64 << exponent).min(15_000);
                 let wait = u64::try_from(wait.as_millis()).unwrap();
-                assert!((step / 2..=step).contains(&wait), "{attempt}: {wait} of {step}");
+                assert!(
+                    (step / 2..=step).contains(&wait),
+                    "{attempt}: {wait} of {step}"
+                );
             }
         }
     }
@@ -219,7 +224,11 @@ mod tests {
         let check = |text: &str, expected: Option<u64>| {
             let mut headers = HeaderMap::new();
             headers.insert(header::RETRY_AFTER, text.parse().unwrap());
-            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{text}");
+            assert_eq!(
+                retry_after(&headers, now),
+                expected.map(Duration::from_secs),
+                "{text}"
+            );
         };
         check("120", Some(120));
         check(" 0 ", Some(0));

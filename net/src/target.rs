@@ -184,7 +184,12 @@ pub fn shown(url: &Url) -> String {
     bare.set_fragment(None);
     bare.set_query(None);
     let mut text = bare.to_string();
-    for (index, pair) in url.query().into_iter().flat_map(|q| q.split('&')).enumerate() {
+    for (index, pair) in url
+        .query()
+        .into_iter()
+        .flat_map(|q| q.split('&'))
+        .enumerate()
+    {
         text.push(if index == 0 { '?' } else { '&' });
         match pair.split_once('=') {
             Some((key, value)) if is_secret(key, value) => text.push_str(&format!("{key}=***")),
@@ -281,8 +286,14 @@ mod tests {
             assert_eq!(shown(&Url::parse(text).unwrap()), expected);
         };
         check("http://u:p@a.test/x?page=2#f", "http://a.test/x?page=2");
-        check("http://a.test/?api_key=abc&lang=ko", "http://a.test/?api_key=***&lang=ko");
-        check("http://a.test/?q=0123456789abcdef0123", "http://a.test/?q=***");
+        check(
+            "http://a.test/?api_key=abc&lang=ko",
+            "http://a.test/?api_key=***&lang=ko",
+        );
+        check(
+            "http://a.test/?q=0123456789abcdef0123",
+            "http://a.test/?q=***",
+        );
         check("http://a.test/?0123456789abcdef0123", "http://a.test/?***");
         assert_eq!(shown_text("ht!tp://u:secret@host"), "host");
     }

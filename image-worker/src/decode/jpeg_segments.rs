@@ -1,0 +1,467 @@
+//! The structure of a JPEG file: its segments, read and checked. Picture data
+//! is only split at its markers; what becomes of it is in `jpeg_clean`.
+//!
+//! Facts: ITU-T T.81 (JPEG), T.871 (JFIF), the Adobe APP14 segment.
+
+use std::ops::Range;
+
+use super::u16_be;
+use crate::error::ImageError;
+use crate::sniff::SourceFormat;
+
+/// Scans of a progressive file; usual are 10, odd ones reach 30. Each costs a
+/// pass over all coefficients.
+const SCANS_MAX: usize = 64;
+/// Bytes between segments that are passed over; some cameras pad.
+const STRAY_BYTES_MAX: usize = 64;
+const APP2_ICC: &[u8] = b"ICC_PROFILE\0";
+
+pub(super) const SOF0: u8 = 0xc0;
+pub(super) const SOF2: u8 = 0xc2;
+pub(super) const DHT: u8 = 0xc4;
+const DAC: u8 = 0xcc;
+pub(super) const RST0: u8 = 0xd0;
+const RST7: u8 = 0xd7;
+pub(super) const SOI: u8 = 0xd8;
+pub(super) const EOI: u8 = 0xd9;
+pub(super) const SOS: u8 = 0xda;
+pub(super) const DQT: u8 = 0xdb;
+const DNL: u8 = 0xdc;
+pub(super) const DRI: u8 = 0xdd;
+const APP0: u8 = 0xe0;
+const APP1: u8 = 0xe1;
+const APP2: u8 = 0xe2;
+const APP14: u8 = 0xee;
+
+/// How the components of a file are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    Grey,
+    YCbCr,
+    Rgb,
+    /// Four inks, stored inverted as Adobe does.
+    Cmyk,
+    Ycck,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Component {
+    pub(super) id: u8,
+    pub(super) across: u8,
+    pub(super) down: u8,
+    /// Number of its quantisation table.
+    pub(super) table: u8,
+}
+
+/// A segment that decoding needs.
+pub(super) struct Segment {
+    pub(super) marker: u8,
+    /// After the length field.
+    pub(super) payload: Range<usize>,
+    /// Entropy-coded parts after a start of scan, one a restart interval.
+    pub(super) intervals: Vec<Range<usize>>,
+}
+
+/// A JPEG file, read as far as its first end-of-image marker.
+pub(super) struct Structure<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) segments: Vec<Segment>,
+    pub(super) components: Vec<Component>,
+    restart_interval: usize,
+    pub(super) width: u16,
+    pub(super) height: u16,
+    pub(super) progressive: bool,
+    pub(super) exif: Option<&'a [u8]>,
+    icc: Vec<(u8, u8, &'a [u8])>,
+    adobe_transform: Option<u8>,
+    jfif: bool,
+}
+
+fn corrupt(detail: impl Into<String>) -> ImageError {
+    ImageError::corrupt(SourceFormat::Jpeg, detail)
+}
+
+fn truncated(detail: impl Into<String>) -> ImageError {
+    ImageError::truncated(SourceFormat::Jpeg, detail)
+}
+
+impl<'a> Structure<'a> {
+    /// Reads the segments. `on_frame` sees the file once its size is known,
+    /// before anything is kept of its data.
+    pub(super) fn read(
+        bytes: &'a [u8],
+        on_frame: impl Fn(&Self) -> Result<(), ImageError>,
+    ) -> Result<Self, ImageError> {
+        let mut file = Self {
+            bytes,
+            segments: Vec::new(),
+            components: Vec::new(),
+            restart_interval: 0,
+            width: 0,
+            height: 0,
+            progressive: false,
+            exif: None,
+            icc: Vec::new(),
+            adobe_transform: None,
+            jfif: false,
+        };
+        let mut at = 2;
+        loop {
+            let (marker, after) = next_marker(bytes, at)?;
+            match marker {
+                EOI => break,
+                SOI | 0x01 | RST0..=RST7 => {
+                    at = after;
+                    continue;
+                }
+                _ => {}
+            }
+            let length = u16_be(bytes, after).map(usize::from);
+            let length = length.ok_or_else(|| truncated("it stops in a segment's length"))?;
+            if length < 2 {
+                return Err(corrupt(format!("segment {marker:02x} of length {length}")));
+            }
+            if bytes.len() - after < length {
+                return Err(truncated(format!("it stops in segment {marker:02x}")));
+            }
+            at = after + length;
+            let payload = after + 2..at;
+            file.segment(marker, payload.clone())?;
+            if is_frame(marker) {
+                on_frame(&file)?;
+            }
+            if marker == SOS {
+                at = file.scan(payload)?;
+            }
+        }
+        file.check_complete()?;
+        Ok(file)
+    }
+
+    fn check_complete(&self) -> Result<(), ImageError> {
+        let scans = self.scans().count();
+        if scans == 0 {
+            return Err(corrupt("it has no scan"));
+        }
+        if !self.separate() {
+            // The decoder lays rows out by the first component's width.
+            let (across_max, _) = self.sampling_max();
+            if usize::from(self.components[0].across) != across_max {
+                let found = "jpeg whose first component is not the widest";
+                return Err(ImageError::unsupported(found));
+            }
+            return Ok(());
+        }
+        let seen = |part: &Component| {
+            self.scans()
+                .any(|scan| self.bytes[scan.payload.start + 1] == part.id)
+        };
+        if scans < self.components.len() {
+            return Err(truncated("it lacks the scans of some components"));
+        }
+        if !self.components.iter().all(seen) {
+            return Err(corrupt("two scans of one component"));
+        }
+        Ok(())
+    }
+
+    fn scans(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().filter(|segment| segment.marker == SOS)
+    }
+
+    /// A sequential file with a scan a component.
+    pub(super) fn separate(&self) -> bool {
+        let alone = |scan: &Segment| self.bytes[scan.payload.start] == 1;
+        !self.progressive && self.components.len() > 1 && self.scans().any(alone)
+    }
+
+    fn segment(&mut self, marker: u8, payload: Range<usize>) -> Result<(), ImageError> {
+        let data = &self.bytes[payload.clone()];
+        match marker {
+            APP0 => self.jfif |= data.starts_with(b"JFIF\0"),
+            APP1 if data.starts_with(b"Exif\0\0") => {
+                self.exif.get_or_insert(data);
+            }
+            APP2 if data.starts_with(APP2_ICC) && data.len() > APP2_ICC.len() + 2 => {
+                let rest = &data[APP2_ICC.len()..];
+                self.icc.push((rest[0], rest[1], &rest[2..]));
+            }
+            APP14 if data.starts_with(b"Adobe") && data.len() >= 12 => {
+                self.adobe_transform = Some(data[11]);
+            }
+            DAC | 0xc9..=0xcb | 0xcd..=0xcf => {
+                return Err(ImageError::unsupported("jpeg with arithmetic coding"));
+            }
+            0xc3 | 0xc5..=0xc7 => {
+                let kind = if matches!(marker, 0xc3 | 0xc7) {
+                    "jpeg, lossless"
+                } else {
+                    "jpeg, hierarchical"
+                };
+                return Err(ImageError::unsupported(kind));
+            }
+            DNL => {
+                return Err(ImageError::unsupported(
+                    "jpeg with its height after the data",
+                ));
+            }
+            _ if is_frame(marker) => {
+                self.frame(marker, data)?;
+                self.keep(marker, payload);
+            }
+            DRI => {
+                let interval = u16_be(data, 0).ok_or_else(|| corrupt("short restart interval"))?;
+                self.restart_interval = usize::from(interval);
+                self.keep(marker, payload);
+            }
+            DHT | DQT => self.keep(marker, payload),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, marker: u8, payload: Range<usize>) {
+        self.segments.push(Segment {
+            marker,
+            payload,
+            intervals: Vec::new(),
+        });
+    }
+
+    fn frame(&mut self, marker: u8, data: &[u8]) -> Result<(), ImageError> {
+        if !self.components.is_empty() {
+            return Err(corrupt("it has two frames"));
+        }
+        let (Some(&bits), Some(height), Some(width), Some(&count)) =
+            (data.first(), u16_be(data, 1), u16_be(data, 3), data.get(5))
+        else {
+            return Err(corrupt("short frame header"));
+        };
+        if data.len() != 6 + 3 * usize::from(count) {
+            return Err(corrupt("frame header of the wrong length"));
+        }
+        if bits != 8 {
+            return Err(ImageError::unsupported(format!(
+                "jpeg with {bits} bits a sample"
+            )));
+        }
+        if !matches!(count, 1 | 3 | 4) {
+            return Err(ImageError::unsupported(format!(
+                "jpeg of {count} components"
+            )));
+        }
+        if height == 0 {
+            return Err(ImageError::unsupported(
+                "jpeg with its height after the data",
+            ));
+        }
+        if width == 0 {
+            return Err(corrupt("it is 0 pixels wide"));
+        }
+        for part in data[6..].chunks_exact(3) {
+            let (across, down) = (part[1] >> 4, part[1] & 15);
+            if !(1..=4).contains(&across) || !(1..=4).contains(&down) {
+                return Err(corrupt(format!("sampling factors {across}x{down}")));
+            }
+            if part[2] > 3 {
+                return Err(corrupt(format!("quantisation table {}", part[2])));
+            }
+            if self.components.iter().any(|known| known.id == part[0]) {
+                return Err(corrupt("two components of one name"));
+            }
+            self.components.push(Component {
+                id: part[0],
+                across,
+                down,
+                table: part[2],
+            });
+        }
+        if let [only] = self.components.as_mut_slice() {
+            // Sampling of a single component means nothing (T.81, A.2.2).
+            (only.across, only.down) = (1, 1);
+        }
+        let (across_max, down_max) = self.sampling_max();
+        let fractional = |part: &Component| {
+            across_max % usize::from(part.across) != 0 || down_max % usize::from(part.down) != 0
+        };
+        if self.components.iter().any(fractional) {
+            return Err(ImageError::unsupported("jpeg with fractional sampling"));
+        }
+        (self.width, self.height) = (width, height);
+        self.progressive = marker == SOF2;
+        Ok(())
+    }
+
+    /// Reads a start of scan and the data behind it; answers where the next
+    /// marker stands.
+    fn scan(&mut self, payload: Range<usize>) -> Result<usize, ImageError> {
+        let data = &self.bytes[payload.clone()];
+        if self.components.is_empty() {
+            return Err(corrupt("a scan before its frame"));
+        }
+        let count = usize::from(*data.first().unwrap_or(&0));
+        if !(1..=4).contains(&count) || data.len() != 4 + 2 * count {
+            return Err(corrupt("scan header of the wrong length"));
+        }
+        let scans = self.scans().count();
+        let scans_max = match (self.progressive, count) {
+            (true, _) => SCANS_MAX,
+            (false, 1) => self.components.len(),
+            (false, all) if all == self.components.len() => 1,
+            (false, _) => {
+                return Err(ImageError::unsupported("jpeg, sequential with mixed scans"));
+            }
+        };
+        if scans >= scans_max {
+            return Err(corrupt(format!("more than {scans_max} scans")));
+        }
+        let mut parts = Vec::with_capacity(count);
+        for pair in data[1..=2 * count].chunks_exact(2) {
+            let part = self.components.iter().find(|part| part.id == pair[0]);
+            parts.push(*part.ok_or_else(|| corrupt("a scan of an unknown component"))?);
+        }
+        let (intervals, end) = self.intervals(payload.end)?;
+        let found = intervals.len();
+        let wanted = match self.restart_interval {
+            0 => 1,
+            interval => self.units(&parts).div_ceil(interval),
+        };
+        // Some encoders write a restart marker after the last interval too.
+        if found != wanted && found != wanted + 1 {
+            let detail = format!("{found} restart intervals where {wanted} belong");
+            return Err(if found < wanted {
+                truncated(detail)
+            } else {
+                corrupt(detail)
+            });
+        }
+        self.segments.push(Segment {
+            marker: SOS,
+            payload,
+            intervals,
+        });
+        Ok(end)
+    }
+
+    /// Splits entropy-coded data at restart markers, up to any other marker.
+    fn intervals(&self, start: usize) -> Result<(Vec<Range<usize>>, usize), ImageError> {
+        let mut intervals = Vec::new();
+        let (mut from, mut at) = (start, start);
+        loop {
+            let next = memchr::memchr(0xff, &self.bytes[at..]);
+            let position = next.map(|offset| at + offset);
+            let Some((position, &marker)) =
+                position.and_then(|p| Some((p, self.bytes.get(p + 1)?)))
+            else {
+                return Err(truncated("it stops in the picture data"));
+            };
+            match marker {
+                0 => at = position + 2,
+                // Fill bytes before a marker.
+                0xff => at = position + 1,
+                RST0..=RST7 => {
+                    if usize::from(marker - RST0) != intervals.len() % 8 {
+                        return Err(corrupt("restart markers out of order"));
+                    }
+                    intervals.push(from..position);
+                    at = position + 2;
+                    from = at;
+                }
+                _ => {
+                    intervals.push(from..position);
+                    return Ok((intervals, position));
+                }
+            }
+        }
+    }
+
+    pub(super) fn sampling_max(&self) -> (usize, usize) {
+        let across = self.components.iter().map(|part| part.across).max();
+        let down = self.components.iter().map(|part| part.down).max();
+        (across.map_or(1, usize::from), down.map_or(1, usize::from))
+    }
+
+    /// Units (T.81: MCU) of a scan of these components.
+    fn units(&self, parts: &[Component]) -> usize {
+        let (across_max, down_max) = self.sampling_max();
+        let (width, height) = (usize::from(self.width), usize::from(self.height));
+        match parts {
+            [one] => {
+                let blocks = |side: usize, own: u8, max: usize| {
+                    (side * usize::from(own)).div_ceil(max).div_ceil(8)
+                };
+                blocks(width, one.across, across_max) * blocks(height, one.down, down_max)
+            }
+            _ => width.div_ceil(8 * across_max) * height.div_ceil(8 * down_max),
+        }
+    }
+
+    /// Bytes that coefficients of a progressive file take, a pixel, rounded
+    /// up.
+    pub(super) fn coefficient_bytes(&self) -> u64 {
+        if !self.progressive {
+            return 0;
+        }
+        let (across_max, down_max) = self.sampling_max();
+        let blocks: usize = self
+            .components
+            .iter()
+            .map(|part| usize::from(part.across) * usize::from(part.down))
+            .sum();
+        (2 * blocks).div_ceil(across_max * down_max) as u64
+    }
+
+    pub(super) fn coding(&self) -> Coding {
+        match (self.components.len(), self.adobe_transform) {
+            (1, _) => Coding::Grey,
+            (4, Some(2)) => Coding::Ycck,
+            (4, _) => Coding::Cmyk,
+            // JFIF is always YCbCr; without either marker, names decide.
+            (_, Some(0)) if !self.jfif => Coding::Rgb,
+            (_, None) if !self.jfif && self.named_rgb() => Coding::Rgb,
+            _ => Coding::YCbCr,
+        }
+    }
+
+    fn named_rgb(&self) -> bool {
+        self.components.iter().map(|part| part.id).eq(*b"RGB")
+    }
+
+    /// The embedded profile, put together; `None` where a part is missing.
+    pub(super) fn icc_profile(&self) -> Option<Vec<u8>> {
+        let mut parts = self.icc.clone();
+        parts.sort_by_key(|(number, ..)| *number);
+        let count = parts.len();
+        let complete = count > 0
+            && parts.iter().zip(1_usize..).all(|((number, of, _), place)| {
+                usize::from(*number) == place && usize::from(*of) == count
+            });
+        complete.then(|| parts.iter().flat_map(|(.., data)| *data).copied().collect())
+    }
+}
+
+pub(super) fn is_frame(marker: u8) -> bool {
+    (SOF0..=SOF2).contains(&marker)
+}
+
+/// The next marker from `at` on, and where its segment continues.
+fn next_marker(bytes: &[u8], at: usize) -> Result<(u8, usize), ImageError> {
+    let mut position = at;
+    while *bytes.get(position).ok_or_else(missing_end)? != 0xff {
+        position += 1;
+        if position - at > STRAY_BYTES_MAX {
+            return Err(corrupt("no marker where one belongs"));
+        }
+    }
+    while *bytes.get(position).ok_or_else(missing_end)? == 0xff {
+        position += 1;
+    }
+    match bytes[position] {
+        0 => Err(corrupt("picture data where a marker belongs")),
+        marker => Ok((marker, position + 1)),
+    }
+}
+
+fn missing_end() -> ImageError {
+    truncated("it has no end-of-image marker")
+}

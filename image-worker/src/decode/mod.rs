@@ -1,0 +1,73 @@
+//! Source bytes to pixels, strictly: what a lenient decoder would fill with
+//! grey is an error here.
+//!
+//! Every decoder is run behind a catch of panics: the decoders are other
+//! people's code at work on hostile bytes, and a panic of theirs means that
+//! one image is broken, not that the worker is.
+
+mod gif;
+mod jpeg;
+mod jpeg_clean;
+mod jpeg_segments;
+mod png;
+mod webp;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::colour::Colours;
+use crate::error::ImageError;
+use crate::limits::Limits;
+use crate::orient::Orientation;
+use crate::picture::Picture;
+use crate::sniff::SourceFormat;
+
+/// Pixels as stored, and what is needed to show them rightly.
+pub(crate) struct Decoded {
+    pub(crate) picture: Picture,
+    pub(crate) orientation: Orientation,
+    /// Profile that the pixels are still in.
+    pub(crate) icc: Option<Vec<u8>>,
+    /// Frames of an animation; none for a still image.
+    pub(crate) frames: Option<u32>,
+}
+
+/// Decodes `bytes`, which have been sniffed as `format`, into `buffer`.
+pub(crate) fn decode(
+    format: SourceFormat,
+    bytes: &[u8],
+    limits: &Limits,
+    colours: &mut Colours,
+    buffer: Vec<u8>,
+) -> Result<Decoded, ImageError> {
+    let run = AssertUnwindSafe(|| match format {
+        SourceFormat::Jpeg => jpeg::decode(bytes, limits, colours, buffer),
+        SourceFormat::Png => png::decode(bytes, limits, buffer),
+        SourceFormat::Gif => gif::decode(bytes, limits, buffer),
+        SourceFormat::Webp => webp::decode(bytes, limits, buffer),
+    });
+    catch_unwind(run)
+        .unwrap_or_else(|_| Err(ImageError::corrupt(format, "the decoder gave up on it")))
+}
+
+fn u16_be(bytes: &[u8], at: usize) -> Option<u16> {
+    let pair = bytes.get(at..at.checked_add(2)?)?;
+    Some(u16::from_be_bytes([pair[0], pair[1]]))
+}
+
+fn u16_le(bytes: &[u8], at: usize) -> Option<u16> {
+    u16_be(bytes, at).map(u16::swap_bytes)
+}
+
+fn u24_le(bytes: &[u8], at: usize) -> Option<u32> {
+    let three = bytes.get(at..at.checked_add(3)?)?;
+    Some(u32::from_le_bytes([three[0], three[1], three[2], 0]))
+}
+
+fn u32_be(bytes: &[u8], at: usize) -> Option<u32> {
+    let four = bytes.get(at..at.checked_add(4)?)?;
+    Some(u32::from_be_bytes([four[0], four[1], four[2], four[3]]))
+}
+
+fn u32_le(bytes: &[u8], at: usize) -> Option<u32> {
+    u32_be(bytes, at).map(u32::swap_bytes)
+}

@@ -1,0 +1,117 @@
+//! One image, tried: what `trawler try image` shows. Stores nothing; the
+//! command writes the outputs where it was asked to.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use trawler_core::image::{ImageStatus, OutputFormat, Variant};
+
+use crate::error::ImageError;
+use crate::limits::Limits;
+use crate::sniff::{Found, sniff};
+use crate::workbench::{RenderedVariant, Workbench};
+
+/// The report, as printed with `--json`. Sizes are in pixels, of the upright
+/// picture; `bytes` is the size of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialReport {
+    pub status: ImageStatus,
+    /// Why it was refused; absent when it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub sha256: String,
+    pub bytes: u64,
+    /// What the bytes are, also where they are not supported.
+    pub format: Option<String>,
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    /// EXIF orientation, 1 to 8.
+    pub orientation: Option<u8>,
+    /// Frames of an animation, of which the first is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<u32>,
+    pub has_alpha: Option<bool>,
+    pub variants: Vec<TrialVariant>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialVariant {
+    pub name: String,
+    pub width: u32,
+    pub height: u32,
+    pub format: OutputFormat,
+    pub bytes: u64,
+    pub sha256: String,
+    /// Where a worker would store it.
+    pub key: String,
+    /// Where the command wrote it; set by the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+/// A report and the encoded variants it speaks of, in the same order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    pub report: TrialReport,
+    pub variants: Vec<RenderedVariant>,
+}
+
+/// Runs the whole pipeline on one image. An error only where an encoder
+/// refused a variant; whatever is wrong with the image is its status.
+pub fn try_image(source: &[u8], variants: &[Variant], limits: Limits) -> Result<Trial, ImageError> {
+    let mut report = TrialReport {
+        status: ImageStatus::Stored,
+        reason: None,
+        sha256: hex::encode(Sha256::digest(source)),
+        bytes: source.len() as u64,
+        format: match sniff(source) {
+            Found::Image(format) => Some(format.as_str().to_owned()),
+            Found::Unsupported(name) => Some(name.to_owned()),
+            Found::NotAnImage(_) => None,
+        },
+        width: None,
+        height: None,
+        orientation: None,
+        frames: None,
+        has_alpha: None,
+        variants: Vec::new(),
+    };
+    match Workbench::new(limits).render(source, variants) {
+        Ok(rendition) => {
+            let facts = rendition.facts;
+            report.width = Some(facts.width);
+            report.height = Some(facts.height);
+            report.orientation = Some(facts.orientation.exif());
+            report.frames = facts.frames;
+            report.has_alpha = Some(facts.has_alpha);
+            report.variants = rendition.variants.iter().map(shown).collect();
+            Ok(Trial {
+                report,
+                variants: rendition.variants,
+            })
+        }
+        Err(error) => {
+            let Some(status) = error.status() else {
+                return Err(error);
+            };
+            report.status = status;
+            report.reason = Some(error.to_string());
+            Ok(Trial {
+                report,
+                variants: Vec::new(),
+            })
+        }
+    }
+}
+
+fn shown(variant: &RenderedVariant) -> TrialVariant {
+    TrialVariant {
+        name: variant.name.clone(),
+        width: variant.width,
+        height: variant.height,
+        format: variant.format,
+        bytes: variant.data.len() as u64,
+        sha256: variant.sha256.clone(),
+        key: variant.key.clone(),
+        path: None,
+    }
+}

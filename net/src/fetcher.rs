@@ -1,0 +1,234 @@
+//! The fetcher: one GET with all bounds, for feeds, pages and images alike.
+//!
+//! A fetch is up to `attempts_max` attempts; an attempt is a chain of hops; a
+//! hop waits for its host's turn, is judged, sent and read. Robots rules are
+//! asked by the caller before, cookies and proxies come with the crawl of sites.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http_body_util::Empty;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::time::Instant;
+
+use crate::attempt::Failure;
+use crate::config::{NetConfig, NetConfigFault, Parts};
+use crate::connect::Connector;
+use crate::error::{Fault, FetchError, Phase};
+use crate::fault::connect_fault;
+use crate::gate::HostGate;
+use crate::request::Request;
+use crate::resolve::Resolver;
+use crate::response::Fetched;
+use crate::retry::{Failed, Retry, RetryPolicy, seed_of};
+use crate::sink::{BytesSink, FileBody, FileSink, Sink};
+use crate::stats::{Counters, FetchStats};
+use crate::target::Target;
+use crate::tls::{Tls, TlsFault};
+
+/// The head of an answer. Real ones are below 10 KB; also the size of a read.
+pub const HEAD_BYTES_MAX: u64 = 64 * 1024;
+/// Lines of a head.
+const HEADERS_MAX: usize = 200;
+/// Idle connections kept to one host, and for how long: as long as servers
+/// commonly keep them, so that few requests meet a connection just closed.
+const IDLE_PER_HOST_MAX: usize = 8;
+const IDLE_KEPT: Duration = Duration::from_secs(20);
+
+/// Why there is no fetcher.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Config(#[from] NetConfigFault),
+    /// The extra certificates cannot be read.
+    #[error("the extra certificates are not PEM")]
+    Roots(#[source] rustls::pki_types::pem::Error),
+}
+
+/// The one fetcher. Cheap to clone; clones share pool, gate and counters.
+#[derive(Clone)]
+pub struct Fetcher {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) client: Client<Connector, Empty<Bytes>>,
+    pub(crate) connector: Connector,
+    pub(crate) tls: Arc<Tls>,
+    pub(crate) gate: HostGate,
+    pub(crate) counters: Counters,
+    pub(crate) user_agent: HeaderValue,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) connect: Duration,
+    pub(crate) wall: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+}
+
+impl Fetcher {
+    /// A fetcher on the machine's resolver, clock and certificates.
+    pub fn new(config: &NetConfig) -> Result<Self, BuildError> {
+        Self::with_parts(config, Parts::default())
+    }
+
+    /// A fetcher on given parts.
+    pub fn with_parts(config: &NetConfig, parts: Parts) -> Result<Self, BuildError> {
+        config.validate()?;
+        let roots: Result<Vec<_>, _> =
+            CertificateDer::pem_slice_iter(&parts.extra_roots_pem).collect();
+        let tls = Arc::new(Tls::new(roots.map_err(BuildError::Roots)?));
+        let connect = Duration::from_millis(config.connect_ms);
+        let policy = crate::policy::AddressPolicy::new(config.allow.clone());
+        let resolver = Resolver::new(parts.lookup);
+        let connector = Connector::new(policy, resolver, Arc::clone(&tls), connect);
+        let user_agent = HeaderValue::from_str(config.user_agent.trim())
+            .expect("validated to be printable ASCII");
+        Ok(Self {
+            inner: Arc::new(Inner {
+                client: pooled(connector.clone()),
+                connector,
+                tls,
+                gate: HostGate::new(config.hosts),
+                counters: Counters::default(),
+                user_agent,
+                retry: config.retry,
+                connect,
+                wall: parts.wall,
+            }),
+        })
+    }
+
+    /// Fetches into memory: pages, images.
+    pub async fn fetch_bytes(&self, request: &Request) -> Result<Fetched<Bytes>, FetchError> {
+        let max = request.limits.decoded_bytes_max;
+        self.fetch(request, move || Ok(BytesSink::new(max))).await
+    }
+
+    /// Fetches into a file: feeds. `path` only ever holds a whole body; its
+    /// folder must exist.
+    pub async fn fetch_to_file(
+        &self,
+        request: &Request,
+        path: &Path,
+    ) -> Result<Fetched<FileBody>, FetchError> {
+        let path = path.to_owned();
+        self.fetch(request, move || FileSink::create(&path)).await
+    }
+
+    /// What the address policy says to a URL now: the judged addresses, or the
+    /// refusal. Connects to nothing.
+    pub async fn judge(&self, url: &str) -> Result<Vec<std::net::SocketAddr>, FetchError> {
+        let target = Target::parse(url).map_err(|fault| FetchError::bad_url(url, fault))?;
+        let judged = self.inner.connector.judged(target.host(), target.port());
+        let judged = tokio::time::timeout(self.inner.connect, judged).await;
+        let fault = match judged {
+            Ok(Ok(addresses)) => return Ok(addresses),
+            Ok(Err(fault)) => connect_fault(&fault),
+            Err(_) => Fault::Timeout {
+                phase: Phase::Connect,
+                after_ms: millis(self.inner.connect),
+            },
+        };
+        Err(FetchError::new(&target, &target, 1, fault))
+    }
+
+    /// Whether https can work here: reads the machine's certificates now
+    /// instead of at the first https connection. Blocks.
+    pub fn check_tls(&self) -> Result<(), TlsFault> {
+        self.inner.tls.ready().map(|_| ())
+    }
+
+    /// The counters so far.
+    pub fn stats(&self) -> FetchStats {
+        self.inner.counters.read()
+    }
+
+    async fn fetch<S, M>(&self, request: &Request, make: M) -> Result<Fetched<S::Body>, FetchError>
+    where
+        S: Sink,
+        M: Fn() -> Result<S, Fault> + Clone + Send + 'static,
+    {
+        let cancelled = request.cancel.cancelled();
+        // Everything under way is owned by the future that is dropped here, and
+        // cleans up behind itself: sockets close, parts of files are removed.
+        let (attempts, failure) = tokio::select! {
+            biased;
+            () = cancelled => {
+                let hop = request.target.clone();
+                (1, Failure { hop, fault: Fault::Cancelled })
+            }
+            done = self.attempts(request, make) => match done {
+                Ok(fetched) => return Ok(fetched),
+                Err(failed) => failed,
+            },
+        };
+        Counters::add(&self.inner.counters.failed, 1);
+        let Failure { hop, fault } = failure;
+        Err(FetchError::new(&request.target, &hop, attempts, fault))
+    }
+
+    async fn attempts<S, M>(
+        &self,
+        request: &Request,
+        make: M,
+    ) -> Result<Fetched<S::Body>, (u32, Failure)>
+    where
+        S: Sink,
+        M: Fn() -> Result<S, Fault> + Clone + Send + 'static,
+    {
+        let begun = Instant::now();
+        let policy = request.retry.unwrap_or(self.inner.retry);
+        let seed = seed_of(request.target.url().as_str());
+        let mut attempt = 1;
+        loop {
+            let failure = match self.attempt(request, make.clone()).await {
+                Ok(fetched) => return Ok(fetched),
+                Err(failure) => failure,
+            };
+            let decision = policy.decide(Failed {
+                class: failure.fault.class(),
+                attempt,
+                retry_after: failure.fault.retry_after(),
+                elapsed: begun.elapsed(),
+                seed,
+            });
+            match decision {
+                Retry::GiveUp => return Err((attempt, failure)),
+                Retry::After(wait) => {
+                    let (url, fault) = (&failure.hop, &failure.fault);
+                    tracing::debug!(%url, attempt, ?wait, "attempt failed, trying again: {fault}");
+                    tokio::time::sleep(wait).await;
+                }
+            }
+            Counters::add(&self.inner.counters.retries, 1);
+            attempt += 1;
+        }
+    }
+}
+
+fn pooled(connector: Connector) -> Client<Connector, Empty<Bytes>> {
+    let head = usize::try_from(HEAD_BYTES_MAX).expect("a small constant");
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+        .pool_idle_timeout(IDLE_KEPT)
+        .http1_max_buf_size(head)
+        .http1_max_headers(HEADERS_MAX)
+        // Shops' servers write what browsers forgive.
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true)
+        .http2_max_header_list_size(u32::try_from(HEAD_BYTES_MAX).expect("a small constant"))
+        .http2_adaptive_window(true)
+        .build(connector)
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,163 @@
+//! Where a body goes: into memory, or onto disk with its hash.
+//!
+//! Sinks only write; caps and decoding are the pipeline's.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::error::Fault;
+
+/// Room reserved beyond a cap, for the piece that goes over it.
+const SLACK_BYTES: usize = 64 * 1024;
+/// Writes to disk are of this size.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// Takes a decoded body.
+pub(crate) trait Sink: Send + 'static {
+    type Body: Send + 'static;
+    /// Whether its work blocks and has to leave the reactor.
+    const BLOCKS: bool;
+    fn write(&mut self, piece: &[u8]) -> Result<(), Fault>;
+    fn finish(self, counted: Counted) -> Result<Self::Body, Fault>;
+}
+
+/// Sizes of a whole body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted {
+    pub(crate) raw_bytes: u64,
+    pub(crate) decoded_bytes: u64,
+}
+
+/// A body in memory.
+pub(crate) struct BytesSink {
+    held: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl BytesSink {
+    pub(crate) fn new(bytes_max: u64) -> Self {
+        Self {
+            held: Vec::new(),
+            bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+impl Sink for BytesSink {
+    type Body = Bytes;
+    const BLOCKS: bool = false;
+
+    fn write(&mut self, piece: &[u8]) -> Result<(), Fault> {
+        let needed = self.held.len() + piece.len();
+        if needed > self.held.capacity() {
+            // Doubling as usual, but never far beyond the cap.
+            let doubled = self.held.capacity().saturating_mul(2);
+            let wanted = doubled.min(self.bytes_max.saturating_add(SLACK_BYTES));
+            let room = wanted.max(needed);
+            self.held.reserve_exact(room - self.held.len());
+        }
+        self.held.extend_from_slice(piece);
+        Ok(())
+    }
+
+    fn finish(self, _: Counted) -> Result<Bytes, Fault> {
+        Ok(Bytes::from(self.held))
+    }
+}
+
+/// A body on disk, whole and synced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileBody {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Bytes as served.
+    pub raw_bytes: u64,
+    /// Bytes in the file, Content-Encoding removed.
+    pub decoded_bytes: u64,
+    /// SHA-256 of the file.
+    pub sha256: [u8; 32],
+}
+
+/// Writes under a temporary name beside the wanted one; the wanted name only
+/// ever holds a whole body. What is not finished is removed when dropped.
+pub(crate) struct FileSink {
+    part: Part,
+    path: PathBuf,
+    file: BufWriter<File>,
+    hash: Sha256,
+}
+
+struct Part {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.kept {
+            // Nothing reads the part; a leftover is cleaned with its folder.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn disk(path: &Path) -> impl Fn(std::io::Error) -> Fault {
+    move |source| Fault::Disk {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+impl FileSink {
+    pub(crate) fn create(path: &Path) -> Result<Self, Fault> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}-{number}.part", std::process::id()));
+        let part = path.with_file_name(name);
+        let file = File::create(&part).map_err(disk(&part))?;
+        Ok(Self {
+            part: Part {
+                path: part,
+                kept: false,
+            },
+            path: path.to_owned(),
+            file: BufWriter::with_capacity(WRITE_BYTES, file),
+            hash: Sha256::new(),
+        })
+    }
+}
+
+impl Sink for FileSink {
+    type Body = FileBody;
+    const BLOCKS: bool = true;
+
+    fn write(&mut self, piece: &[u8]) -> Result<(), Fault> {
+        self.hash.update(piece);
+        self.file.write_all(piece).map_err(disk(&self.path))
+    }
+
+    fn finish(mut self, counted: Counted) -> Result<FileBody, Fault> {
+        let failed = disk(&self.path);
+        self.file.flush().map_err(&failed)?;
+        self.file.get_ref().sync_all().map_err(&failed)?;
+        std::fs::rename(&self.part.path, &self.path).map_err(&failed)?;
+        self.part.kept = true;
+        if let Some(folder) = self.path.parent().filter(|p| !p.as_os_str().is_empty()) {
+            // The name is as durable as the bytes only when its folder is too.
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(&failed)?;
+        }
+        Ok(FileBody {
+            path: self.path.clone(),
+            raw_bytes: counted.raw_bytes,
+            decoded_bytes: counted.decoded_bytes,
+            sha256: self.hash.finalize().into(),
+        })
+    }
+}

@@ -1,0 +1,328 @@
+//! Invariant 8: no partner can make a worker talk to a private, loopback,
+//! link-local or metadata address, nor read its credentials.
+
+use trawler_net::{AllowedHost, Auth, FetchClass, Fetched, Fetcher, NetConfig, Secret};
+
+use super::server::{
+    Server, Table, answer, config, fetcher, fetcher_with, get, ok, path, redirect,
+};
+
+#[tokio::test]
+async fn literal_addresses_are_refused_in_every_spelling() {
+    let config = NetConfig::of("Trawler-test/0 (+mailto:test@shop.example)");
+    let fetcher = Fetcher::new(&config).unwrap();
+    let hosts = [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "0x7f.0.0.1",
+        "0",
+        "0.0.0.0",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "2852039166",
+        "0xa9fea9fe",
+        "169.254.170.2",
+        "168.63.129.16",
+        "100.100.100.200",
+        "192.0.0.192",
+        "192.0.2.1",
+        "192.88.99.1",
+        "198.18.0.1",
+        "198.51.100.1",
+        "203.0.113.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "[::]",
+        "[::1]",
+        "[::127.0.0.1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:a9fe:a9fe]",
+        "[::ffff:0:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[64:ff9b:1::7f00:1]",
+        "[100::1]",
+        "[2001::1]",
+        "[2001:2::1]",
+        "[2001:10::1]",
+        "[2001:20::1]",
+        "[2001:db8::1]",
+        "[2002:7f00:1::]",
+        "[2002:a9fe:a9fe::]",
+        "[3fff::1]",
+        "[5f00::1]",
+        "[fc00::1]",
+        "[fd00:ec2::254]",
+        "[fd12:3456::1]",
+        "[fe80::1]",
+        "[fec0::1]",
+        "[ff02::1]",
+        "[2606:4700::5efe:10.0.0.1]",
+        "\u{2460}27.0.0.1",
+        "127\u{3002}0\u{3002}0\u{3002}1",
+    ];
+    for host in hosts {
+        let error = fetcher
+            .fetch_bytes(&get(&format!("http://{host}/")))
+            .await
+            .unwrap_err();
+        assert_eq!(error.class(), FetchClass::RefusedAddress, "{host}: {error}");
+        assert!(error.to_string().contains("net.allow"), "{error}");
+        assert!(!error.is_transient());
+    }
+    let refused = u64::try_from(hosts.len()).unwrap();
+    assert_eq!(fetcher.stats().refused, refused);
+    assert_eq!(
+        fetcher.stats().requests,
+        0,
+        "refused before anything is sent"
+    );
+}
+
+#[tokio::test]
+async fn redirects_are_judged_anew() {
+    let inside = Server::start(|_| ok(b"secret")).await;
+    let port = inside.address.port();
+    let targets = [
+        format!("http://127.0.0.1:{port}/"),
+        format!("http://2130706433:{port}/"),
+        format!("//[::ffff:127.0.0.1]:{port}/"),
+        "http://169.254.169.254/latest/meta-data/".to_owned(),
+        "http://[fd00:ec2::254]/".to_owned(),
+        "http://10.0.0.1/".to_owned(),
+        format!("http://inside.test:{port}/"),
+    ];
+    for target in targets {
+        let to = target.clone();
+        let shop = Server::start(move |_| redirect("302 Found", &to)).await;
+        let lookup = Table::of(&[("inside.test", &[&["127.0.0.1"]])]);
+        let fetcher = fetcher_with(&[&shop], lookup);
+        let error = fetcher.fetch_bytes(&get(&shop.url("/"))).await.unwrap_err();
+        assert_eq!(
+            error.class(),
+            FetchClass::RefusedAddress,
+            "{target}: {error}"
+        );
+        assert!(error.to_string().contains("redirected to"), "{error}");
+    }
+    assert_eq!(inside.connections(), 0);
+}
+
+#[tokio::test]
+async fn names_that_resolve_to_private_addresses_are_refused() {
+    let inside = Server::start(|_| ok(b"secret")).await;
+    let port = inside.address.port();
+    let checks: &[&[&str]] = &[
+        &["127.0.0.1"],
+        &["::1"],
+        &["10.0.0.1", "192.168.0.1"],
+        &["169.254.169.254"],
+        &["fd00:ec2::254"],
+        &["::ffff:127.0.0.1"],
+        &["64:ff9b::7f00:1"],
+        &["2002:7f00:1::"],
+        &["0.0.0.0"],
+    ];
+    for addresses in checks {
+        let lookup = Table::of(&[("evil.test", &[addresses])]);
+        let fetcher = fetcher_with(&[], lookup);
+        let url = format!("http://evil.test:{port}/");
+        let error = fetcher.fetch_bytes(&get(&url)).await.unwrap_err();
+        assert_eq!(
+            error.class(),
+            FetchClass::RefusedAddress,
+            "{addresses:?}: {error}"
+        );
+        assert!(error.to_string().contains("evil.test"), "{error}");
+        let judged = fetcher.judge(&url).await.unwrap_err();
+        assert_eq!(judged.class(), FetchClass::RefusedAddress);
+    }
+    assert_eq!(inside.connections(), 0);
+}
+
+/// 127.0.0.1 on one port is allowed, 127.0.0.2 on the same port is not: a name
+/// that has both must reach the first and never the second.
+async fn pair() -> (Server, Server) {
+    let allowed = Server::start(|_| answer("200 OK", &[("Connection", "close")], b"public")).await;
+    let address = format!("127.0.0.2:{}", allowed.address.port());
+    let private = Server::at(&address, |_| ok(b"secret")).await.unwrap();
+    (allowed, private)
+}
+
+#[tokio::test]
+async fn of_mixed_answers_only_the_judged_addresses_are_connected_to() {
+    let (allowed, private) = pair().await;
+    let orders: &[&[&str]] = &[
+        &["127.0.0.2", "127.0.0.1"],
+        &["127.0.0.1", "127.0.0.2"],
+        &["10.0.0.1", "::1", "127.0.0.2", "127.0.0.1"],
+    ];
+    for addresses in orders {
+        let lookup = Table::of(&[("mixed.test", &[addresses])]);
+        let fetcher = fetcher_with(&[&allowed], lookup);
+        let url = format!("http://mixed.test:{}/", allowed.address.port());
+        assert_eq!(fetcher.judge(&url).await.unwrap(), [allowed.address]);
+        let body = fetcher
+            .fetch_bytes(&get(&url))
+            .await
+            .unwrap()
+            .into_body()
+            .unwrap();
+        assert_eq!(&body.body[..], b"public");
+    }
+    assert_eq!(private.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_name_that_changes_its_address_reaches_only_what_was_judged() {
+    let (allowed, private) = pair().await;
+    let lookup = Table::of(&[("rebind.test", &[&["127.0.0.1"], &["127.0.0.2"]])]);
+    let url = format!("http://rebind.test:{}/", allowed.address.port());
+    let (mut bodies, mut refusals) = (0, 0);
+    for _ in 0..10 {
+        // A new fetcher each time, so that no cache or pool hides the change.
+        let fetcher = fetcher_with(&[&allowed], lookup.clone());
+        for _ in 0..3 {
+            match fetcher.fetch_bytes(&get(&url)).await {
+                Ok(fetched) => {
+                    assert_eq!(&fetched.into_body().unwrap().body[..], b"public");
+                    bodies += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.class(), FetchClass::RefusedAddress);
+                    refusals += 1;
+                }
+            }
+        }
+    }
+    // One look-up a fetcher: the answer that was judged is the one that is used.
+    assert_eq!(lookup.asked(), 10);
+    assert_eq!((bodies, refusals), (15, 15));
+    assert_eq!(private.connections(), 0);
+}
+
+#[tokio::test]
+async fn an_allowance_opens_one_port_and_no_other() {
+    let first = Server::start(|_| ok(b"one")).await;
+    let second = Server::start(|_| ok(b"two")).await;
+    let fetcher = fetcher(&[&first]);
+    assert!(fetcher.fetch_bytes(&get(&first.url("/"))).await.is_ok());
+    let error = fetcher
+        .fetch_bytes(&get(&second.url("/")))
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), FetchClass::RefusedAddress);
+    assert_eq!(second.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_name_may_be_allowed_and_other_names_are_not() {
+    let server = Server::start(|_| ok(b"shop")).await;
+    let port = server.address.port();
+    let mut config = config(&[]);
+    config.allow = vec![AllowedHost::Name {
+        host: "shop.internal".into(),
+        port,
+    }];
+    let lookup = Table::of(&[
+        ("shop.internal", &[&["127.0.0.1"]]),
+        ("evil.test", &[&["127.0.0.1"]]),
+    ]);
+    let parts = trawler_net::Parts {
+        lookup,
+        ..Default::default()
+    };
+    let fetcher = Fetcher::with_parts(&config, parts).unwrap();
+    let fetched = fetcher
+        .fetch_bytes(&get(&format!("http://shop.internal:{port}/")))
+        .await;
+    assert!(matches!(fetched, Ok(Fetched::Body(_))));
+    let error = fetcher
+        .fetch_bytes(&get(&format!("http://evil.test:{port}/")))
+        .await;
+    assert_eq!(error.unwrap_err().class(), FetchClass::RefusedAddress);
+}
+
+#[tokio::test]
+async fn credentials_are_dropped_when_the_host_changes() {
+    let stranger = Server::start(|_| ok(b"body")).await;
+    let to = stranger.url("/there");
+    let own = Server::start(move |head| match path(head) {
+        "/first" => redirect("302 Found", "/second"),
+        _ => redirect("302 Found", &to),
+    })
+    .await;
+    let request = get(&own.url("/first"))
+        .auth(&Auth::Basic {
+            user: "me".into(),
+            password: Secret::new("hunter2"),
+        })
+        .unwrap()
+        .header("Cookie", "session=hunter2")
+        .unwrap()
+        .secret_header("X-Partner", &Secret::new("hunter2"))
+        .unwrap()
+        .header("Accept-Language", "ko")
+        .unwrap()
+        .referer(&own.url("/list?page=2"))
+        .unwrap();
+    fetcher(&[&own, &stranger])
+        .fetch_bytes(&request)
+        .await
+        .unwrap();
+    for head in own.heads() {
+        let head = head.to_ascii_lowercase();
+        assert!(
+            head.contains("authorization: basic bwu6ahvudgvymg=="),
+            "{head}"
+        );
+        assert!(head.contains("cookie: session=hunter2"));
+        assert!(head.contains("x-partner: hunter2"));
+        assert!(head.contains("/list?page=2"));
+    }
+    assert_eq!(own.heads().len(), 2);
+    let [head] = &stranger.heads()[..] else {
+        panic!("one request")
+    };
+    let head = head.to_ascii_lowercase();
+    for secret in ["authorization", "cookie", "x-partner", "page=2"] {
+        assert!(!head.contains(secret), "{secret} in {head}");
+    }
+    assert!(head.contains("accept-language: ko"));
+    assert!(head.contains("user-agent: trawler-test/0"));
+}
+
+#[tokio::test]
+async fn errors_show_no_secret() {
+    let server = Server::start(|_| answer("404 Not Found", &[], b"")).await;
+    let url = server.url("/feed?api_key=hunter2&lang=ko");
+    let error = fetcher(&[&server])
+        .fetch_bytes(&get(&url))
+        .await
+        .unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains("lang=ko"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let error = trawler_net::Request::get("http://me:hunter2@shop.test/").unwrap_err();
+    assert_eq!(error.class(), FetchClass::BadUrl);
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_literal_ipv6_address_takes_the_same_way() {
+    let Ok(server) = Server::at("[::1]:0", |_| ok(b"body")).await else {
+        println!("skipped: this machine has no IPv6 loopback");
+        return;
+    };
+    let allowed = fetcher(&[&server]);
+    assert!(allowed.fetch_bytes(&get(&server.url("/"))).await.is_ok());
+    let error = fetcher(&[]).fetch_bytes(&get(&server.url("/"))).await;
+    assert_eq!(error.unwrap_err().class(), FetchClass::RefusedAddress);
+    assert_eq!(server.connections(), 1);
+}
