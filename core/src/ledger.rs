@@ -242,6 +242,21 @@ impl JobRecord {
         Ok(())
     }
 
+    /// The queue itself gave the message up (its backstop dead-letter queue):
+    /// nobody will bring a verdict any more, also not the delivery that still
+    /// has it in hand.
+    pub fn bury_unseen(&mut self, reason: &str, now: DateTime<Utc>) -> Result<(), LedgerError> {
+        if self.status != JobStatus::Open {
+            return Err(LedgerError::Status { verb: "bury", job: self.job.clone(), status: self.status });
+        }
+        self.epoch += 1;
+        self.in_hand = false;
+        self.status = JobStatus::Dead;
+        self.seen = Some(now);
+        reason.clone_into(&mut self.reason);
+        Ok(())
+    }
+
     /// A parked job becomes open and is sent again.
     pub fn unpark(&mut self) -> Result<(), LedgerError> {
         if self.status != JobStatus::Parked {
@@ -425,6 +440,16 @@ mod tests {
             }
             reached = next;
         }
+    }
+
+    #[test]
+    fn a_message_that_the_queue_gave_up_buries_its_job_and_fences_the_last_delivery() {
+        let mut job = record();
+        job.take(now());
+        job.bury_unseen("received too often", now()).unwrap();
+        assert_eq!((job.status, job.in_hand), (JobStatus::Dead, false));
+        assert!(job.settle(1, JobStatus::Done, "", now()).is_err());
+        assert!(job.bury_unseen("again", now()).is_err());
     }
 
     #[test]

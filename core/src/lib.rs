@@ -19,6 +19,7 @@ pub mod pause;
 pub mod pipe;
 pub mod ports;
 pub mod product;
+pub mod recheck;
 pub mod run;
 pub mod schedule;
 pub mod verdict;

@@ -270,3 +270,24 @@ impl Problems {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn recheck_is_a_word_or_a_number_of_days() {
+        let check = |text: &str, expected: Recheck| {
+            assert_eq!(
+                serde_json::from_str::<Recheck>(text).unwrap(),
+                expected,
+                "{text}"
+            );
+        };
+        check(r#""never""#, Recheck::Never);
+        check(r#""every_run""#, Recheck::EveryRun);
+        check(r#"{"every_days": 7}"#, Recheck::Days { every_days: 7 });
+        assert!(serde_json::from_str::<Recheck>(r#""sometimes""#).is_err());
+    }
+}

@@ -1,14 +1,16 @@
 //! One try at one image: conditional request, hash, render, store.
+//!
+//! Whatever is wrong with the image is its outcome; an [`Ending`] is for what
+//! is wrong with this job or this machine.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 use trawler_core::image::{ImageOutcome, ImageStatus, KnownImage, SourceFacts, StoredVariant};
 use trawler_core::job::ImageTask;
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::{BlobMeta, Metric, Put};
-use trawler_core::verdict::Failure;
+use trawler_core::verdict::{Ending, Failure};
 use trawler_fleet::{JobContext, Ports};
 use trawler_net::{
     FetchClass, FetchError, Fetched, Fetcher, Limits, NotModified, Request, Response, StatusClass,
@@ -43,25 +45,29 @@ pub(crate) struct Again {
 }
 
 impl Attempt<'_> {
-    /// Our own stores failing is the job's failure; everything about the
-    /// image is an outcome.
-    pub(crate) async fn run(&self, task: &ImageTask) -> Result<Tried, Failure> {
-        let request = match self.request(task) {
+    pub(crate) async fn run(&self, task: &ImageTask) -> Result<Tried, Ending> {
+        let validators = self.validators(task);
+        let conditional = !validators.is_empty();
+        let request = match self.request(task, validators) {
             Ok(request) => request,
-            Err(refused) => return Ok(refused),
+            Err(refused) => return Ok(ended(*refused)),
         };
-        let conditional = !self.validators(task).is_empty();
         self.ports.metrics.record(Metric::ImageRequests {
             conditional,
             count: 1,
         });
         match self.fetcher.fetch_bytes(&request).await {
-            Ok(Fetched::NotModified(answer)) => Ok(final_outcome(not_modified(task, answer))),
+            Ok(Fetched::NotModified(answer)) => Ok(ended(not_modified(task, answer))),
             Ok(Fetched::Body(response)) => {
                 self.ports.metrics.record(Metric::ImageBytesDown {
                     bytes: response.raw_bytes,
                 });
                 self.received(task, response).await
+            }
+            Err(error) if error.class() == FetchClass::Cancelled => {
+                // That says something of this delivery and nothing of the image.
+                self.ctx.step().await?;
+                Err(Ending::HandedBack)
             }
             Err(error) => Ok(failed(task, &error)),
         }
@@ -69,34 +75,43 @@ impl Attempt<'_> {
 
     /// Validators are sent only where a 304 would leave nothing to do.
     fn validators(&self, task: &ImageTask) -> Validators {
-        let known = &task.known;
-        let stored =
-            known.sha256.is_some() && known.recipe.as_deref() == Some(self.studio.recipe());
-        if stored {
-            Validators {
-                etag: known.etag.clone(),
-                last_modified: known.last_modified.clone(),
-            }
-        } else {
-            Validators::default()
+        if self.stored_before(task).is_none() {
+            return Validators::default();
+        }
+        Validators {
+            etag: task.known.etag.clone(),
+            last_modified: task.known.last_modified.clone(),
         }
     }
 
-    fn request(&self, task: &ImageTask) -> Result<Request, Tried> {
-        let bad = |reason: String| final_outcome(outcome(task, ImageStatus::BadUrl, reason));
+    /// The hash of the bytes whose variants are stored, all of them.
+    fn stored_before(&self, task: &ImageTask) -> Option<String> {
+        let same_recipe = task.known.recipe.as_deref() == Some(self.studio.recipe());
+        task.known.sha256.clone().filter(|_| same_recipe)
+    }
+
+    fn request(
+        &self,
+        task: &ImageTask,
+        validators: Validators,
+    ) -> Result<Request, Box<ImageOutcome>> {
+        let bad = |reason: String| Box::new(outcome(task, ImageStatus::BadUrl, reason));
         let limits = Limits {
             raw_bytes_max: self.source_bytes_max,
             decoded_bytes_max: self.source_bytes_max,
             ..Limits::default()
         };
+        // The pipe's bounds keep the rate above 0; a pipe that was not checked
+        // is fetched without an interval rather than not at all.
+        let interval = Duration::try_from_secs_f64(1.0 / self.pipe.fetch.rate_per_s);
         let mut request = Request::get(&task.url)
-            .map_err(|error| failed(task, &error))?
+            .map_err(|error| Box::new(failed(task, &error).outcome))?
             .accept("image/*,*/*;q=0.5")
             .and_then(|request| request.user_agent(self.user_agent))
             .map_err(|error| bad(error.to_string()))?
             .limits(limits)
-            .validators(self.validators(task))
-            .interval_min(Duration::from_secs_f64(1.0 / self.pipe.fetch.rate_per_s))
+            .validators(validators)
+            .interval_min(interval.unwrap_or_default())
             .cancel(self.ctx.cancelled());
         if let Some(referer) = &self.pipe.images.referer {
             request = request
@@ -106,45 +121,32 @@ impl Attempt<'_> {
         Ok(request)
     }
 
-    async fn received(
-        &self,
-        task: &ImageTask,
-        response: Response<Bytes>,
-    ) -> Result<Tried, Failure> {
-        let sha256 = hex::encode(Sha256::digest(&response.body));
+    async fn received(&self, task: &ImageTask, response: Response<Bytes>) -> Result<Tried, Ending> {
+        let seen = self
+            .studio
+            .render(response.body, self.stored_before(task))
+            .await
+            .map_err(|error| Ending::Failed(Failure::transient(error.to_string())))?;
         let known = KnownImage {
-            sha256: Some(sha256.clone()),
+            sha256: Some(seen.sha256),
             recipe: Some(self.studio.recipe().to_owned()),
             etag: response.validators.etag,
             last_modified: response.validators.last_modified,
         };
-        let same = task.known.sha256.as_ref() == Some(&sha256) && task.known.recipe == known.recipe;
-        if same {
-            let unchanged = outcome(task, ImageStatus::Unchanged, String::new());
-            return Ok(final_outcome(ImageOutcome { known, ..unchanged }));
-        }
-        let rendered = self
-            .studio
-            .render(response.body)
-            .await
-            .map_err(|error| Failure::transient(error.to_string()))?;
-        match rendered {
-            Ok(rendition) => self.stored(task, known, rendition).await,
+        match seen.rendered {
+            Ok(None) => {
+                let unchanged = outcome(task, ImageStatus::Unchanged, String::new());
+                Ok(ended(ImageOutcome { known, ..unchanged }))
+            }
+            Ok(Some(rendition)) => self.stored(task, known, rendition).await,
             Err(error) => match error.status() {
-                Some(status) => {
-                    let tried = outcome(task, status, error.to_string());
-                    // What it is and how to ask for it again; nothing stored.
-                    let known = KnownImage {
-                        sha256: None,
-                        recipe: None,
-                        ..known
-                    };
-                    Ok(final_outcome(ImageOutcome { known, ..tried }))
-                }
-                None => Err(Failure::permanent(format!(
+                // Nothing is known that would make the next request
+                // conditional: it has to bring the bytes, whatever they are.
+                Some(status) => Ok(ended(outcome(task, status, error.to_string()))),
+                None => Err(Ending::Failed(Failure::permanent(format!(
                     "make the variants of {}: {error}",
                     task.url
-                ))),
+                )))),
             },
         }
     }
@@ -154,15 +156,15 @@ impl Attempt<'_> {
         task: &ImageTask,
         known: KnownImage,
         rendition: Rendition,
-    ) -> Result<Tried, Failure> {
+    ) -> Result<Tried, Ending> {
         let source = SourceFacts::from(&rendition.facts);
         let mut variants = Vec::with_capacity(rendition.variants.len());
         for variant in rendition.variants {
             variants.push(StoredVariant::from(&variant));
-            self.put(variant).await?;
+            self.put(variant).await.map_err(Ending::Failed)?;
         }
         let stored = outcome(task, ImageStatus::Stored, String::new());
-        Ok(final_outcome(ImageOutcome {
+        Ok(ended(ImageOutcome {
             source: Some(source),
             known,
             variants,
@@ -214,7 +216,7 @@ pub(crate) fn given_up(task: &ImageTask, reason: &str) -> ImageOutcome {
     outcome(task, ImageStatus::Unreachable, reason.to_owned())
 }
 
-fn final_outcome(outcome: ImageOutcome) -> Tried {
+fn ended(outcome: ImageOutcome) -> Tried {
     Tried {
         outcome,
         again: None,
@@ -252,6 +254,7 @@ fn status_of(class: FetchClass) -> ImageStatus {
         FetchClass::TooLarge => ImageStatus::TooLarge,
         FetchClass::Timeout => ImageStatus::Timeout,
         FetchClass::Truncated => ImageStatus::Truncated,
+        FetchClass::Decode => ImageStatus::Corrupt,
         FetchClass::Status(StatusClass::NotFound | StatusClass::Gone) => ImageStatus::NotFound,
         FetchClass::Status(
             StatusClass::Forbidden | StatusClass::Unauthorized | StatusClass::Client,
@@ -261,10 +264,37 @@ fn status_of(class: FetchClass) -> ImageStatus {
         | FetchClass::Tls
         | FetchClass::TooManyRedirects
         | FetchClass::RedirectLoop
-        | FetchClass::Decode
         | FetchClass::Protocol
         | FetchClass::Cancelled
         | FetchClass::Disk
-        | FetchClass::Status(_) => ImageStatus::Unreachable,
+        | FetchClass::Status(StatusClass::TooManyRequests | StatusClass::Server) => {
+            ImageStatus::Unreachable
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_fetches_have_their_status() {
+        let check = |class, expected| assert_eq!(status_of(class), expected, "{class:?}");
+        let answered = |status| FetchClass::Status(StatusClass::of(status));
+        check(FetchClass::Timeout, ImageStatus::Timeout);
+        check(FetchClass::Truncated, ImageStatus::Truncated);
+        check(FetchClass::TooLarge, ImageStatus::TooLarge);
+        check(FetchClass::Decode, ImageStatus::Corrupt);
+        check(FetchClass::RefusedAddress, ImageStatus::RefusedAddress);
+        check(FetchClass::BadUrl, ImageStatus::BadUrl);
+        check(FetchClass::Dns, ImageStatus::Unreachable);
+        check(FetchClass::Tls, ImageStatus::Unreachable);
+        check(FetchClass::RedirectLoop, ImageStatus::Unreachable);
+        check(answered(404), ImageStatus::NotFound);
+        check(answered(410), ImageStatus::NotFound);
+        check(answered(403), ImageStatus::Blocked);
+        check(answered(400), ImageStatus::Blocked);
+        check(answered(429), ImageStatus::Unreachable);
+        check(answered(502), ImageStatus::Unreachable);
     }
 }

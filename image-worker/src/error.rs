@@ -34,6 +34,10 @@ pub enum ImageError {
         format: SourceFormat,
         detail: String,
     },
+    /// Our own code gave up on it, which is a defect to be mended; until then
+    /// the image is one that cannot be rendered.
+    #[error("rendering it panicked: {detail}")]
+    Panicked { detail: String },
     /// An encoder refused a picture; the variant, not the partner, is at
     /// fault.
     #[error("cannot encode variant `{variant}`: {detail}")]
@@ -49,7 +53,7 @@ impl ImageError {
             Self::UnsupportedFormat { .. } => Some(ImageStatus::UnsupportedFormat),
             Self::TooLarge { .. } => Some(ImageStatus::TooLarge),
             Self::Truncated { .. } => Some(ImageStatus::Truncated),
-            Self::Corrupt { .. } => Some(ImageStatus::Corrupt),
+            Self::Corrupt { .. } | Self::Panicked { .. } => Some(ImageStatus::Corrupt),
             Self::Encode { .. } => None,
         }
     }

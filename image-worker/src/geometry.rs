@@ -6,7 +6,7 @@
 
 use trawler_core::image::{Fit, Variant};
 
-use crate::orient::Orientation;
+use crate::orient::{Orientation, swap_if_turned};
 
 /// Crop and output size in the source's stored (not yet upright) pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,7 +26,7 @@ pub(crate) struct Plan {
 pub(crate) fn plan(stored: (u32, u32), orientation: Orientation, variant: &Variant) -> Plan {
     // Both fits are centred, so that turning the box instead of the picture
     // gives the same crop.
-    let (box_width, box_height) = orientation.swap_if_needed((variant.width, variant.height));
+    let (box_width, box_height) = swap_if_turned(orientation, (variant.width, variant.height));
     let (source_width, source_height) = (f64::from(stored.0), f64::from(stored.1));
     let x_scale = f64::from(box_width) / source_width;
     let y_scale = f64::from(box_height) / source_height;
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn fits_are_planned_as_documented() {
         let check = |stored, variant: Variant, expected: (f64, f64, u32, u32, u32)| {
-            let plan = plan(stored, Orientation::Upright, &variant);
+            let plan = plan(stored, Orientation::NoTransforms, &variant);
             let found = (
                 plan.crop_width,
                 plan.crop_height,

@@ -1,98 +1,69 @@
-//! The eight orientations of EXIF, applied to pixels.
+//! The eight orientations of EXIF: read from the tag, applied to pixels.
+//!
+//! Of an EXIF block nothing else is read.
 
-use crate::picture::Picture;
+use image::{DynamicImage, ImageBuffer};
 
-/// How stored pixels are turned to stand upright (EXIF 1 to 8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Orientation {
-    #[default]
-    Upright,
-    FlipHorizontal,
-    Rotate180,
-    FlipVertical,
-    Transpose,
-    Rotate90,
-    Transverse,
-    Rotate270,
+pub use image::metadata::Orientation;
+
+use crate::picture::{Layout, Picture};
+
+/// Reads the orientation from a TIFF block, with or without the `Exif\0\0`
+/// that JPEG puts before it. A block that is missing or cannot be read says
+/// nothing about the picture: it is upright.
+pub(crate) fn of_exif(block: Option<&[u8]>) -> Orientation {
+    block
+        .map(|block| block.strip_prefix(b"Exif\0\0").unwrap_or(block))
+        .and_then(Orientation::from_exif_chunk)
+        .unwrap_or(Orientation::NoTransforms)
 }
 
-impl Orientation {
-    pub(crate) fn from_exif(value: u16) -> Option<Self> {
-        Some(match value {
-            1 => Self::Upright,
-            2 => Self::FlipHorizontal,
-            3 => Self::Rotate180,
-            4 => Self::FlipVertical,
-            5 => Self::Transpose,
-            6 => Self::Rotate90,
-            7 => Self::Transverse,
-            8 => Self::Rotate270,
-            _ => return None,
-        })
-    }
-
-    /// The value of the EXIF tag, 1 to 8.
-    pub fn exif(self) -> u8 {
-        self as u8 + 1
-    }
-
-    /// Whether width and height change places.
-    pub fn swaps_sides(self) -> bool {
-        matches!(
-            self,
-            Self::Transpose | Self::Rotate90 | Self::Transverse | Self::Rotate270
-        )
-    }
-
-    pub(crate) fn swap_if_needed<T>(self, (width, height): (T, T)) -> (T, T) {
-        if self.swaps_sides() {
-            (height, width)
-        } else {
-            (width, height)
-        }
+/// Swaps the sides where standing upright means a quarter turn.
+pub(crate) fn swap_if_turned<T>(orientation: Orientation, (width, height): (T, T)) -> (T, T) {
+    match orientation {
+        Orientation::Rotate90
+        | Orientation::Rotate270
+        | Orientation::Rotate90FlipH
+        | Orientation::Rotate270FlipH => (height, width),
+        Orientation::NoTransforms
+        | Orientation::Rotate180
+        | Orientation::FlipHorizontal
+        | Orientation::FlipVertical => (width, height),
     }
 }
 
 /// Turns a picture upright. Called on the resized picture, which is smaller
 /// than the source.
 pub(crate) fn upright(picture: Picture, orientation: Orientation) -> Picture {
-    if orientation == Orientation::Upright {
-        return picture;
+    let Picture {
+        width,
+        height,
+        layout,
+        data,
+    } = picture;
+    let image = match layout {
+        Layout::Rgb => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageRgb8),
+        Layout::Rgba => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageRgba8),
+    };
+    let mut image = image.expect("a picture holds exactly its pixels");
+    image.apply_orientation(orientation);
+    Picture {
+        width: image.width(),
+        height: image.height(),
+        layout,
+        data: image.into_bytes(),
     }
-    let channels = picture.layout.channels();
-    let (stored_w, stored_h) = (picture.width as usize, picture.height as usize);
-    let (width, height) = orientation.swap_if_needed((picture.width, picture.height));
-    let mut turned = Picture::in_buffer(width, height, picture.layout, Vec::new());
-    let rows = turned.data.chunks_exact_mut(width as usize * channels);
-    for (y, row) in rows.enumerate() {
-        for (x, pixel) in row.chunks_exact_mut(channels).enumerate() {
-            let (from_x, from_y) = match orientation {
-                Orientation::Upright => (x, y),
-                Orientation::FlipHorizontal => (stored_w - 1 - x, y),
-                Orientation::Rotate180 => (stored_w - 1 - x, stored_h - 1 - y),
-                Orientation::FlipVertical => (x, stored_h - 1 - y),
-                Orientation::Transpose => (y, x),
-                Orientation::Rotate90 => (y, stored_h - 1 - x),
-                Orientation::Transverse => (stored_w - 1 - y, stored_h - 1 - x),
-                Orientation::Rotate270 => (stored_w - 1 - y, x),
-            };
-            let at = (from_y * stored_w + from_x) * channels;
-            pixel.copy_from_slice(&picture.data[at..at + channels]);
-        }
-    }
-    turned
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::Layout;
 
     #[test]
     fn each_orientation_brings_the_stored_pixels_upright() {
         // The upright picture is A B / C D / E F; the stored rows are those of
         // the EXIF specification's table of row 0 and column 0.
-        let check = |exif: u16, stored: &[&str]| {
+        let check = |exif: u8, stored: &[&str]| {
             let letters: Vec<u8> = stored.concat().bytes().collect();
             let picture = Picture {
                 width: stored[0].len() as u32,
@@ -101,9 +72,11 @@ mod tests {
                 data: letters.iter().flat_map(|&byte| [byte; 3]).collect(),
             };
             let orientation = Orientation::from_exif(exif).expect("1 to 8");
+            let planned = swap_if_turned(orientation, (picture.width, picture.height));
             let turned = upright(picture, orientation);
             let seen: Vec<u8> = turned.data.iter().step_by(3).copied().collect();
             assert_eq!((turned.width, turned.height), (2, 3), "{exif}");
+            assert_eq!(planned, (2, 3), "{exif}");
             assert_eq!(String::from_utf8_lossy(&seen), "ABCDEF", "{exif}");
         };
         check(1, &["AB", "CD", "EF"]);
@@ -114,5 +87,24 @@ mod tests {
         check(6, &["BDF", "ACE"]);
         check(7, &["FDB", "ECA"]);
         check(8, &["ECA", "FDB"]);
+    }
+
+    #[test]
+    fn orientation_is_read_in_both_byte_orders_and_never_guessed() {
+        let check = |block: &[u8], expected: u8| {
+            assert_eq!(of_exif(Some(block)).to_exif(), expected, "{block:?}");
+        };
+        let little = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0";
+        let big = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x08\0\0";
+        check(little, 6);
+        check(big, 8);
+        check(&little[..20], 1);
+        check(b"", 1);
+        check(b"II*\0\xff\xff\xff\xff", 1);
+        check(
+            b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x09\0\0",
+            1,
+        );
+        assert_eq!(of_exif(None), Orientation::NoTransforms);
     }
 }

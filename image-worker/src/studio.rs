@@ -1,8 +1,11 @@
 //! The CPU side of the worker: a fixed number of workbenches beside the
 //! reactor, so that download and rendering overlap and memory is bounded.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use trawler_core::image::Variant;
 
@@ -22,13 +25,22 @@ struct Inner {
     recipe: String,
     limits: Limits,
     free: Mutex<Vec<Workbench>>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
-/// The render did not come to an end.
+/// What became of source bytes.
+#[derive(Debug)]
+pub struct Seen {
+    /// Lower-case hex of the bytes.
+    pub sha256: String,
+    /// Nothing where the bytes are those that the caller knows.
+    pub rendered: Result<Option<Rendition>, ImageError>,
+}
+
+/// The render did not come to an end, because the process does.
 #[derive(Debug, thiserror::Error)]
-#[error("render an image: the thread was cut off ({0})")]
-pub struct CutOff(String);
+#[error("render an image: its thread was cut off")]
+pub struct CutOff(#[source] tokio::task::JoinError);
 
 impl Studio {
     /// `threads` is at least one.
@@ -44,7 +56,7 @@ impl Studio {
                 variants,
                 limits,
                 free: Mutex::default(),
-                turns: Semaphore::new(threads.max(1)),
+                turns: Arc::new(Semaphore::new(threads.max(1))),
             }),
         })
     }
@@ -54,42 +66,88 @@ impl Studio {
         &self.inner.recipe
     }
 
-    /// Renders on a blocking thread once there is a turn.
+    /// Hashes the bytes and, unless the hash is `known_sha256`, renders them:
+    /// on a blocking thread, once there is a turn. Cancel-safe; a render that
+    /// has begun goes on and keeps its turn.
     pub async fn render(
         &self,
-        source: bytes::Bytes,
-    ) -> Result<Result<Rendition, ImageError>, CutOff> {
-        let turn = self
-            .inner
-            .turns
-            .acquire()
-            .await
-            .map_err(|error| CutOff(error.to_string()))?;
+        source: Bytes,
+        known_sha256: Option<String>,
+    ) -> Result<Seen, CutOff> {
+        let turn = Arc::clone(&self.inner.turns).acquire_owned().await;
+        let turn = turn.expect("the semaphore is never closed");
         let inner = Arc::clone(&self.inner);
         let work = tokio::task::spawn_blocking(move || {
-            let mut bench = inner.take().unwrap_or_else(|| Workbench::new(inner.limits));
-            let rendition = bench.render(&source, &inner.variants);
-            inner.give_back(bench);
-            rendition
+            let seen = inner.look(&source, known_sha256.as_deref());
+            drop(turn);
+            seen
         });
-        let rendition = work.await.map_err(|error| CutOff(error.to_string()));
-        drop(turn);
-        rendition
+        work.await.map_err(CutOff)
     }
 }
 
 impl Inner {
-    fn take(&self) -> Option<Workbench> {
-        self.free
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
+    fn look(&self, source: &[u8], known_sha256: Option<&str>) -> Seen {
+        let sha256 = hex::encode(Sha256::digest(source));
+        let rendered = if known_sha256 == Some(sha256.as_str()) {
+            Ok(None)
+        } else {
+            contained(|| {
+                let bench = self.free().pop();
+                let mut bench = bench.unwrap_or_else(|| Workbench::new(self.limits));
+                let rendered = bench.render_named(&sha256, source, &self.variants);
+                self.free().push(bench);
+                rendered.map(Some)
+            })
+        };
+        Seen { sha256, rendered }
     }
 
-    fn give_back(&self, bench: Workbench) {
-        self.free
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(bench);
+    fn free(&self) -> std::sync::MutexGuard<'_, Vec<Workbench>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A panic is one broken image: the others of the job must not be tried again
+/// and again because of it. The workbench that it happened on is dropped.
+fn contained<T>(work: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned());
+        let detail = text.unwrap_or_else(|| "without a word".to_owned());
+        tracing::error!(%detail, "rendering an image panicked: {detail}");
+        Err(ImageError::Panicked { detail })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use trawler_core::image::ImageStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_is_one_broken_image() {
+        let error = contained::<()>(|| panic!("row 7 of 5")).unwrap_err();
+        assert_eq!(error.status(), Some(ImageStatus::Corrupt));
+        assert!(error.to_string().contains("row 7 of 5"), "{error}");
+        let error = contained::<()>(|| std::panic::panic_any(7)).unwrap_err();
+        assert_eq!(error.status(), Some(ImageStatus::Corrupt));
+        assert_eq!(contained(|| Ok(1)), Ok(1));
+    }
+
+    #[tokio::test]
+    async fn known_bytes_are_hashed_and_not_decoded() {
+        let studio = Studio::new(Vec::new(), Limits::default(), 0).unwrap();
+        let body = Bytes::from_static(b"<html>");
+        let seen = studio.render(body.clone(), None).await.unwrap();
+        assert!(matches!(seen.rendered, Err(ImageError::NotAnImage { .. })));
+        let known = Some(seen.sha256.clone());
+        let again = studio.render(body, known).await.unwrap();
+        assert_eq!(again.sha256, seen.sha256);
+        assert_eq!(again.rendered, Ok(None));
     }
 }

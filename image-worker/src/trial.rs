@@ -1,6 +1,8 @@
 //! One image, tried: what `trawler try image` shows. Stores nothing; the
 //! command writes the outputs where it was asked to.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use trawler_core::image::{ImageStatus, OutputFormat, Variant};
@@ -48,6 +50,51 @@ pub struct TrialVariant {
     pub path: Option<String>,
 }
 
+/// For people: the status and why, the source, then a line a variant.
+impl fmt::Display for TrialReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status.as_str())?;
+        if let Some(reason) = &self.reason {
+            write!(f, ": {reason}")?;
+        }
+        let format = self.format.as_deref().unwrap_or("not an image");
+        write!(f, "\n  source: {format}")?;
+        if let (Some(width), Some(height)) = (self.width, self.height) {
+            write!(f, ", {width} x {height}")?;
+        }
+        write!(f, ", {} bytes", self.bytes)?;
+        if let Some(turned) = self.orientation.filter(|&exif| exif != 1) {
+            write!(f, ", turned upright (EXIF orientation {turned})")?;
+        }
+        if let Some(frames) = self.frames {
+            write!(f, ", the first of {frames} frames")?;
+        }
+        if self.has_alpha == Some(true) {
+            write!(f, ", partly transparent")?;
+        }
+        write!(f, "\n  sha256: {}", self.sha256)?;
+        for variant in &self.variants {
+            write!(f, "\n  {variant}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for TrialVariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (format, place) = (self.format.extension(), self.path.as_ref());
+        write!(
+            f,
+            "{}: {format}, {} x {}, {} bytes, {}",
+            self.name,
+            self.width,
+            self.height,
+            self.bytes,
+            place.unwrap_or(&self.key),
+        )
+    }
+}
+
 /// A report and the encoded variants it speaks of, in the same order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
@@ -80,7 +127,7 @@ pub fn try_image(source: &[u8], variants: &[Variant], limits: Limits) -> Result<
             let facts = rendition.facts;
             report.width = Some(facts.width);
             report.height = Some(facts.height);
-            report.orientation = Some(facts.orientation.exif());
+            report.orientation = Some(facts.orientation.to_exif());
             report.frames = facts.frames;
             report.has_alpha = Some(facts.has_alpha);
             report.variants = rendition.variants.iter().map(shown).collect();
@@ -113,5 +160,57 @@ fn shown(variant: &RenderedVariant) -> TrialVariant {
         sha256: variant.sha256.clone(),
         key: variant.key.clone(),
         path: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use trawler_core::image::Fit;
+
+    use super::*;
+
+    #[test]
+    fn a_report_reads_well_and_has_the_promised_fields() {
+        let mut source = Vec::new();
+        let encoder = jpeg_encoder::Encoder::new(&mut source, 80);
+        let colour = jpeg_encoder::ColorType::Luma;
+        encoder.encode(&[128; 60 * 40], 60, 40, colour).unwrap();
+        let thumb = Variant {
+            name: "thumb".to_owned(),
+            width: 30,
+            height: 30,
+            fit: Fit::Contain,
+            format: OutputFormat::Jpeg,
+            quality: 80,
+        };
+        let mut report = try_image(&source, std::slice::from_ref(&thumb), Limits::default())
+            .unwrap()
+            .report;
+        report.variants[0].path = Some("out/thumb.jpg".to_owned());
+        let thumb_bytes = report.variants[0].bytes;
+        assert_eq!(
+            report.to_string(),
+            format!(
+                "stored\n  source: jpeg, 60 x 40, {} bytes\n  sha256: {}\n  thumb: jpg, 30 x 20, {thumb_bytes} bytes, out/thumb.jpg",
+                source.len(),
+                report.sha256,
+            )
+        );
+        let json = serde_json::to_value(&report).unwrap();
+        let variant = json["variants"][0].as_object().unwrap();
+        for field in ["name", "width", "height", "format", "bytes", "path"] {
+            assert!(variant.contains_key(field), "{field}");
+        }
+        assert_eq!(variant["format"], "jpeg");
+
+        let refused = try_image(b"<html>", &[thumb], Limits::default()).unwrap();
+        assert_eq!(
+            refused.report.to_string(),
+            format!(
+                "not_an_image: found HTML where an image was expected\n  source: not an image, 6 bytes\n  sha256: {}",
+                refused.report.sha256
+            )
+        );
     }
 }

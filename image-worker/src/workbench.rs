@@ -11,7 +11,7 @@ use crate::encode::encode;
 use crate::error::ImageError;
 use crate::geometry::plan;
 use crate::limits::Limits;
-use crate::orient::{Orientation, upright};
+use crate::orient::{Orientation, swap_if_turned, upright};
 use crate::recipe::key;
 use crate::resize::Pyramid;
 use crate::sniff::{SourceFormat, decodable};
@@ -103,6 +103,17 @@ impl Workbench {
     /// source and variant give the same bytes, whatever was rendered before
     /// and beside it.
     pub fn render(&mut self, source: &[u8], variants: &[Variant]) -> Result<Rendition, ImageError> {
+        let sha256 = hex::encode(Sha256::digest(source));
+        self.render_named(&sha256, source, variants)
+    }
+
+    /// The same for a source whose hash is known.
+    pub(crate) fn render_named(
+        &mut self,
+        sha256: &str,
+        source: &[u8],
+        variants: &[Variant],
+    ) -> Result<Rendition, ImageError> {
         self.limits.check_source(source.len())?;
         let format = decodable(source)?;
         let buffer = self.pyramid.take_buffer();
@@ -110,9 +121,9 @@ impl Workbench {
         let mut picture = decoded.picture;
         let has_alpha = picture.drop_idle_alpha();
         let stored = (picture.width, picture.height);
-        let (width, height) = decoded.orientation.swap_if_needed(stored);
+        let (width, height) = swap_if_turned(decoded.orientation, stored);
         let facts = Facts {
-            sha256: hex::encode(Sha256::digest(source)),
+            sha256: sha256.to_owned(),
             format,
             width,
             height,

@@ -4,6 +4,9 @@
 //! others find it. Images that may fare better soon are tried again with the
 //! whole job by the queue's back-off; those that ended are kept in the job's
 //! checkpoint and not fetched twice.
+//!
+//! Unchanged images cost a request and nothing else (invariant 6). Test:
+//! `invariant_06_unchanged_images_cost_nothing`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +23,7 @@ use trawler_core::ports::BlobError;
 use trawler_core::verdict::{Ending, Failure};
 use trawler_core::{JobId, PipeId, QueueName};
 use trawler_fleet::manifests;
-use trawler_fleet::{Handler, JobContext, Ports, TakenJob};
+use trawler_fleet::{DocumentError, Handler, JobContext, Ports, TakenJob};
 use trawler_net::Fetcher;
 
 use crate::attempt::{Again, Attempt, Tried, given_up};
@@ -37,7 +40,8 @@ pub struct ImageWorkerOptions {
     pub source_bytes_max: u64,
     pub user_agent: String,
     /// Failures after which the job ends with what it has; the images that
-    /// still failed are recorded and tried again by a later run.
+    /// still failed are recorded and tried again by a later run. At most the
+    /// attempts of the retry policy, or the job is buried before that.
     pub attempts_max: u32,
 }
 
@@ -50,10 +54,17 @@ pub struct ImageWorker {
     options: ImageWorkerOptions,
 }
 
-/// Outcomes that need no further try.
+/// Outcomes that need no further try, by their place in the job.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Ended {
     outcomes: BTreeMap<usize, ImageOutcome>,
+}
+
+/// An image that may fare better soon, and the tasks that want it.
+struct Unsettled {
+    places: Vec<usize>,
+    outcome: ImageOutcome,
+    again: Again,
 }
 
 impl ImageWorker {
@@ -83,37 +94,26 @@ impl ImageWorker {
             ))
         })?;
         let key = Manifest::result_key(&body.run, &job.record.job);
-        let there = self
-            .ports
-            .blobs
-            .head(&key)
-            .await
-            .map_err(|error| blob_failure(&error))?;
-        if there.is_some() {
+        let there = self.ports.blobs.head(&key).await;
+        if there.map_err(|error| blob_failure(&error))?.is_some() {
             return Ok(Ending::Done);
         }
-        let mut ended: Ended = ctx
-            .checkpoint()
+        let mut ended = kept(ctx).await?;
+        let unsettled = self.fetch_all(&body.images, pipe, ctx, &mut ended).await?;
+        if !unsettled.is_empty() && job.record.attempts + 1 < self.options.attempts_max {
+            keep(ctx, &ended).await;
+            return Err(again(&unsettled));
+        }
+        for Unsettled {
+            places, outcome, ..
+        } in unsettled
+        {
+            ended.insert(&body.images, &places, &outcome);
+        }
+        let outcomes = ended.outcomes.into_values().collect();
+        self.put_result(&body, &job.record.job, outcomes)
             .await
-            .map_err(|error| Ending::Failed(error.into()))?
-            .unwrap_or_default();
-        let failed = self.fetch_all(&body.images, pipe, ctx, &mut ended).await?;
-        if !failed.is_empty() && job.record.attempts + 1 < self.options.attempts_max {
-            ctx.save_checkpoint(&ended)
-                .await
-                .map_err(|error| Ending::Failed(error.into()))?;
-            return Err(again(&failed));
-        }
-        for (at, tried) in failed {
-            ended.outcomes.insert(at, tried.outcome);
-        }
-        self.put_result(
-            &body,
-            &job.record.job,
-            ended.outcomes.into_values().collect(),
-        )
-        .await
-        .map_err(Ending::Failed)?;
+            .map_err(Ending::Failed)?;
         Ok(Ending::Done)
     }
 
@@ -125,7 +125,7 @@ impl ImageWorker {
         pipe: &Pipe,
         ctx: &JobContext,
         ended: &mut Ended,
-    ) -> Result<Vec<(usize, Tried)>, Ending> {
+    ) -> Result<Vec<Unsettled>, Ending> {
         let attempt = Attempt {
             ports: &self.ports,
             pipe,
@@ -136,47 +136,43 @@ impl ImageWorker {
             ctx,
         };
         let attempt = &attempt;
-        let left: Vec<usize> = (0..images.len())
-            .filter(|at| !ended.outcomes.contains_key(at))
-            .collect();
-        let at_once = self
-            .options
-            .fetches
-            .min(pipe.fetch.concurrency as usize)
-            .max(1);
-        let total = images.len() as u64;
+        let of_pipe = usize::try_from(pipe.fetch.concurrency).unwrap_or(usize::MAX);
+        let at_once = self.options.fetches.min(of_pipe).max(1);
         let started = self.ports.clock.monotonic();
-        let mut failed = Vec::new();
-        let mut tries = futures::stream::iter(left)
-            .map(|at| async move {
+        let mut done = ended.outcomes.len();
+        let mut unsettled = Vec::new();
+        let mut tries = futures::stream::iter(distinct(images, ended))
+            .map(|places| async move {
                 ctx.step().await?;
-                Ok((at, attempt.run(&images[at]).await.map_err(Ending::Failed)?))
+                let tried = attempt.run(&images[places[0]]).await?;
+                Ok((places, tried))
             })
             .buffer_unordered(at_once);
         let interrupted = loop {
-            match tries.next().await {
+            let (places, Tried { outcome, again }) = match tries.next().await {
                 None => break None,
-                Some(Ok((at, tried))) if tried.again.is_none() => {
-                    ended.outcomes.insert(at, tried.outcome);
-                    ctx.progress(
-                        "images",
-                        (ended.outcomes.len() + failed.len()) as u64,
-                        Some(total),
-                    );
-                }
-                Some(Ok(retryable)) => failed.push(retryable),
+                Some(Ok(tried)) => tried,
                 Some(Err(ending)) => break Some(ending),
+            };
+            done += places.len();
+            ctx.progress("images", done as u64, Some(images.len() as u64));
+            match again {
+                None => ended.insert(images, &places, &outcome),
+                Some(again) => unsettled.push(Unsettled {
+                    places,
+                    outcome,
+                    again,
+                }),
             }
         };
+        // What is under way is given up; nothing of it is half stored.
         drop(tries);
         let Some(ending) = interrupted else {
-            return Ok(failed);
+            return Ok(unsettled);
         };
         let spent = self.ports.clock.monotonic().saturating_sub(started);
-        if spent >= CHECKPOINT_WORTH
-            && let Err(error) = ctx.save_checkpoint(ended).await
-        {
-            tracing::warn!(%error, "save the checkpoint of an image job: {error}");
+        if spent >= CHECKPOINT_WORTH || matches!(ending, Ending::Failed(_)) {
+            keep(ctx, ended).await;
         }
         Err(ending)
     }
@@ -237,19 +233,134 @@ fn blob_failure(error: &BlobError) -> Ending {
     })
 }
 
+impl Ended {
+    fn insert(&mut self, images: &[ImageTask], places: &[usize], outcome: &ImageOutcome) {
+        for &place in places {
+            let product_id = images[place].product_id.clone();
+            let own = ImageOutcome {
+                product_id,
+                ..outcome.clone()
+            };
+            self.outcomes.insert(place, own);
+        }
+    }
+}
+
+/// The places of what has not ended, those that ask for the same with the same
+/// knowledge together: products share pictures.
+fn distinct(images: &[ImageTask], ended: &Ended) -> Vec<Vec<usize>> {
+    let mut distinct: Vec<Vec<usize>> = Vec::new();
+    // At most JOB_IMAGES_MAX of them, so looking through all is cheap.
+    for (place, task) in images.iter().enumerate() {
+        if ended.outcomes.contains_key(&place) {
+            continue;
+        }
+        let same = distinct.iter_mut().find(|places| {
+            let other = &images[places[0]];
+            other.url == task.url && other.known == task.known
+        });
+        match same {
+            Some(places) => places.push(place),
+            None => distinct.push(vec![place]),
+        }
+    }
+    distinct
+}
+
+/// What an earlier delivery finished.
+async fn kept(ctx: &JobContext) -> Result<Ended, Ending> {
+    match ctx.checkpoint().await {
+        Ok(kept) => Ok(kept.unwrap_or_default()),
+        Err(error @ DocumentError::Unreadable { .. }) => {
+            let job = ctx.job();
+            tracing::warn!(%job, %error, "the checkpoint of {job} cannot be read: its images are fetched again");
+            Ok(Ended::default())
+        }
+        Err(error) => Err(Ending::Failed(error.into())),
+    }
+}
+
+/// Losing a checkpoint costs requests and nothing else, so it fails no job.
+async fn keep(ctx: &JobContext, ended: &Ended) {
+    if ended.outcomes.is_empty() {
+        return;
+    }
+    if let Err(error) = ctx.save_checkpoint(ended).await {
+        let job = ctx.job();
+        tracing::warn!(%job, %error, "the checkpoint of {job} was not saved: its images are fetched again");
+    }
+}
+
 /// The whole job again, as late as the most patient host asks for.
-fn again(failed: &[(usize, Tried)]) -> Ending {
-    let waits: Vec<&Again> = failed
-        .iter()
-        .filter_map(|(_, tried)| tried.again.as_ref())
-        .collect();
-    let first = waits.first().map_or("", |again| again.reason.as_str());
-    let reason = format!(
-        "{} image(s) failed for now, the first: {first}",
-        waits.len()
-    );
-    match waits.iter().filter_map(|again| again.retry_after).max() {
+fn again(unsettled: &[Unsettled]) -> Ending {
+    let first = unsettled.first();
+    let first = first.map_or("", |image| image.again.reason.as_str());
+    let count = unsettled.len();
+    let reason = format!("{count} image(s) failed for now, the first: {first}");
+    let waits = unsettled.iter().filter_map(|image| image.again.retry_after);
+    match waits.max() {
         Some(wait) => Ending::Failed(Failure::throttled(reason, wait)),
         None => Ending::Failed(Failure::transient(reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trawler_core::image::{ImageStatus, KnownImage};
+
+    use super::*;
+
+    fn task(product_id: &str, url: &str, etag: Option<&str>) -> ImageTask {
+        ImageTask {
+            product_id: product_id.to_owned(),
+            url: url.to_owned(),
+            known: KnownImage {
+                etag: etag.map(str::to_owned),
+                ..KnownImage::default()
+            },
+        }
+    }
+
+    #[test]
+    fn products_that_share_a_picture_share_its_fetch_and_keep_their_ids() {
+        let images = [
+            task("a", "u1", None),
+            task("b", "u2", None),
+            task("c", "u1", None),
+            task("d", "u1", Some("\"e\"")),
+        ];
+        let mut ended = Ended::default();
+        assert_eq!(distinct(&images, &ended), [vec![0, 2], vec![1], vec![3]]);
+        let mut outcome = given_up(&images[0], "");
+        outcome.status = ImageStatus::NotFound;
+        ended.insert(&images, &[0, 2], &outcome);
+        assert_eq!(distinct(&images, &ended), [vec![1], vec![3]]);
+        assert_eq!(ended.outcomes[&2].product_id, "c");
+        assert_eq!(ended.outcomes[&2].status, ImageStatus::NotFound);
+    }
+
+    #[test]
+    fn the_most_patient_host_decides_when_the_job_comes_again() {
+        let unsettled = |retry_after: Option<u64>| Unsettled {
+            places: vec![0],
+            outcome: given_up(&task("a", "u", None), ""),
+            again: Again {
+                reason: "no answer".to_owned(),
+                retry_after: retry_after.map(Duration::from_secs),
+            },
+        };
+        let check = |images: &[Unsettled], expected: Failure| {
+            let Ending::Failed(found) = again(images) else {
+                panic!("it fails");
+            };
+            assert_eq!(
+                (found.class, found.retry_after_ms),
+                (expected.class, expected.retry_after_ms)
+            );
+            assert!(found.reason.contains("no answer"));
+        };
+        check(&[unsettled(None)], Failure::transient(""));
+        let waits = [unsettled(Some(3)), unsettled(None), unsettled(Some(90))];
+        check(&waits, Failure::throttled("", Duration::from_secs(90)));
     }
 }

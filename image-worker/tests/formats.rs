@@ -4,6 +4,9 @@
 
 mod support;
 
+use image::codecs::png::PngEncoder;
+use image::codecs::webp::WebPEncoder;
+use image::{ExtendedColorType, ImageEncoder};
 use jpeg_encoder::{ColorType, SamplingFactor};
 use support::*;
 use trawler_core::image::{Fit, OutputFormat};
@@ -97,7 +100,7 @@ fn every_format_and_coding_shows_what_went_in() {
 
     check("png", png(width, height), SourceFormat::Png, 2.0);
     let deep: Vec<u8> = pixels.iter().flat_map(|&value| [value, value]).collect();
-    let deep = png_of(&deep, SIZE, png::ColorType::Rgb, png::BitDepth::Sixteen);
+    let deep = png_of(&deep, SIZE, ExtendedColorType::Rgb16);
     check("png, 16 bit", deep, SourceFormat::Png, 2.0);
     check("webp", webp(width, height, false), SourceFormat::Webp, 4.0);
     check(
@@ -127,9 +130,20 @@ fn grey_stays_grey() {
         "jpeg, progressive",
         jpeg_of(&grey, size, ColorType::Luma, |e| e.set_progressive(true)),
     );
+    check("png", png_of(&grey, SIZE, ExtendedColorType::L8));
+    let twice = |grey: &[u8]| {
+        grey.iter()
+            .flat_map(|&value| [value; 2])
+            .collect::<Vec<u8>>()
+    };
+    let deep = twice(&grey);
+    check("png, 16 bit", png_of(&deep, SIZE, ExtendedColorType::L16));
+    let opaque: Vec<u8> = grey.iter().flat_map(|&value| [value, 255]).collect();
+    check("png, alpha", png_of(&opaque, SIZE, ExtendedColorType::La8));
+    let deep = twice(&opaque);
     check(
-        "png",
-        png_of(&grey, SIZE, png::ColorType::Grayscale, png::BitDepth::Eight),
+        "png, alpha, 16 bit",
+        png_of(&deep, SIZE, ExtendedColorType::La16),
     );
 }
 
@@ -146,12 +160,7 @@ fn transparent_pixels_are_white_in_jpeg_and_stay_in_webp() {
             }
         })
         .collect();
-    let source = png_of(
-        &pixels,
-        (64, 64),
-        png::ColorType::Rgba,
-        png::BitDepth::Eight,
-    );
+    let source = png_of(&pixels, (64, 64), ExtendedColorType::Rgba8);
     let mut jpeg = variant("j", 32, Fit::Cover, OutputFormat::Jpeg);
     jpeg.quality = 98;
     let webp = variant("w", 32, Fit::Cover, OutputFormat::Webp);
@@ -183,7 +192,7 @@ fn an_alpha_channel_that_hides_nothing_is_dropped() {
         .chunks_exact(3)
         .flat_map(|p| [p[0], p[1], p[2], 255])
         .collect();
-    let source = png_of(&pixels, (8, 8), png::ColorType::Rgba, png::BitDepth::Eight);
+    let source = png_of(&pixels, (8, 8), ExtendedColorType::Rgba8);
     assert!(!bench().render(&source, &[]).unwrap().facts.has_alpha);
 }
 
@@ -201,6 +210,11 @@ fn the_first_frame_lies_on_its_canvas() {
     let source = gif((10, 10), &[(5, 5, 20, 20, 2)]);
     let rendition = bench().render(&source, &[whole()]).unwrap();
     assert_eq!((rendition.facts.width, rendition.facts.height), (10, 10));
+    // A canvas that was left empty is as large as the frame.
+    let source = gif((0, 0), &[(0, 0, 12, 7, 1)]);
+    let rendition = bench().render(&source, &[whole()]).unwrap();
+    assert_eq!((rendition.facts.width, rendition.facts.height), (12, 7));
+    assert!(!rendition.facts.has_alpha);
 }
 
 #[test]
@@ -218,21 +232,16 @@ fn orientation_is_applied_whatever_the_container() {
         assert_eq!(facts.orientation, Orientation::Rotate90);
     };
     check(jpeg(40, 20, |e| e.add_exif_metadata(&exif(6)).unwrap()));
+    let (pixels, colour) = (corners(40, 20), ExtendedColorType::Rgb8);
     let mut out = Vec::new();
-    let mut info = png::Info::with_size(40, 20);
-    info.color_type = png::ColorType::Rgb;
-    info.exif_metadata = Some(exif(6).into());
-    let encoder = png::Encoder::with_info(&mut out, info).unwrap();
-    let mut writer = encoder.write_header().unwrap();
-    writer.write_image_data(&corners(40, 20)).unwrap();
-    writer.finish().unwrap();
+    let mut encoder = PngEncoder::new(&mut out);
+    encoder.set_exif_metadata(exif(6)).unwrap();
+    encoder.write_image(&pixels, 40, 20, colour).unwrap();
     check(out);
     let mut out = Vec::new();
-    let mut encoder = image_webp::WebPEncoder::new(&mut out);
-    encoder.set_exif_metadata(exif(6));
-    encoder
-        .encode(&corners(40, 20), 40, 20, image_webp::ColorType::Rgb8)
-        .unwrap();
+    let mut encoder = WebPEncoder::new_lossless(&mut out);
+    encoder.set_exif_metadata(exif(6)).unwrap();
+    encoder.write_image(&pixels, 40, 20, colour).unwrap();
     check(out);
 }
 
@@ -271,12 +280,7 @@ fn cover_cuts_the_middle_out() {
     let pixels: Vec<u8> = (0..40 * 120)
         .flat_map(|at| [[250, 0, 0], [0, 250, 0], [0, 0, 250]][at % 120 / 40])
         .collect();
-    let source = png_of(
-        &pixels,
-        (120, 40),
-        png::ColorType::Rgb,
-        png::BitDepth::Eight,
-    );
+    let source = png_of(&pixels, (120, 40), ExtendedColorType::Rgb8);
     let mut square = variant("v", 20, Fit::Cover, OutputFormat::Webp);
     square.quality = 95;
     let (.., found) = shown(&mut bench(), &source, &square);

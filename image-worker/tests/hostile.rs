@@ -158,6 +158,40 @@ fn a_cut_jpeg_is_never_stored_also_with_a_forged_end() {
 }
 
 #[test]
+fn a_progressive_jpeg_that_ends_between_scans_is_a_coarser_whole() {
+    let source = jpeg(96, 80, |encoder| encoder.set_progressive(true));
+    let scans: Vec<usize> = memchr::memmem::find_iter(&source, &[0xff, 0xda]).collect();
+    assert!(scans.len() > 2, "{} scans", scans.len());
+    let (.., whole) = shown(&mut bench(), &source, &thumb());
+    let (mut refused, mut stored) = (0, Vec::new());
+    for &scan in &scans[1..] {
+        let cut = [&source[..scan], &[0xff, 0xd9]].concat();
+        match bench().render(&cut, &[thumb()]) {
+            Ok(rendition) => stored.push(difference(&whole, &pixels_of(&rendition).2)),
+            // Before each of the three components had a scan.
+            Err(error) => {
+                assert_eq!(error.status(), Some(ImageStatus::Truncated), "{error}");
+                assert!(stored.is_empty(), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    println!("{refused} refused, then {stored:.2?} from the whole");
+    assert!(refused <= 2 && !stored.is_empty());
+    assert!(stored.iter().all(|difference| *difference < 12.0));
+    // Without the end marker it is cut like any other.
+    assert_eq!(status(&source[..scans[1]]), ImageStatus::Truncated);
+}
+
+#[test]
+fn a_png_without_its_end_chunk_is_cut() {
+    let source = png(40, 30);
+    for cut in [source.len() - 12, source.len() - 5, source.len() - 1] {
+        assert_eq!(status(&source[..cut]), ImageStatus::Truncated, "{cut}");
+    }
+}
+
+#[test]
 fn a_scan_that_lost_its_middle_is_refused() {
     let mut random = SmallRng::seed_from_u64(2);
     let pixels: Vec<u8> = (0..128 * 128 * 3).map(|_| random.random()).collect();
@@ -251,7 +285,7 @@ fn two_thousand_mutations_never_panic() {
             |_| {},
         ),
         png(40, 30),
-        png_of(&alpha, (40, 30), png::ColorType::Rgba, png::BitDepth::Eight),
+        png_of(&alpha, (40, 30), image::ExtendedColorType::Rgba8),
         gif((40, 30), &[(2, 3, 20, 20, 1), (0, 0, 40, 30, 2)]),
         webp(40, 30, false),
         webp(40, 30, true),

@@ -3,15 +3,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
-use http_body_util::Empty;
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::time::{Instant, timeout_at};
 
-use crate::body::{self, Reading};
+use crate::body::{self, Cut, Reading, Remains};
 use crate::error::{Fault, FetchClass, Phase, StatusClass};
-use crate::fault::no_answer;
+use crate::fault::{head_too_large, no_answer};
 use crate::fetcher::{Fetcher, HEAD_BYTES_MAX, millis};
 use crate::gate::{Signal, Turn};
 use crate::policy::plain_host;
@@ -21,19 +18,57 @@ use crate::response::{Fetched, NotModified, Response};
 use crate::retry::retry_after;
 use crate::sink::{Counted, Sink};
 use crate::stats::Counters;
-use crate::target::{Target, UrlFault};
+use crate::target::Target;
 use crate::validators::Validators;
 
-/// A failed attempt: what, and at which hop.
-pub(crate) struct Failure {
+/// A failed attempt: what, at which hop, and what had come of the body.
+pub(crate) struct Failure<S> {
     pub(crate) hop: Target,
     pub(crate) fault: Fault,
+    kept: Option<Box<Kept<S>>>,
+}
+
+/// A cut body with the head that it came under.
+struct Kept<S> {
+    remains: Box<Remains<S>>,
+    trail: Trail,
+    status: u16,
+    headers: HeaderMap,
+}
+
+impl<S: Sink> Failure<S> {
+    pub(crate) fn new(hop: &Target, fault: Fault) -> Self {
+        Self {
+            hop: hop.clone(),
+            fault,
+            kept: None,
+        }
+    }
+
+    /// What came of the body as the result of the fetch, if it is to be kept.
+    pub(crate) async fn into_kept(self) -> Result<Fetched<S::Body>, Self> {
+        let Self { hop, fault, kept } = self;
+        let Some(kept) = kept else {
+            return Err(Self::new(&hop, fault));
+        };
+        let Kept {
+            remains,
+            trail,
+            status,
+            headers,
+        } = *kept;
+        match remains.finish().await {
+            Ok((body, counted)) => Ok(response(status, headers, trail, body, counted)),
+            Err(fault) => Err(Self::new(&hop, fault)),
+        }
+    }
 }
 
 /// The head of an answer, with the turn that is held while its body is read.
 struct Answer {
-    head: http::response::Parts,
-    body: Incoming,
+    status: u16,
+    headers: HeaderMap,
+    body: reqwest::Response,
     turn: Turn,
     asked_conditionally: bool,
 }
@@ -43,7 +78,7 @@ impl Fetcher {
         &self,
         request: &Request,
         make: M,
-    ) -> Result<Fetched<S::Body>, Failure>
+    ) -> Result<Fetched<S::Body>, Failure<S>>
     where
         S: Sink,
         M: Fn() -> Result<S, Fault> + Send + 'static,
@@ -56,10 +91,7 @@ impl Fetcher {
         );
         let mut left = Duration::from_millis(limits.timeouts.whole_ms);
         loop {
-            let at = |fault| Failure {
-                hop: trail.current().clone(),
-                fault,
-            };
+            let at = |fault| Failure::new(trail.current(), fault);
             let turn = self.turn(request, trail.current()).await.map_err(at)?;
             let begun = Instant::now();
             let deadline = begun + left;
@@ -67,16 +99,16 @@ impl Fetcher {
                 .ask(request, &trail, turn, deadline)
                 .await
                 .map_err(at)?;
-            let status = answer.head.status.as_u16();
+            let status = answer.status;
             if !Trail::is_redirect(status) {
                 return self.take(request, trail, answer, deadline, make).await;
             }
-            let location = answer.head.headers.get(header::LOCATION).cloned();
+            let location = answer.headers.get(header::LOCATION).cloned();
             body::drain(answer.body).await;
             let from = trail.current().clone();
             let location = location.as_ref().map(HeaderValue::as_bytes);
             let followed = trail.follow(status, location);
-            followed.map_err(|fault| Failure { hop: from, fault })?;
+            followed.map_err(|fault| Failure::new(&from, fault))?;
             Counters::add(&self.inner.counters.redirects, 1);
             left = left.saturating_sub(begun.elapsed());
         }
@@ -85,13 +117,9 @@ impl Fetcher {
     /// Judges what can be judged before a name is resolved, and waits for the
     /// host's turn.
     async fn turn(&self, request: &Request, target: &Target) -> Result<Turn, Fault> {
-        let policy = self.inner.connector.policy();
-        let (host, port) = (target.host(), target.port());
-        let judged = match target.literal() {
-            Some(address) => policy.judge(host, (address, port).into()),
-            None => policy.judge_name(host, port),
-        };
+        let judged = self.inner.judge.beforehand(target);
         judged.map_err(|refusal| self.refused(Fault::Refused(refusal)))?;
+        let (host, port) = (target.host(), target.port());
         let key = match port {
             80 | 443 => plain_host(host),
             _ => format!("{}:{port}", plain_host(host)),
@@ -116,13 +144,13 @@ impl Fetcher {
         deadline: Instant,
     ) -> Result<Answer, Fault> {
         let counters = &self.inner.counters;
-        let (message, asked_conditionally) = self.message(request, trail)?;
+        let (message, asked_conditionally) = self.message(request, trail);
         Counters::add(&counters.requests, 1);
         if asked_conditionally {
             Counters::add(&counters.conditional_requests, 1);
         }
         let timeouts = &request.limits.timeouts;
-        // The connector bounds its own part, so the head has both to come.
+        // The client bounds its connecting itself, so the head has both to come.
         let patience = Duration::from_millis(timeouts.first_byte_ms) + self.inner.connect;
         let first_byte = Instant::now() + patience;
         let (until, phase, after_ms) = if first_byte < deadline {
@@ -130,18 +158,19 @@ impl Fetcher {
         } else {
             (deadline, Phase::Whole, timeouts.whole_ms)
         };
-        let answer = timeout_at(until, self.inner.client.request(message)).await;
-        let answer = match answer {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.refused(no_answer(error, HEAD_BYTES_MAX))),
-            Err(_) => Err(Fault::Timeout { phase, after_ms }),
-        };
+        let answer = timeout_at(until, self.send(message, trail.current())).await;
+        let answer = answer.unwrap_or(Err(Fault::Timeout { phase, after_ms }));
         match answer {
-            Ok(answer) => {
-                let (head, body) = answer.into_parts();
-                turn.note(signal(&head, (self.inner.wall)()));
+            Ok(mut body) => {
+                let status = body.status().as_u16();
+                let headers = std::mem::take(body.headers_mut());
+                turn.note(signal(status, &headers, (self.inner.wall)()));
+                if head_bytes(&headers) > HEAD_BYTES_MAX {
+                    return Err(head_too_large());
+                }
                 Ok(Answer {
-                    head,
+                    status,
+                    headers,
                     body,
                     turn,
                     asked_conditionally,
@@ -151,23 +180,29 @@ impl Fetcher {
                 if fault.class().is_transient() {
                     turn.note(Signal::Trouble);
                 }
-                Err(fault)
+                Err(self.refused(fault))
             }
         }
     }
 
-    fn message(
+    /// Sends through the client of the target's port.
+    async fn send(
         &self,
-        request: &Request,
-        trail: &Trail,
-    ) -> Result<(http::Request<Empty<Bytes>>, bool), Fault> {
-        let target = trail.current();
-        let uri: http::Uri = target.url().as_str().parse().map_err(|error| {
-            let why = http::uri::InvalidUri::to_string(&error);
-            Fault::BadUrl(UrlFault::Syntax { why })
+        message: reqwest::Request,
+        target: &Target,
+    ) -> Result<reqwest::Response, Fault> {
+        let client = self.inner.clients.of(target).await;
+        let client = client.map_err(|fault| Fault::Tls {
+            what: fault.to_string(),
+            source: None,
         })?;
-        let mut message = http::Request::new(Empty::new());
-        *message.uri_mut() = uri;
+        let answer = client.execute(message).await;
+        answer.map_err(|error| no_answer(error, target, self.inner.connect))
+    }
+
+    fn message(&self, request: &Request, trail: &Trail) -> (reqwest::Request, bool) {
+        let target = trail.current();
+        let mut message = reqwest::Request::new(Method::GET, target.url().clone());
         let headers = message.headers_mut();
         headers.extend(request.headers.clone());
         if trail.is_trusted() {
@@ -181,7 +216,7 @@ impl Fetcher {
             headers.insert(header::REFERER, value);
         }
         let asked_conditionally = request.validators.put_into(headers);
-        Ok((message, asked_conditionally))
+        (message, asked_conditionally)
     }
 
     /// Takes the final answer: body, 304 or error.
@@ -192,20 +227,19 @@ impl Fetcher {
         answer: Answer,
         deadline: Instant,
         make: M,
-    ) -> Result<Fetched<S::Body>, Failure>
+    ) -> Result<Fetched<S::Body>, Failure<S>>
     where
         S: Sink,
         M: FnOnce() -> Result<S, Fault> + Send + 'static,
     {
-        let status = answer.head.status.as_u16();
-        let taken = match status {
+        let taken = match answer.status {
             200 | 203 => {
-                self.read(request, &answer.head.headers, answer.body, deadline, make)
+                self.read(request, &answer.headers, answer.body, deadline, make)
                     .await
             }
             304 if answer.asked_conditionally => {
                 Counters::add(&self.inner.counters.not_modified, 1);
-                let mut validators = Validators::of(&answer.head.headers);
+                let mut validators = Validators::of(&answer.headers);
                 let asked = request.validators.clone();
                 validators.etag = validators.etag.or(asked.etag);
                 validators.last_modified = validators.last_modified.or(asked.last_modified);
@@ -219,38 +253,39 @@ impl Fetcher {
             }
             _ => {
                 body::drain(answer.body).await;
-                Err(self.unwanted(status, &answer.head.headers))
+                Err(self.unwanted(answer.status, &answer.headers).into())
             }
         };
-        let (body, counted) = taken.map_err(|fault| {
-            if fault.class().is_transient() {
-                answer.turn.note(Signal::Trouble);
+        let (status, headers) = (answer.status, answer.headers);
+        match taken {
+            Ok((body, counted)) => Ok(response(status, headers, trail, body, counted)),
+            Err(Cut { fault, remains }) => {
+                if fault.class().is_transient() {
+                    answer.turn.note(Signal::Trouble);
+                }
+                let hop = trail.current().clone();
+                let keep = |remains| {
+                    Box::new(Kept {
+                        remains,
+                        trail,
+                        status,
+                        headers,
+                    })
+                };
+                let kept = remains.map(keep);
+                Err(Failure { hop, fault, kept })
             }
-            let hop = trail.current().clone();
-            Failure { hop, fault }
-        })?;
-        let (url, hops, moved_to) = trail.ended();
-        Ok(Fetched::Body(Response {
-            status,
-            url,
-            hops,
-            moved_to,
-            validators: Validators::of(&answer.head.headers),
-            headers: answer.head.headers,
-            raw_bytes: counted.raw_bytes,
-            decoded_bytes: counted.decoded_bytes,
-            body,
-        }))
+        }
     }
 
     async fn read<S, M>(
         &self,
         request: &Request,
         headers: &HeaderMap,
-        body: Incoming,
+        body: reqwest::Response,
         deadline: Instant,
         make: M,
-    ) -> Result<(S::Body, Counted), Fault>
+    ) -> Result<(S::Body, Counted), Cut<S>>
     where
         S: Sink,
         M: FnOnce() -> Result<S, Fault> + Send + 'static,
@@ -263,6 +298,7 @@ impl Fetcher {
         let reading = Reading {
             limits: request.limits,
             deadline,
+            keep_truncated: request.keep_truncated && S::TELLS_TRUNCATION,
             observer: request.observer.as_ref(),
             counters: &self.inner.counters,
         };
@@ -286,18 +322,53 @@ impl Fetcher {
     }
 }
 
+/// The result of a fetch with a body.
+fn response<B>(
+    status: u16,
+    headers: HeaderMap,
+    trail: Trail,
+    body: B,
+    counted: Counted,
+) -> Fetched<B> {
+    let (url, hops, moved_to) = trail.ended();
+    // They stand for the whole body: who asked with those of a cut one would be
+    // told that nothing has changed since.
+    let validators = match counted.truncated {
+        None => Validators::of(&headers),
+        Some(_) => Validators::default(),
+    };
+    Fetched::Body(Response {
+        status,
+        url,
+        hops,
+        moved_to,
+        validators,
+        headers,
+        raw_bytes: counted.raw_bytes,
+        decoded_bytes: counted.decoded_bytes,
+        body,
+    })
+}
+
+/// The headers as HTTP/1 writes them, with colon, space and line end.
+fn head_bytes(headers: &HeaderMap) -> u64 {
+    let line = |(name, value): (&http::HeaderName, &HeaderValue)| {
+        u64::try_from(name.as_str().len() + value.len() + 4).unwrap_or(u64::MAX)
+    };
+    headers.iter().map(line).sum()
+}
+
 /// What an answer says about the health of its host.
-fn signal(head: &http::response::Parts, now: SystemTime) -> Signal {
-    let status = head.status.as_u16();
+fn signal(status: u16, headers: &HeaderMap, now: SystemTime) -> Signal {
     if status < 400 {
         return Signal::Fine;
     }
     match StatusClass::of(status) {
         StatusClass::TooManyRequests => {
-            retry_after(&head.headers, now).map_or(Signal::Trouble, Signal::Rest)
+            retry_after(headers, now).map_or(Signal::Trouble, Signal::Rest)
         }
         StatusClass::Server if status == 503 => {
-            retry_after(&head.headers, now).map_or(Signal::Trouble, Signal::Rest)
+            retry_after(headers, now).map_or(Signal::Trouble, Signal::Rest)
         }
         StatusClass::Server => Signal::Trouble,
         StatusClass::NotFound

@@ -7,16 +7,15 @@
 use std::io;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use crate::decode::{DecodeFault, Decoder, decoders, push_through};
 use crate::error::{Fault, Measure, Phase};
 use crate::limits::Limits;
 use crate::request::{Observer, Progress};
-use crate::sink::{Counted, Sink};
+use crate::sink::{Counted, Sink, Truncation};
 use crate::stats::Counters;
 
 /// Bytes gathered before the blocking pool is asked: enough to make the hand-over
@@ -57,18 +56,51 @@ impl<S: Sink> Pipeline<S> {
         })
     }
 
-    fn finish(self, raw_bytes: u64) -> Result<(S::Body, Counted), Fault> {
-        if !self.chain.iter().all(Decoder::is_finished) {
-            return Err(Fault::Truncated {
-                expected: None,
-                got: raw_bytes,
-            });
-        }
+    fn is_finished(&self) -> bool {
+        self.chain.iter().all(Decoder::is_finished)
+    }
+
+    fn finish(
+        self,
+        raw_bytes: u64,
+        truncated: Option<Truncation>,
+    ) -> Result<(S::Body, Counted), Fault> {
         let counted = Counted {
             raw_bytes,
             decoded_bytes: self.decoded_bytes,
+            truncated,
         };
         Ok((self.sink.finish(counted)?, counted))
+    }
+}
+
+/// A body that could not be read to its end, and what had come if that may be
+/// kept.
+pub(crate) struct Cut<S> {
+    pub(crate) fault: Fault,
+    pub(crate) remains: Option<Box<Remains<S>>>,
+}
+
+impl<S> From<Fault> for Cut<S> {
+    fn from(fault: Fault) -> Self {
+        Self {
+            fault,
+            remains: None,
+        }
+    }
+}
+
+/// What came of a cut body: in the sink, which is not finished yet and leaves
+/// nothing behind if it never is.
+pub(crate) struct Remains<S> {
+    pipeline: Pipeline<S>,
+    truncation: Truncation,
+}
+
+impl<S: Sink> Remains<S> {
+    pub(crate) async fn finish(self) -> Result<(S::Body, Counted), Fault> {
+        let truncation = self.truncation;
+        off_reactor(move || self.pipeline.finish(truncation.got_bytes, Some(truncation))).await
     }
 }
 
@@ -76,6 +108,7 @@ impl<S: Sink> Pipeline<S> {
 pub(crate) struct Reading<'a> {
     pub(crate) limits: Limits,
     pub(crate) deadline: Instant,
+    pub(crate) keep_truncated: bool,
     pub(crate) observer: Option<&'a Observer>,
     pub(crate) counters: &'a Counters,
 }
@@ -89,13 +122,13 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
 /// Reads a whole body into a sink.
 pub(crate) async fn read<S: Sink>(
     headers: &HeaderMap,
-    body: Incoming,
+    body: reqwest::Response,
     sink: S,
     reading: &Reading<'_>,
-) -> Result<(S::Body, Counted), Fault> {
+) -> Result<(S::Body, Counted), Cut<S>> {
     let expected = content_length(headers);
     if expected.is_some_and(|bytes| bytes > reading.limits.raw_bytes_max) {
-        return Err(raw_cap(&reading.limits));
+        return Err(raw_cap(&reading.limits).into());
     }
     let coding = headers.get_all(http::header::CONTENT_ENCODING);
     let coding: Vec<&str> = coding.iter().filter_map(|v| v.to_str().ok()).collect();
@@ -110,25 +143,25 @@ pub(crate) async fn read<S: Sink>(
 }
 
 async fn pump<S: Sink>(
-    mut body: Incoming,
+    mut body: reqwest::Response,
     mut pipeline: Pipeline<S>,
     expected: Option<u64>,
     reading: &Reading<'_>,
-) -> Result<(S::Body, Counted), Fault> {
+) -> Result<(S::Body, Counted), Cut<S>> {
     let blocks = S::BLOCKS || !pipeline.chain.is_empty();
     let mut batch = Vec::new();
     let mut raw_bytes = 0_u64;
-    while let Some(frame) = next_frame(&mut body, reading).await? {
-        let frame = frame.map_err(|error| broken_body(error, expected, raw_bytes))?;
-        // Trailers say nothing that is used.
-        let Ok(data) = frame.into_data() else {
-            continue;
+    let broke = loop {
+        let data = match next_piece(&mut body, reading, expected, raw_bytes).await {
+            Ok(Some(data)) => data,
+            Ok(None) => break None,
+            Err(fault) => break Some(fault),
         };
         let count = u64::try_from(data.len()).unwrap_or(u64::MAX);
         raw_bytes = raw_bytes.saturating_add(count);
         Counters::add(&reading.counters.bytes_down, count);
         if raw_bytes > reading.limits.raw_bytes_max {
-            return Err(raw_cap(&reading.limits));
+            return Err(raw_cap(&reading.limits).into());
         }
         if let Some(observer) = reading.observer {
             observer(Progress {
@@ -145,49 +178,107 @@ async fn pump<S: Sink>(
             (pipeline, batch) = off_reactor(move || {
                 pipeline.push(&batch)?;
                 batch.clear();
-                Ok((pipeline, batch))
+                Ok::<_, Fault>((pipeline, batch))
             })
             .await?;
         }
+    };
+    let ending = Ending {
+        broke,
+        raw_bytes,
+        expected,
+        keep: reading.keep_truncated,
+    };
+    if blocks {
+        off_reactor(move || ending.end(pipeline, &batch)).await
+    } else {
+        ending.end(pipeline, &batch)
     }
-    if expected.is_some_and(|bytes| raw_bytes < bytes) {
-        return Err(Fault::Truncated {
-            expected,
-            got: raw_bytes,
+}
+
+/// How the bytes of a body ended.
+struct Ending {
+    broke: Option<Fault>,
+    raw_bytes: u64,
+    expected: Option<u64>,
+    keep: bool,
+}
+
+impl Ending {
+    /// Takes the last batch through the pipeline and closes it.
+    fn end<S: Sink>(
+        self,
+        mut pipeline: Pipeline<S>,
+        batch: &[u8],
+    ) -> Result<(S::Body, Counted), Cut<S>> {
+        let got = self.raw_bytes;
+        let more = self.expected.filter(|&bytes| got < bytes);
+        let fault = match self.broke {
+            Some(fault) => {
+                // Nothing is made of the last batch unless it is kept. Where it
+                // makes no sense, the bytes before are not to be trusted either.
+                if !self.keep || !breaks_off(&fault) || pipeline.push(batch).is_err() {
+                    return Err(fault.into());
+                }
+                fault
+            }
+            None => {
+                pipeline.push(batch)?;
+                if pipeline.is_finished() {
+                    return Ok(pipeline.finish(got, None)?);
+                }
+                let expected = None;
+                Fault::Truncated { expected, got }
+            }
+        };
+        let truncation = Truncation {
+            got_bytes: got,
+            expected_bytes: more,
+        };
+        let worth = self.keep && pipeline.decoded_bytes > 0;
+        let remains = worth.then(|| {
+            Box::new(Remains {
+                pipeline,
+                truncation,
+            })
         });
+        Err(Cut { fault, remains })
     }
-    if !blocks {
-        return pipeline.finish(raw_bytes);
-    }
-    off_reactor(move || {
-        pipeline.push(&batch)?;
-        pipeline.finish(raw_bytes)
-    })
-    .await
+}
+
+/// Whether the fault is about the end of the body alone, so that what came
+/// before it is sound.
+fn breaks_off(fault: &Fault) -> bool {
+    matches!(fault, Fault::Truncated { .. } | Fault::Timeout { .. })
 }
 
 /// Runs blocking work. When the caller is dropped meanwhile, the one batch is
 /// finished, and what it worked on is dropped with it.
-pub(crate) async fn off_reactor<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-) -> Result<T, Fault> {
+pub(crate) async fn off_reactor<T, E>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<Fault> + Send + 'static,
+{
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             // A panic belongs to the job that caused it.
             Ok(panic) => std::panic::resume_unwind(panic),
             // The runtime is shutting down.
-            Err(_) => Err(Fault::Cancelled),
+            Err(_) => Err(Fault::Cancelled.into()),
         },
     }
 }
 
-type FrameResult = Result<hyper::body::Frame<bytes::Bytes>, hyper::Error>;
-
-async fn next_frame(
-    body: &mut Incoming,
+/// The next bytes of a body, `None` at its end, which is where it should be.
+async fn next_piece(
+    body: &mut reqwest::Response,
     reading: &Reading<'_>,
-) -> Result<Option<FrameResult>, Fault> {
+    expected: Option<u64>,
+    got: u64,
+) -> Result<Option<Bytes>, Fault> {
     let timeouts = &reading.limits.timeouts;
     let idle = Instant::now() + Duration::from_millis(timeouts.idle_ms);
     let (until, phase, after_ms) = if idle < reading.deadline {
@@ -195,8 +286,14 @@ async fn next_frame(
     } else {
         (reading.deadline, Phase::Whole, timeouts.whole_ms)
     };
-    let frame = timeout_at(until, body.frame()).await;
-    frame.map_err(|_| Fault::Timeout { phase, after_ms })
+    match timeout_at(until, body.chunk()).await {
+        Ok(Ok(None)) if expected.is_some_and(|bytes| got < bytes) => {
+            Err(Fault::Truncated { expected, got })
+        }
+        Ok(Ok(piece)) => Ok(piece),
+        Ok(Err(error)) => Err(broken_body(error, expected, got)),
+        Err(_) => Err(Fault::Timeout { phase, after_ms }),
+    }
 }
 
 fn raw_cap(limits: &Limits) -> Fault {
@@ -208,12 +305,12 @@ fn raw_cap(limits: &Limits) -> Fault {
 
 /// A body that broke off is truncated, whatever broke it; one whose framing
 /// makes no sense is a fault of the protocol.
-fn broken_body(error: hyper::Error, expected: Option<u64>, got: u64) -> Fault {
+fn broken_body(error: reqwest::Error, expected: Option<u64>, got: u64) -> Fault {
     let kind = crate::fault::find::<io::Error>(&error).map(io::Error::kind);
     match kind {
         Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Fault::Protocol {
             why: "the body is not framed as its headers say".to_owned(),
-            source: Some(Box::new(error)),
+            source: Some(Box::new(error.without_url())),
         },
         Some(_) | None => Fault::Truncated { expected, got },
     }
@@ -221,15 +318,15 @@ fn broken_body(error: hyper::Error, expected: Option<u64>, got: u64) -> Fault {
 
 /// Reads the small rest of a body that nobody wants, so that its connection can
 /// be used again. Best effort.
-pub(crate) async fn drain(mut body: Incoming) {
+pub(crate) async fn drain(mut body: reqwest::Response) {
     const REST_BYTES_MAX: usize = 16 * 1024;
     const REST_WAIT: Duration = Duration::from_millis(100);
     let until = Instant::now() + REST_WAIT;
     let mut seen = 0;
     while seen < REST_BYTES_MAX {
-        match timeout_at(until, body.frame()).await {
-            Ok(Some(Ok(frame))) => seen += frame.data_ref().map_or(0, bytes::Bytes::len),
-            Ok(None | Some(Err(_))) | Err(_) => return,
+        match timeout_at(until, body.chunk()).await {
+            Ok(Ok(Some(piece))) => seen += piece.len(),
+            Ok(Ok(None) | Err(_)) | Err(_) => return,
         }
     }
 }

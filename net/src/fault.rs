@@ -2,9 +2,12 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
-use crate::connect::ConnectFault;
 use crate::error::{Fault, Measure, Phase};
+use crate::fetcher::{HEAD_BYTES_MAX, millis};
+use crate::judge::JudgeFault;
+use crate::target::{Target, UrlFault};
 
 /// The first error of a type in a chain, looking into `io::Error` as well,
 /// which hides what it carries from `source`.
@@ -23,17 +26,23 @@ pub(crate) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> 
     None
 }
 
-/// A request that got no answer.
-pub(crate) fn no_answer(error: hyper_util::client::legacy::Error, head_bytes_max: u64) -> Fault {
-    if let Some(fault) = find::<ConnectFault>(&error) {
-        return connect_fault(fault);
+/// A request that got no answer. Of the library's error nothing is kept that
+/// shows the URL, because its query may hold secrets.
+pub(crate) fn no_answer(error: reqwest::Error, asked: &Target, connect: Duration) -> Fault {
+    let error = error.without_url();
+    if let Some(fault) = find::<JudgeFault>(&error) {
+        return judge_fault(fault);
+    }
+    if error.is_builder() {
+        let why = "it cannot be written as a request".to_owned();
+        return Fault::BadUrl(UrlFault::Syntax { why });
+    }
+    if error.is_connect() {
+        return unconnected(error, asked, connect);
     }
     let hyper = find::<hyper::Error>(&error);
     if hyper.is_some_and(hyper::Error::is_parse_too_large) {
-        return Fault::TooLarge {
-            measure: Measure::HeaderBytes,
-            max_bytes: head_bytes_max,
-        };
+        return head_too_large();
     }
     if hyper.is_some_and(hyper::Error::is_parse) {
         return Fault::Protocol {
@@ -47,49 +56,56 @@ pub(crate) fn no_answer(error: hyper_util::client::legacy::Error, head_bytes_max
     }
 }
 
-/// A connection that was not made. The library keeps its error, so what it
-/// holds is copied.
-pub(crate) fn connect_fault(fault: &ConnectFault) -> Fault {
-    match fault {
-        ConnectFault::Refused(refusal) => Fault::Refused(refusal.clone()),
-        ConnectFault::Dns { host, source } => Fault::Dns {
-            host: host.clone(),
-            source: source.as_ref().map(copied),
-        },
-        ConnectFault::Tcp { address, source } => Fault::Connect {
-            what: format!("cannot connect to {address}"),
-            source: Some(Box::new(copied(source))),
-        },
-        ConnectFault::Handshake { host, source } => handshake(host, source),
-        ConnectFault::Tls(fault) => Fault::Tls {
-            what: fault.to_string(),
-            source: None,
-        },
-        ConnectFault::Timeout { after } => Fault::Timeout {
-            phase: Phase::Connect,
-            after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
-        },
-        ConnectFault::NoHost => Fault::BadUrl(crate::target::UrlFault::NoHost),
+/// A head over the cap.
+pub(crate) fn head_too_large() -> Fault {
+    Fault::TooLarge {
+        measure: Measure::HeaderBytes,
+        max_bytes: HEAD_BYTES_MAX,
     }
 }
 
-fn handshake(host: &str, source: &io::Error) -> Fault {
-    let Some(tls) = find::<rustls::Error>(source) else {
-        // Closed or reset within the handshake: the network, not the certificate.
-        return Fault::Connect {
-            what: format!("the connection to {host} broke in the TLS handshake"),
-            source: Some(Box::new(copied(source))),
+/// No address that may be connected to. The library keeps its error, so what
+/// it holds is copied.
+pub(crate) fn judge_fault(fault: &JudgeFault) -> Fault {
+    match fault {
+        JudgeFault::Refused(refusal) => Fault::Refused(refusal.clone()),
+        JudgeFault::Dns { host, source } => Fault::Dns {
+            host: host.clone(),
+            source: source.as_ref().map(copied),
+        },
+    }
+}
+
+/// A connection that was not made, to a host that may be connected to.
+fn unconnected(error: reqwest::Error, asked: &Target, connect: Duration) -> Fault {
+    if error.is_timeout() {
+        return Fault::Timeout {
+            phase: Phase::Connect,
+            after_ms: millis(connect),
         };
-    };
-    let what = match tls {
-        rustls::Error::InvalidCertificate(_) => format!(
-            "the certificate of {host} is not accepted; the shop has to renew it, or its issuer has to be added to SSL_CERT_FILE"
-        ),
-        _ => format!("TLS with {host} failed"),
-    };
-    Fault::Tls {
-        what,
-        source: Some(Box::new(tls.clone())),
+    }
+    let (host, port) = (asked.host(), asked.port());
+    if let Some(tls) = find::<rustls::Error>(&error) {
+        let what = match tls {
+            rustls::Error::InvalidCertificate(_) => format!(
+                "the certificate of {host} is not accepted; the shop has to renew it, or its issuer has to be added to SSL_CERT_FILE"
+            ),
+            _ => format!("TLS with {host} failed"),
+        };
+        return Fault::Tls {
+            what,
+            source: Some(Box::new(tls.clone())),
+        };
+    }
+    // Closed or reset within the handshake comes here as well: that is the
+    // network, not the certificate.
+    let system = find::<io::Error>(&error).map(copied);
+    Fault::Connect {
+        what: format!("cannot connect to {host}:{port}"),
+        source: Some(match system {
+            Some(system) => Box::new(system),
+            None => Box::new(error),
+        }),
     }
 }
 

@@ -10,19 +10,18 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http_body_util::Empty;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::time::Instant;
 
 use crate::attempt::Failure;
+use crate::clients::Clients;
 use crate::config::{NetConfig, NetConfigFault, Parts};
-use crate::connect::Connector;
 use crate::error::{Fault, FetchError, Phase};
-use crate::fault::connect_fault;
+use crate::fault::judge_fault;
 use crate::gate::HostGate;
+use crate::judge::Judge;
+use crate::policy::AddressPolicy;
 use crate::request::Request;
 use crate::resolve::Resolver;
 use crate::response::Fetched;
@@ -32,14 +31,9 @@ use crate::stats::{Counters, FetchStats};
 use crate::target::Target;
 use crate::tls::{Tls, TlsFault};
 
-/// The head of an answer. Real ones are below 10 KB; also the size of a read.
+/// The head of an answer. Real ones are below 10 KB. It is counted when it has
+/// come; one that does not end is cut off by the HTTP library before 512 KiB.
 pub const HEAD_BYTES_MAX: u64 = 64 * 1024;
-/// Lines of a head.
-const HEADERS_MAX: usize = 200;
-/// Idle connections kept to one host, and for how long: as long as servers
-/// commonly keep them, so that few requests meet a connection just closed.
-const IDLE_PER_HOST_MAX: usize = 8;
-const IDLE_KEPT: Duration = Duration::from_secs(20);
 
 /// Why there is no fetcher.
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +53,8 @@ pub struct Fetcher {
 }
 
 pub(crate) struct Inner {
-    pub(crate) client: Client<Connector, Empty<Bytes>>,
-    pub(crate) connector: Connector,
+    pub(crate) clients: Clients,
+    pub(crate) judge: Arc<Judge>,
     pub(crate) tls: Arc<Tls>,
     pub(crate) gate: HostGate,
     pub(crate) counters: Counters,
@@ -83,15 +77,14 @@ impl Fetcher {
             CertificateDer::pem_slice_iter(&parts.extra_roots_pem).collect();
         let tls = Arc::new(Tls::new(roots.map_err(BuildError::Roots)?));
         let connect = Duration::from_millis(config.connect_ms);
-        let policy = crate::policy::AddressPolicy::new(config.allow.clone());
-        let resolver = Resolver::new(parts.lookup);
-        let connector = Connector::new(policy, resolver, Arc::clone(&tls), connect);
+        let policy = AddressPolicy::new(config.allow.clone());
+        let judge = Arc::new(Judge::new(policy, Resolver::new(parts.lookup)));
         let user_agent = HeaderValue::from_str(config.user_agent.trim())
             .expect("validated to be printable ASCII");
         Ok(Self {
             inner: Arc::new(Inner {
-                client: pooled(connector.clone()),
-                connector,
+                clients: Clients::new(Arc::clone(&judge), Arc::clone(&tls), connect),
+                judge,
                 tls,
                 gate: HostGate::new(config.hosts),
                 counters: Counters::default(),
@@ -109,8 +102,9 @@ impl Fetcher {
         self.fetch(request, move || Ok(BytesSink::new(max))).await
     }
 
-    /// Fetches into a file: feeds. `path` only ever holds a whole body; its
-    /// folder must exist.
+    /// Fetches into a file: feeds. `path` only ever holds a whole body, or what
+    /// came of one if the request says [`Request::keep_truncated`]; its folder
+    /// must exist.
     pub async fn fetch_to_file(
         &self,
         request: &Request,
@@ -124,11 +118,11 @@ impl Fetcher {
     /// refusal. Connects to nothing.
     pub async fn judge(&self, url: &str) -> Result<Vec<std::net::SocketAddr>, FetchError> {
         let target = Target::parse(url).map_err(|fault| FetchError::bad_url(url, fault))?;
-        let judged = self.inner.connector.judged(target.host(), target.port());
+        let judged = self.inner.judge.addresses(target.host(), target.port());
         let judged = tokio::time::timeout(self.inner.connect, judged).await;
         let fault = match judged {
             Ok(Ok(addresses)) => return Ok(addresses),
-            Ok(Err(fault)) => connect_fault(&fault),
+            Ok(Err(fault)) => judge_fault(&fault),
             Err(_) => Fault::Timeout {
                 phase: Phase::Connect,
                 after_ms: millis(self.inner.connect),
@@ -159,8 +153,7 @@ impl Fetcher {
         let (attempts, failure) = tokio::select! {
             biased;
             () = cancelled => {
-                let hop = request.target.clone();
-                (1, Failure { hop, fault: Fault::Cancelled })
+                (1, Failure::new(&request.target, Fault::Cancelled))
             }
             done = self.attempts(request, make) => match done {
                 Ok(fetched) => return Ok(fetched),
@@ -168,7 +161,7 @@ impl Fetcher {
             },
         };
         Counters::add(&self.inner.counters.failed, 1);
-        let Failure { hop, fault } = failure;
+        let Failure { hop, fault, .. } = failure;
         Err(FetchError::new(&request.target, &hop, attempts, fault))
     }
 
@@ -176,7 +169,7 @@ impl Fetcher {
         &self,
         request: &Request,
         make: M,
-    ) -> Result<Fetched<S::Body>, (u32, Failure)>
+    ) -> Result<Fetched<S::Body>, (u32, Failure<S>)>
     where
         S: Sink,
         M: Fn() -> Result<S, Fault> + Clone + Send + 'static,
@@ -198,10 +191,15 @@ impl Fetcher {
                 seed,
             });
             match decision {
-                Retry::GiveUp => return Err((attempt, failure)),
+                Retry::GiveUp => {
+                    let kept = failure.into_kept().await;
+                    return kept.map_err(|failure| (attempt, failure));
+                }
                 Retry::After(wait) => {
                     let (url, fault) = (&failure.hop, &failure.fault);
                     tracing::debug!(%url, attempt, ?wait, "attempt failed, trying again: {fault}");
+                    // The disk is free of its part before the next one begins.
+                    drop(failure);
                     tokio::time::sleep(wait).await;
                 }
             }
@@ -209,24 +207,6 @@ impl Fetcher {
             attempt += 1;
         }
     }
-}
-
-fn pooled(connector: Connector) -> Client<Connector, Empty<Bytes>> {
-    let head = usize::try_from(HEAD_BYTES_MAX).expect("a small constant");
-    Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-        .pool_idle_timeout(IDLE_KEPT)
-        .http1_max_buf_size(head)
-        .http1_max_headers(HEADERS_MAX)
-        // Shops' servers write what browsers forgive.
-        .http1_allow_spaces_after_header_name_in_responses(true)
-        .http1_allow_obsolete_multiline_headers_in_responses(true)
-        .http1_ignore_invalid_headers_in_responses(true)
-        .http2_max_header_list_size(u32::try_from(HEAD_BYTES_MAX).expect("a small constant"))
-        .http2_adaptive_window(true)
-        .build(connector)
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {

@@ -8,6 +8,9 @@
 //! - **Invariant 7.** Bytes (raw, decoded, head), redirects, time, retries,
 //!   hosts remembered: each has a bound ([`Limits`], [`NetConfig`]).
 //!
+//! HTTP itself is `reqwest`'s, one client for each destination port (see
+//! `clients`); everything that it would decide on its own is off.
+//!
 //! What it does not: file-level compression (a `.gz` feed stays one), parsing,
 //! robots rules.
 //!
@@ -25,13 +28,14 @@
 mod attempt;
 mod auth;
 mod body;
+mod clients;
 mod config;
-mod connect;
 mod decode;
 mod error;
 mod fault;
 mod fetcher;
 mod gate;
+mod judge;
 mod limits;
 mod policy;
 mod range;
@@ -63,7 +67,7 @@ pub use resolve::{ADDRESSES_MAX, LookedUp, Lookup, SystemLookup};
 pub use response::{Fetched, NotModified, Response};
 pub use retry::{Failed, RETRY_AFTER_MAX, Retry, RetryPolicy, retry_after, seed_of};
 pub use secret::Secret;
-pub use sink::FileBody;
+pub use sink::{FileBody, Truncation};
 pub use stats::FetchStats;
 pub use target::{Target, URL_BYTES_MAX, UrlFault, shown};
 pub use tls::TlsFault;

@@ -1,7 +1,7 @@
 //! Whom a worker may talk to (invariant 8): the address policy.
 //!
-//! Pure. It judges one address of one host and port; resolving names and
-//! connecting to the judged address alone is the connector's part. Nothing
+//! Pure. It judges one address of one host and port; resolving names is
+//! `judge`'s part, connecting to the judged address alone that of `clients`. Nothing
 //! special-purpose is let in unless the configuration names it.
 
 use std::fmt;

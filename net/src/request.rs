@@ -93,6 +93,7 @@ pub struct Request {
     pub(crate) downgrade: Downgrade,
     pub(crate) interval_min: Duration,
     pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) keep_truncated: bool,
     pub(crate) cancel: CancellationToken,
     pub(crate) observer: Option<Observer>,
 }
@@ -137,6 +138,7 @@ impl Request {
             downgrade: Downgrade::Refused,
             interval_min: Duration::ZERO,
             retry: None,
+            keep_truncated: false,
             cancel: CancellationToken::new(),
             observer: None,
         }
@@ -252,6 +254,17 @@ impl Request {
     /// Retries other than the configured ones.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = Some(policy);
+        self
+    }
+
+    /// For feeds (invariant 5): when the last attempt of a fetch into a file
+    /// breaks off within the body, for whatever reason, what it brought is kept
+    /// and comes as a body whose [`FileBody::truncated`](crate::FileBody) says
+    /// so, without validators. Nothing at all stays an error, as does a body
+    /// whose bytes make no sense; what an earlier attempt brought is not used.
+    /// Fetches into memory give whole bodies only.
+    pub fn keep_truncated(mut self) -> Self {
+        self.keep_truncated = true;
         self
     }
 

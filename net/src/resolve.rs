@@ -1,6 +1,6 @@
 //! Names to addresses, with a small cache.
 //!
-//! What comes from here is not judged yet: the connector judges every address
+//! What comes from here is not judged yet: `judge` looks at every address
 //! at every connection, so that a cached answer cannot outlive the policy.
 
 use std::collections::HashMap;

@@ -2,6 +2,7 @@
 //!
 //! Sinks only write; caps and decoding are the pipeline's.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -22,15 +23,51 @@ pub(crate) trait Sink: Send + 'static {
     type Body: Send + 'static;
     /// Whether its work blocks and has to leave the reactor.
     const BLOCKS: bool;
+    /// Whether its result says that the body is not whole. Only such a sink may
+    /// be given a cut one.
+    const TELLS_TRUNCATION: bool;
     fn write(&mut self, piece: &[u8]) -> Result<(), Fault>;
     fn finish(self, counted: Counted) -> Result<Self::Body, Fault>;
 }
 
-/// Sizes of a whole body.
+/// Sizes of a body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counted {
     pub(crate) raw_bytes: u64,
     pub(crate) decoded_bytes: u64,
+    pub(crate) truncated: Option<Truncation>,
+}
+
+/// How far a body came that was cut off, in bytes as served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Truncation {
+    /// What came.
+    pub got_bytes: u64,
+    /// What Content-Length promised, if it was there and promised more.
+    pub expected_bytes: Option<u64>,
+}
+
+impl fmt::Display for Truncation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let got = grouped(self.got_bytes);
+        match self.expected_bytes {
+            Some(expected) => write!(f, "{got} of {} bytes arrived", grouped(expected)),
+            None => write!(f, "the body broke off after {got} bytes"),
+        }
+    }
+}
+
+/// A number with a comma before every three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A body in memory.
@@ -51,6 +88,7 @@ impl BytesSink {
 impl Sink for BytesSink {
     type Body = Bytes;
     const BLOCKS: bool = false;
+    const TELLS_TRUNCATION: bool = false;
 
     fn write(&mut self, piece: &[u8]) -> Result<(), Fault> {
         let needed = self.held.len() + piece.len();
@@ -70,7 +108,7 @@ impl Sink for BytesSink {
     }
 }
 
-/// A body on disk, whole and synced.
+/// A body on disk, synced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileBody {
     /// Where it lies.
@@ -81,10 +119,13 @@ pub struct FileBody {
     pub decoded_bytes: u64,
     /// SHA-256 of the file.
     pub sha256: [u8; 32],
+    /// What is missing. `None` is a whole body, always so unless the request
+    /// says [`Request::keep_truncated`](crate::Request::keep_truncated).
+    pub truncated: Option<Truncation>,
 }
 
 /// Writes under a temporary name beside the wanted one; the wanted name only
-/// ever holds a whole body. What is not finished is removed when dropped.
+/// ever holds a finished body. What is not finished is removed when dropped.
 pub(crate) struct FileSink {
     part: Part,
     path: PathBuf,
@@ -136,6 +177,7 @@ impl FileSink {
 impl Sink for FileSink {
     type Body = FileBody;
     const BLOCKS: bool = true;
+    const TELLS_TRUNCATION: bool = true;
 
     fn write(&mut self, piece: &[u8]) -> Result<(), Fault> {
         self.hash.update(piece);
@@ -158,6 +200,27 @@ impl Sink for FileSink {
             raw_bytes: counted.raw_bytes,
             decoded_bytes: counted.decoded_bytes,
             sha256: self.hash.finalize().into(),
+            truncated: counted.truncated,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_truncation_says_what_is_missing() {
+        let check = |got_bytes, expected_bytes, expected: &str| {
+            let found = Truncation {
+                got_bytes,
+                expected_bytes,
+            };
+            assert_eq!(found.to_string(), expected);
+        };
+        check(4096, Some(10_000), "4,096 of 10,000 bytes arrived");
+        check(7, Some(1_234_567), "7 of 1,234,567 bytes arrived");
+        check(123, None, "the body broke off after 123 bytes");
+        check(1_000, None, "the body broke off after 1,000 bytes");
     }
 }

@@ -7,7 +7,6 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
-use tokio_rustls::TlsConnector;
 
 /// Why https cannot work on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,29 +30,39 @@ pub enum TlsFault {
 /// The TLS settings, made once.
 pub(crate) struct Tls {
     extra: Vec<CertificateDer<'static>>,
-    made: OnceLock<Result<Arc<ClientConfig>, TlsFault>>,
+    made: OnceLock<Made>,
+    nobody: OnceLock<Made>,
 }
+
+type Made = Result<Arc<ClientConfig>, TlsFault>;
 
 impl Tls {
     pub(crate) fn new(extra: Vec<CertificateDer<'static>>) -> Self {
         Self {
             extra,
             made: OnceLock::new(),
+            nobody: OnceLock::new(),
         }
     }
 
-    /// The connector; reads the machine's certificates the first time.
-    pub(crate) async fn connector(self: &Arc<Self>) -> Result<TlsConnector, TlsFault> {
+    /// The settings; reads the machine's certificates the first time.
+    pub(crate) async fn config(self: &Arc<Self>) -> Result<Arc<ClientConfig>, TlsFault> {
         if let Some(made) = self.made.get() {
-            return made.clone().map(TlsConnector::from);
+            return made.clone();
         }
         let this = Arc::clone(self);
         let made = tokio::task::spawn_blocking(move || this.ready()).await;
-        let made = made.unwrap_or_else(|error| {
+        made.unwrap_or_else(|error| {
             let why = error.to_string();
             Err(TlsFault::Setup { why })
-        });
-        made.map(TlsConnector::from)
+        })
+    }
+
+    /// Settings under which no certificate is accepted: for the clients that
+    /// speak plain http only, which the HTTP library gives no other way to make.
+    pub(crate) fn trusting_nobody(&self) -> Result<Arc<ClientConfig>, TlsFault> {
+        let made = self.nobody.get_or_init(|| of_roots(RootCertStore::empty()));
+        made.clone()
     }
 
     /// The settings, read on this thread.
@@ -62,7 +71,7 @@ impl Tls {
     }
 }
 
-fn settings(extra: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, TlsFault> {
+fn settings(extra: &[CertificateDer<'static>]) -> Made {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     // Certificates that cannot be read are common in system stores and do no
@@ -74,6 +83,10 @@ fn settings(extra: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, TlsF
         let detail = detail.unwrap_or_default();
         return Err(TlsFault::NoRoots { detail });
     }
+    of_roots(roots)
+}
+
+fn of_roots(roots: RootCertStore) -> Made {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

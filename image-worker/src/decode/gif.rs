@@ -4,9 +4,11 @@
 //!
 //! Facts: GIF89a specification.
 
-use std::io::Cursor;
+use std::borrow::Cow;
+use std::io::{Cursor, ErrorKind};
 
-use ::gif::{ColorOutput, DecodeOptions, DecodingError, Frame, MemoryLimit};
+use image::ImageDecoder;
+use image::codecs::gif::GifDecoder;
 
 use super::{Decoded, u16_le};
 use crate::error::ImageError;
@@ -33,58 +35,44 @@ pub(super) fn decode(
     buffer: Vec<u8>,
 ) -> Result<Decoded, ImageError> {
     let walk = walk(bytes)?;
-    // Some encoders leave the canvas empty; the frame then is the picture.
-    let (width, height) = match walk.canvas {
-        (0, _) | (_, 0) => walk.first,
-        canvas => canvas,
-    };
+    let file = with_canvas(bytes, &walk);
+    let (width, height) = (side(&file, 6)?, side(&file, 8)?);
     if width == 0 || height == 0 {
         return Err(corrupt("it has no pixels"));
     }
-    limits.check_header(u32::from(width), u32::from(height), 4)?;
-    limits.check_header(u32::from(walk.first.0), u32::from(walk.first.1), 1)?;
-
-    let mut options = DecodeOptions::new();
-    options.set_color_output(ColorOutput::Indexed);
-    options.set_memory_limit(MemoryLimit::Unlimited);
-    let mut decoder = options.read_info(Cursor::new(bytes)).map_err(refusal)?;
-    let frame = decoder.next_frame_info().map_err(refusal)?;
-    let frame = frame.ok_or_else(|| corrupt("it has no frame"))?.clone();
-    let mut indices = vec![0; usize::from(frame.width) * usize::from(frame.height)];
-    decoder.read_into_buffer(&mut indices).map_err(refusal)?;
-    let palette = decoder.palette().map_err(refusal)?;
-
     let (width, height) = (u32::from(width), u32::from(height));
+    limits.check_header(width, height, 4)?;
+    // A frame that is not as wide as its canvas is decoded apart.
+    limits.check_header(u32::from(walk.first.0), u32::from(walk.first.1), 4)?;
+
+    let refusal = |error| refusal(error, limits);
+    let mut bounds = image::Limits::no_limits();
+    bounds.max_alloc = Some(limits.decoded_bytes_max);
+    let mut decoder = GifDecoder::new(Cursor::new(file.as_ref())).map_err(refusal)?;
+    decoder.set_limits(bounds).map_err(refusal)?;
+    let icc = decoder.icc_profile().map_err(refusal)?;
     let mut picture = Picture::in_buffer(width, height, Layout::Rgba, buffer);
+    // An index that the palette does not have leaves its pixel as it is, which
+    // shall be transparent, as in browsers.
     picture.data.fill(0);
-    lay(&mut picture, &frame, &indices, palette);
+    decoder.read_image(&mut picture.data).map_err(refusal)?;
     Ok(Decoded {
         picture,
-        orientation: Orientation::Upright,
-        icc: None,
+        orientation: Orientation::NoTransforms,
+        icc,
         frames: (walk.frames > 1).then_some(walk.frames),
     })
 }
 
-/// Draws a frame; what sticks out of the canvas is cut, and an index that the
-/// palette does not have is transparent, as in browsers.
-fn lay(canvas: &mut Picture, frame: &Frame<'_>, indices: &[u8], palette: &[u8]) {
-    let (left, top) = (usize::from(frame.left), usize::from(frame.top));
-    let row_bytes = canvas.row_bytes();
-    let frame_width = usize::from(frame.width).max(1);
-    let rows = canvas.data.chunks_exact_mut(row_bytes).skip(top);
-    for (row, source) in rows.zip(indices.chunks_exact(frame_width)) {
-        for (pixel, &index) in row.chunks_exact_mut(4).skip(left).zip(source) {
-            if frame.transparent == Some(index) {
-                continue;
-            }
-            let at = usize::from(index) * 3;
-            if let Some(colour) = palette.get(at..at + 3) {
-                pixel[..3].copy_from_slice(colour);
-                pixel[3] = u8::MAX;
-            }
-        }
+/// Some encoders leave the canvas empty; the first frame then is the picture.
+fn with_canvas<'a>(bytes: &'a [u8], walk: &Walk) -> Cow<'a, [u8]> {
+    if walk.canvas.0 > 0 && walk.canvas.1 > 0 {
+        return Cow::Borrowed(bytes);
     }
+    let mut file = bytes.to_vec();
+    file[6..8].copy_from_slice(&walk.first.0.to_le_bytes());
+    file[8..10].copy_from_slice(&walk.first.1.to_le_bytes());
+    Cow::Owned(file)
 }
 
 fn walk(bytes: &[u8]) -> Result<Walk, ImageError> {
@@ -142,10 +130,16 @@ fn side(bytes: &[u8], at: usize) -> Result<u16, ImageError> {
     u16_le(bytes, at).ok_or_else(cut)
 }
 
-fn refusal(error: DecodingError) -> ImageError {
+fn refusal(error: image::ImageError, limits: &Limits) -> ImageError {
     match error {
-        DecodingError::UnexpectedEof => cut(),
-        DecodingError::Format(error) if error.to_string().contains("truncated") => {
+        image::ImageError::Limits(_) => ImageError::TooLarge {
+            what: "first frame (bytes), at least",
+            found: limits.decoded_bytes_max + 1,
+            max: limits.decoded_bytes_max,
+        },
+        image::ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => cut(),
+        // The only way in which the decoder says so.
+        other if other.to_string().contains("truncated") => {
             ImageError::truncated(SourceFormat::Gif, "the first frame lacks pixels")
         }
         other => corrupt(other.to_string()),

@@ -1,6 +1,15 @@
 //! JPEG: baseline and progressive, any whole sampling, grey, RGB, CMYK and
 //! Adobe YCCK, interleaved or with a scan a component. Arithmetic, lossless,
 //! hierarchical and 12 bit files are refused as unsupported.
+//!
+//! Decoded by zune-jpeg itself, not through `image` as the other formats are:
+//! `image` cannot ask it to be strict, and a cut file would come out with grey
+//! in place of what is missing.
+//!
+//! A progressive file that ends in good order after some of its scans is
+//! stored as the coarser whole picture that it then is, if each component had
+//! one: an encoder may stop there, and nothing in the file says whether it did
+//! or whether the rest was lost. Test: `a_progressive_jpeg_that_ends_between_scans_is_a_coarser_whole`.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -15,9 +24,8 @@ use super::jpeg_clean::Plane;
 use super::jpeg_segments::{Coding, Structure};
 use crate::colour::Colours;
 use crate::error::ImageError;
-use crate::exif;
 use crate::limits::Limits;
-use crate::orient::Orientation;
+use crate::orient;
 use crate::picture::{Layout, Picture};
 use crate::sniff::SourceFormat;
 
@@ -50,9 +58,7 @@ pub(super) fn decode(
         };
         decode_into(&structure.clean_copy(), colour, &mut picture.data)?;
     }
-    let orientation = structure
-        .exif
-        .map_or(Orientation::Upright, exif::orientation);
+    let orientation = orient::of_exif(structure.exif);
     let mut icc = structure.icc_profile();
     if inks {
         let profile = icc.take();

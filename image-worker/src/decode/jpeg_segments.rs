@@ -143,6 +143,9 @@ impl<'a> Structure<'a> {
         if scans == 0 {
             return Err(corrupt("it has no scan"));
         }
+        if self.progressive {
+            self.check_no_component_is_missing()?;
+        }
         if !self.separate() {
             // The decoder lays rows out by the first component's width.
             let (across_max, _) = self.sampling_max();
@@ -163,6 +166,25 @@ impl<'a> Structure<'a> {
             return Err(corrupt("two scans of one component"));
         }
         Ok(())
+    }
+
+    /// A progressive file may end after any scan, but not before each of its
+    /// components had one: a picture without its colours is no coarser whole.
+    fn check_no_component_is_missing(&self) -> Result<(), ImageError> {
+        let scanned = |part: &Component| {
+            self.scans().any(|scan| {
+                let data = &self.bytes[scan.payload.clone()];
+                let count = usize::from(data[0]);
+                data[1..=2 * count]
+                    .iter()
+                    .step_by(2)
+                    .any(|id| *id == part.id)
+            })
+        };
+        match self.components.iter().find(|part| !scanned(part)) {
+            Some(part) => Err(truncated(format!("component {} has no scan", part.id))),
+            None => Ok(()),
+        }
     }
 
     fn scans(&self) -> impl Iterator<Item = &Segment> {

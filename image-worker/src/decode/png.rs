@@ -1,105 +1,159 @@
-//! PNG: all colour types and depths, to 8 bits; checksums of pixels and
-//! critical chunks are verified, and the end chunk has to be there.
-//! Of an APNG the default image is taken.
+//! PNG: all colour types and depths, to 8 bits. The checksum of every chunk
+//! with pixels is verified, and the end chunk has to be there. Of an APNG the
+//! default image is taken.
+//!
+//! Facts: PNG specification, third edition (chunks, 5; acTL, eXIf, 11.3).
 
 use std::io::{Cursor, ErrorKind};
 
-use ::png::{ColorType, DecodeOptions, Decoder, DecodingError, Limits as PngLimits};
-use ::png::{Reader, Transformations};
+use image::codecs::png::PngDecoder;
+use image::{ColorType, ImageDecoder};
 
 use super::{Decoded, u32_be};
 use crate::colour::PROFILE_BYTES_MAX;
 use crate::error::ImageError;
-use crate::exif;
 use crate::limits::Limits;
-use crate::orient::Orientation;
+use crate::orient;
 use crate::picture::{Layout, Picture};
 use crate::sniff::SourceFormat;
 
-/// What the decoder may take besides the pixels: two rows of the widest image
-/// at 16 bits, a profile, an EXIF block.
+/// What the decoder may take besides the pixels and the file's own texts: two
+/// rows of the widest image at 16 bits, a profile.
 const WORKING_BYTES_MAX: usize = 2 * PROFILE_BYTES_MAX + 4 * 1024 * 1024;
 
-type Source<'a> = Reader<Cursor<&'a [u8]>>;
+const SIGNATURE_BYTES: usize = 8;
+/// Length and name before a chunk's data, checksum after it.
+const CHUNK_FRAME_BYTES: usize = 12;
+
+/// What the chunks say.
+struct Walk<'a> {
+    width: u32,
+    height: u32,
+    depth: u8,
+    frames: Option<u32>,
+    exif: Option<&'a [u8]>,
+}
 
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
     buffer: Vec<u8>,
 ) -> Result<Decoded, ImageError> {
-    let (Some(width), Some(height)) = (u32_be(bytes, 16), u32_be(bytes, 20)) else {
+    let walk = walk(bytes)?;
+    // Four channels, which the decoder gives in the depth of the file.
+    limits.check_header(
+        walk.width,
+        walk.height,
+        if walk.depth == 16 { 8 } else { 4 },
+    )?;
+
+    let working = (WORKING_BYTES_MAX + bytes.len()) as u64;
+    let mut bounds = image::Limits::no_limits();
+    bounds.max_alloc = Some(working);
+    let refusal = |error| refusal(error, working);
+    let mut decoder = PngDecoder::with_limits(Cursor::new(bytes), bounds).map_err(refusal)?;
+    let icc = decoder.icc_profile().map_err(refusal)?;
+    let colour = decoder.color_type();
+    let mut data = buffer;
+    let size = usize::try_from(decoder.total_bytes()).expect("the header was checked");
+    data.resize(size, 0);
+    decoder.read_image(&mut data).map_err(refusal)?;
+    Ok(Decoded {
+        picture: picture(&walk, colour, data)?,
+        orientation: orient::of_exif(walk.exif),
+        icc,
+        frames: walk.frames.filter(|&frames| frames > 1),
+    })
+}
+
+/// The decoder stops behind the pixels; this goes on to the end chunk.
+fn walk(bytes: &[u8]) -> Result<Walk<'_>, ImageError> {
+    let cut = || truncated("it stops before its end chunk");
+    let (Some(width), Some(height), Some(&depth)) =
+        (u32_be(bytes, 16), u32_be(bytes, 20), bytes.get(24))
+    else {
         return Err(truncated("it stops in its header"));
     };
     if &bytes[12..16] != b"IHDR" {
         return Err(corrupt("its first chunk is no header"));
     }
-    limits.check_header(width, height, 4)?;
+    let mut walk = Walk {
+        width,
+        height,
+        depth,
+        frames: None,
+        exif: None,
+    };
+    let mut at = SIGNATURE_BYTES;
+    loop {
+        let length = u32_be(bytes, at).ok_or_else(cut)? as usize;
+        let end = at.saturating_add(CHUNK_FRAME_BYTES).saturating_add(length);
+        let chunk = bytes.get(at..end).ok_or_else(cut)?;
+        let data = &chunk[8..8 + length];
+        match &chunk[4..8] {
+            b"IEND" => return Ok(walk),
+            b"acTL" => walk.frames = u32_be(data, 0),
+            b"eXIf" => walk.exif = Some(data),
+            _ => {}
+        }
+        at = end;
+    }
+}
 
-    let mut options = DecodeOptions::default();
-    options.set_ignore_checksums(false);
-    options.set_ignore_text_chunk(true);
-    let mut decoder = Decoder::new_with_options(Cursor::new(bytes), options);
-    decoder.set_limits(PngLimits {
-        bytes: WORKING_BYTES_MAX,
-    });
-    decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
-    let mut reader = decoder.read_info().map_err(refusal)?;
-    let picture = pixels(&mut reader, buffer)?;
-    reader.finish().map_err(refusal)?;
-
-    let info = reader.info();
-    let frames = info.animation_control().map(|control| control.num_frames);
-    let exif = info.exif_metadata.as_deref();
-    Ok(Decoded {
-        picture,
-        orientation: exif.map_or(Orientation::Upright, exif::orientation),
-        icc: info.icc_profile.as_deref().map(<[u8]>::to_vec),
-        frames,
+/// Brings samples of any colour type to 8 bits and to RGB, in place.
+fn picture(walk: &Walk<'_>, colour: ColorType, mut data: Vec<u8>) -> Result<Picture, ImageError> {
+    match colour {
+        ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => {
+            let samples = data.len() / 2;
+            for sample in 0..samples {
+                let value = u16::from_ne_bytes([data[2 * sample], data[2 * sample + 1]]);
+                data[sample] = value.to_be_bytes()[0];
+            }
+            data.truncate(samples);
+        }
+        _ => {}
+    }
+    let pixels = walk.width as usize * walk.height as usize;
+    let layout = match colour {
+        ColorType::Rgb8 | ColorType::Rgb16 => Layout::Rgb,
+        ColorType::Rgba8 | ColorType::Rgba16 => Layout::Rgba,
+        ColorType::L8 | ColorType::L16 => {
+            data.resize(pixels * 3, 0);
+            for pixel in (0..pixels).rev() {
+                let grey = data[pixel];
+                data[pixel * 3..][..3].fill(grey);
+            }
+            Layout::Rgb
+        }
+        ColorType::La8 | ColorType::La16 => {
+            data.resize(pixels * 4, 0);
+            for pixel in (0..pixels).rev() {
+                let (grey, alpha) = (data[pixel * 2], data[pixel * 2 + 1]);
+                data[pixel * 4..][..4].copy_from_slice(&[grey, grey, grey, alpha]);
+            }
+            Layout::Rgba
+        }
+        other => return Err(corrupt(format!("it decodes to {other:?}"))),
+    };
+    Ok(Picture {
+        width: walk.width,
+        height: walk.height,
+        layout,
+        data,
     })
 }
 
-fn pixels(reader: &mut Source<'_>, buffer: Vec<u8>) -> Result<Picture, ImageError> {
-    let (colour, _) = reader.output_color_type();
-    let (width, height) = (reader.info().width, reader.info().height);
-    let layout = match colour {
-        ColorType::Grayscale | ColorType::Rgb | ColorType::Indexed => Layout::Rgb,
-        ColorType::GrayscaleAlpha | ColorType::Rgba => Layout::Rgba,
-    };
-    let mut picture = Picture::in_buffer(width, height, layout, buffer);
-    match colour {
-        ColorType::Rgb | ColorType::Rgba => {
-            reader.next_frame(&mut picture.data).map_err(refusal)?;
-        }
-        ColorType::Grayscale | ColorType::GrayscaleAlpha => {
-            let samples = colour.samples();
-            let mut grey = vec![0; width as usize * height as usize * samples];
-            reader.next_frame(&mut grey).map_err(refusal)?;
-            let targets = picture.data.chunks_exact_mut(layout.channels());
-            for (target, source) in targets.zip(grey.chunks_exact(samples)) {
-                target[..3].fill(source[0]);
-                if let [_, alpha] = source {
-                    target[3] = *alpha;
-                }
-            }
-        }
-        ColorType::Indexed => return Err(corrupt("a palette image without a palette")),
-    }
-    Ok(picture)
-}
-
-fn refusal(error: DecodingError) -> ImageError {
+fn refusal(error: image::ImageError, working_bytes_max: u64) -> ImageError {
     match error {
-        DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            truncated("it stops before its end chunk")
+        image::ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            truncated("the picture data ends early")
         }
-        DecodingError::LimitsExceeded => ImageError::TooLarge {
+        image::ImageError::Limits(_) => ImageError::TooLarge {
             what: "a chunk's unpacked size or a row (bytes), at least",
-            found: WORKING_BYTES_MAX as u64 + 1,
-            max: WORKING_BYTES_MAX as u64,
+            found: working_bytes_max + 1,
+            max: working_bytes_max,
         },
-        DecodingError::IoError(error) => corrupt(error.to_string()),
-        DecodingError::Format(error) => corrupt(error.to_string()),
-        DecodingError::Parameter(error) => corrupt(error.to_string()),
+        other => corrupt(other.to_string()),
     }
 }
 

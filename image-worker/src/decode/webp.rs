@@ -6,13 +6,13 @@
 use std::io::{Cursor, ErrorKind};
 use std::ops::Range;
 
-use image_webp::{DecodingError, WebPDecoder};
+use image::ImageDecoder;
+use image::codecs::webp::WebPDecoder;
 
 use super::{Decoded, u16_le, u24_le, u32_le};
 use crate::error::ImageError;
-use crate::exif;
 use crate::limits::Limits;
-use crate::orient::Orientation;
+use crate::orient;
 use crate::picture::{Layout, Picture};
 use crate::sniff::SourceFormat;
 
@@ -41,12 +41,11 @@ pub(super) fn decode(
     let walk = walk(bytes)?;
     limits.check_header(walk.width, walk.height, PEAK_BYTES_A_PIXEL)?;
 
-    let mut decoder = WebPDecoder::new(Cursor::new(walk.file)).map_err(refusal)?;
-    decoder.set_memory_limit(usize::try_from(limits.decoded_bytes_max).unwrap_or(usize::MAX));
+    let decoder = WebPDecoder::new(Cursor::new(walk.file)).map_err(refusal)?;
     if decoder.dimensions() != (walk.width, walk.height) {
         return Err(corrupt("two sizes are named"));
     }
-    let layout = if decoder.has_alpha() {
+    let layout = if decoder.color_type().has_alpha() {
         Layout::Rgba
     } else {
         Layout::Rgb
@@ -55,7 +54,7 @@ pub(super) fn decode(
     decoder.read_image(&mut picture.data).map_err(refusal)?;
     Ok(Decoded {
         picture,
-        orientation: walk.exif.map_or(Orientation::Upright, exif::orientation),
+        orientation: orient::of_exif(walk.exif),
         icc: walk.icc.map(<[u8]>::to_vec),
         frames: (walk.frames > 1).then_some(walk.frames),
     })
@@ -118,13 +117,14 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn refusal(error: DecodingError) -> ImageError {
+fn refusal(error: image::ImageError) -> ImageError {
     match error {
-        DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+        image::ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
             ImageError::truncated(SourceFormat::Webp, "the picture data ends early")
         }
-        DecodingError::UnsupportedFeature(feature) => {
-            ImageError::unsupported(format!("webp with {feature}"))
+        // The only way in which the decoder says so.
+        other if other.to_string().contains("Unsupported feature") => {
+            ImageError::unsupported(format!("webp: {other}"))
         }
         other => corrupt(other.to_string()),
     }

@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use trawler_core::image::{Fit, OutputFormat, Variant};
 use trawler_image_worker::{Rendition, Workbench};
@@ -80,29 +82,19 @@ pub fn jpeg_of(
     out
 }
 
-pub fn png_of(
-    pixels: &[u8],
-    (width, height): (u32, u32),
-    colour: png::ColorType,
-    depth: png::BitDepth,
-) -> Vec<u8> {
+pub fn png_of(pixels: &[u8], (width, height): (u32, u32), colour: ExtendedColorType) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut encoder = png::Encoder::new(&mut out, width, height);
-    encoder.set_color(colour);
-    encoder.set_depth(depth);
-    let mut writer = encoder.write_header().unwrap();
-    writer.write_image_data(pixels).unwrap();
-    writer.finish().unwrap();
+    PngEncoder::new(&mut out)
+        .write_image(pixels, width, height, colour)
+        .unwrap();
     out
 }
 
 pub fn png(width: u32, height: u32) -> Vec<u8> {
-    let size = (width, height);
     png_of(
         &corners(width, height),
-        size,
-        png::ColorType::Rgb,
-        png::BitDepth::Eight,
+        (width, height),
+        ExtendedColorType::Rgb8,
     )
 }
 

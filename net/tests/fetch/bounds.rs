@@ -115,6 +115,24 @@ async fn an_endless_head_ends_at_the_cap() {
     }
 }
 
+#[tokio::test]
+async fn a_head_over_the_cap_is_refused_although_it_ends() {
+    let server = Server::start(|request| {
+        let bytes = path(request).trim_start_matches('/').parse().unwrap();
+        answer("200 OK", &[("X", &"x".repeat(bytes))], b"body")
+    })
+    .await;
+    let fetcher = fetcher(&[&server]);
+    let cap = usize::try_from(trawler_net::HEAD_BYTES_MAX).unwrap();
+    let get = |bytes: usize| get(&server.url(&format!("/{bytes}")));
+    assert!(fetcher.fetch_bytes(&get(cap - 1000)).await.is_ok());
+    for bytes in [cap, 3 * cap] {
+        let error = fetcher.fetch_bytes(&get(bytes)).await.unwrap_err();
+        assert_eq!(error.class(), FetchClass::TooLarge, "{bytes}: {error}");
+        assert!(error.to_string().contains("head of the answer"), "{error}");
+    }
+}
+
 fn timeouts(first_byte_ms: u64, idle_ms: u64, whole_ms: u64) -> Limits {
     let timeouts = Timeouts {
         first_byte_ms,

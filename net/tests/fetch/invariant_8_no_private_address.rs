@@ -4,7 +4,7 @@
 use trawler_net::{AllowedHost, Auth, FetchClass, Fetched, Fetcher, NetConfig, Secret};
 
 use super::server::{
-    Server, Table, answer, config, fetcher, fetcher_with, get, ok, path, redirect,
+    Server, Step, Table, answer, config, fetcher, fetcher_with, get, head, ok, path, redirect,
 };
 
 #[tokio::test]
@@ -222,6 +222,59 @@ async fn an_allowance_opens_one_port_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_name_reaches_the_allowed_port_and_no_other() {
+    let second = Server::start(|_| ok(b"two")).await;
+    let to = format!("http://shop.test:{}/", second.address.port());
+    let first = Server::start(move |head| match path(head) {
+        "/away" => redirect("302 Found", &to),
+        _ => ok(b"one"),
+    })
+    .await;
+    let lookup = Table::of(&[("shop.test", &[&["127.0.0.1"]])]);
+    let fetcher = fetcher_with(&[&first], lookup);
+    let (one, two) = (first.address.port(), second.address.port());
+    let url = |port: u16, path: &str| format!("http://shop.test:{port}{path}");
+    // In turns, so that neither the client nor the cache of the other port helps.
+    for _ in 0..3 {
+        let fetched = fetcher.fetch_bytes(&get(&url(one, "/"))).await;
+        assert!(fetched.is_ok(), "{fetched:?}");
+        for refused in [url(two, "/"), url(one, "/away")] {
+            let error = fetcher.fetch_bytes(&get(&refused)).await.unwrap_err();
+            assert_eq!(error.class(), FetchClass::RefusedAddress, "{error}");
+        }
+    }
+    assert_eq!(fetcher.stats().refused, 6);
+    assert_eq!(second.connections(), 0);
+}
+
+/// Runs a test of this file again, in a process whose environment names a proxy
+/// that nobody listens at.
+#[test]
+fn proxies_of_the_environment_are_not_used() {
+    let mut test = std::process::Command::new(std::env::current_exe().unwrap());
+    let name = "invariant_8_no_private_address::an_allowance_opens_one_port_and_no_other";
+    test.args(["--exact", name])
+        .env_remove("no_proxy")
+        .env_remove("NO_PROXY");
+    for variable in [
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ] {
+        test.env(variable, "http://127.0.0.1:9");
+    }
+    let output = test.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn a_name_may_be_allowed_and_other_names_are_not() {
     let server = Server::start(|_| ok(b"shop")).await;
     let port = server.address.port();
@@ -309,6 +362,32 @@ async fn errors_show_no_secret() {
     let shown = format!("{error} {error:?}");
     assert!(shown.contains("lang=ko"), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
+    // Those of the HTTP library, which likes to show the URL that it was about.
+    let server = Server::start(|request| match path(request).split('?').next() {
+        Some("/not-http") => vec![Step::Send(b"SSH-2.0-OpenSSH\r\n\r\n".to_vec()), Step::Close],
+        Some("/bad-chunk") => vec![
+            head("Transfer-Encoding: chunked\r\n"),
+            Step::Send(b"zz\r\n".to_vec()),
+            Step::Hang,
+        ],
+        _ => vec![Step::Close],
+    })
+    .await;
+    for path in ["/not-http", "/bad-chunk", "/closes"] {
+        let url = server.url(&format!("{path}?api_key=hunter2"));
+        let error = fetcher(&[&server])
+            .fetch_bytes(&get(&url))
+            .await
+            .unwrap_err();
+        let mut shown = format!("{error} {error:?}");
+        let mut source = std::error::Error::source(&error);
+        assert!(source.is_some(), "{path}: {error}");
+        while let Some(error) = source {
+            shown.push_str(&format!(" {error} {error:?}"));
+            source = error.source();
+        }
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
     let error = trawler_net::Request::get("http://me:hunter2@shop.test/").unwrap_err();
     assert_eq!(error.class(), FetchClass::BadUrl);
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");

@@ -7,6 +7,7 @@ mod bounds;
 mod conditional;
 mod hops;
 mod invariant_8_no_private_address;
+mod kept;
 mod retries;
 mod server;
 mod tls;

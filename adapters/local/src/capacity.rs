@@ -1,0 +1,30 @@
+//! Capacity where there is exactly one worker process and nobody to ask for
+//! another.
+
+use async_trait::async_trait;
+use trawler_core::QueueName;
+use trawler_core::ports::{Capacity, CapacityError};
+
+/// One process works on every queue. Wishes are accepted and change nothing:
+/// the answer to `want` "comes later, if at all".
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OneMachine;
+
+#[async_trait]
+impl Capacity for OneMachine {
+    async fn want(&self, _queue: QueueName, _workers: u32) -> Result<(), CapacityError> {
+        Ok(())
+    }
+
+    async fn in_service(&self, _queue: QueueName) -> Result<u32, CapacityError> {
+        Ok(1)
+    }
+
+    async fn protect(&self, _busy: bool) -> Result<(), CapacityError> {
+        Ok(())
+    }
+
+    async fn leave(&self) -> Result<(), CapacityError> {
+        Ok(())
+    }
+}

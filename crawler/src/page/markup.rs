@@ -1,0 +1,159 @@
+//! Careful rules for plain HTML, for pages that mark nothing up: the heading,
+//! the first amount after it in an element called a price, the image whose
+//! `alt` is the title, breadcrumbs by class. What they say comes last.
+
+use scraper::ElementRef;
+use url::Url;
+
+use super::availability::Availability;
+use super::dom::{Descend, Step, collapse, text_of, walk};
+use super::fields::{Fields, PriceText, Written};
+use super::items::image_source;
+use super::limits::{DESCRIPTION_CHARS_MAX, IMAGES_MAX, MARKS_MAX, TEXT_CHARS_MAX};
+use super::links::Links;
+use super::price;
+use super::remarks::Remarks;
+use super::report::Rule;
+use super::scan::{Mark, Parts};
+
+pub(super) fn read(
+    parts: &Parts<'_>,
+    links: &Links,
+    canonical: Option<&Url>,
+    remarks: &mut Remarks,
+) -> Option<Fields> {
+    let mut fields = Fields::new(Rule::Html);
+    let heading = heading(parts);
+    let heading_title = heading.as_ref().map(|(_, text)| text.clone());
+    fields.title = heading_title.clone().or_else(|| parts.title.clone());
+    fields.description = parts
+        .metas
+        .iter()
+        .find(|(key, _)| key.trim().eq_ignore_ascii_case("description"))
+        .map(|(_, content)| collapse(content, DESCRIPTION_CHARS_MAX))
+        .filter(|text| !text.is_empty());
+    fields.link = canonical.cloned().or_else(|| links.page());
+    fields.id = fields.link.as_ref().map(Url::to_string);
+    if let Some(title) = &fields.title {
+        fields.images = images(parts, title, links, remarks);
+        fields.breadcrumbs = breadcrumbs(parts, title);
+    }
+    if let Some((at, _)) = heading {
+        let after = |mark: &&Mark<'_>| mark.headings_before > at;
+        fields.price = parts.prices.iter().filter(after).find_map(price_of);
+        fields.availability = parts.stock_notes.iter().filter(after).find_map(|mark| {
+            Availability::parse_sentence(&text_of(mark.element, SENTENCE_CHARS_MAX))
+        });
+    }
+    fields.is_product = heading_title.is_some() && fields.price.is_some();
+    Some(fields)
+}
+
+/// An element with more text than this holds more than one price or note.
+const SENTENCE_CHARS_MAX: usize = 64;
+
+/// The heading that names the page: of several the first that is part of
+/// `<title>` too (shops put their logo in an `<h1>`), else the first.
+fn heading(parts: &Parts<'_>) -> Option<(usize, String)> {
+    let mut headings = parts
+        .headings
+        .iter()
+        .enumerate()
+        .map(|(at, heading)| (at, text_of(*heading, TEXT_CHARS_MAX)))
+        .filter(|(_, text)| !text.is_empty());
+    let page_title = parts.title.as_deref().unwrap_or_default();
+    let first = headings.next()?;
+    if page_title.starts_with(&first.1) {
+        return Some(first);
+    }
+    let named = headings.find(|(_, text)| page_title.starts_with(text.as_str()));
+    Some(named.unwrap_or(first))
+}
+
+/// The amount in a price element, if it names its currency and was not
+/// struck through.
+fn price_of(mark: &Mark<'_>) -> Option<PriceText> {
+    if is_former(mark.element) {
+        return None;
+    }
+    let text = text_of(mark.element, SENTENCE_CHARS_MAX + 1);
+    if text.chars().count() > SENTENCE_CHARS_MAX {
+        return None;
+    }
+    let (currency, _) = price::currency_in(&text)?;
+    let price = PriceText {
+        text,
+        written: Written::ForPeople,
+    };
+    price::read(&price, Some(currency)).ok().map(|_| price)
+}
+
+/// Whether an element or what it lies in shows a price of before.
+fn is_former(element: ElementRef<'_>) -> bool {
+    const LOOKED_UP: usize = 4;
+    const WORDS: &[&str] = &[
+        "old", "was", "strike", "regular", "original", "before", "list",
+    ];
+    let mut ancestors = element.ancestors().filter_map(ElementRef::wrap);
+    let is_struck =
+        |element: &ElementRef<'_>| matches!(element.value().name(), "del" | "s" | "strike");
+    let class = element.attr("class").unwrap_or_default();
+    let says_so = class
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|word| WORDS.iter().any(|former| word.eq_ignore_ascii_case(former)));
+    says_so || is_struck(&element) || ancestors.by_ref().take(LOOKED_UP).any(|up| is_struck(&up))
+}
+
+fn images(parts: &Parts<'_>, title: &str, links: &Links, remarks: &mut Remarks) -> Vec<Url> {
+    let mut images = Vec::new();
+    for mark in &parts.images {
+        let alt = mark.element.attr("alt").unwrap_or_default();
+        if images.len() < IMAGES_MAX
+            && collapse(alt, TEXT_CHARS_MAX).eq_ignore_ascii_case(title)
+            && let Some(source) = image_source(mark.element)
+            && let Some(url) = links.resolve(source, "<img>", remarks)
+            && !images.contains(&url)
+        {
+            images.push(url);
+        }
+    }
+    images
+}
+
+/// The texts of the list items of a trail, or of its links, without the
+/// product itself.
+fn breadcrumbs(parts: &Parts<'_>, title: &str) -> Vec<String> {
+    let Some(trail) = parts.breadcrumbs else {
+        return Vec::new();
+    };
+    let texts = |wanted: &str| {
+        let mut texts: Vec<String> = Vec::new();
+        walk(*trail, |step| {
+            let Step::Element(element) = step else {
+                return Descend::Past;
+            };
+            if element.value().name() != wanted {
+                return Descend::Into;
+            }
+            let text = text_of(element, TEXT_CHARS_MAX);
+            let text = text.trim_matches(|c: char| c.is_whitespace() || "/>»›|".contains(c));
+            if !text.is_empty() {
+                texts.push(text.to_owned());
+            }
+            if texts.len() < MARKS_MAX {
+                Descend::Past
+            } else {
+                Descend::Stop
+            }
+        });
+        texts
+    };
+    let mut steps = texts("li");
+    if steps.is_empty() {
+        steps = texts("a");
+    }
+    if steps.last().map(String::as_str) == Some(title) {
+        steps.pop();
+    }
+    steps
+}

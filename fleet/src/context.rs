@@ -1,0 +1,183 @@
+//! What a handler may ask while it works on a job.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+use trawler_core::ledger::{JobRecord, JobStatus};
+use trawler_core::verdict::Ending;
+use trawler_core::{JobId, PipeId, QueueName};
+
+use crate::hold::{Hold, Interrupt};
+use crate::{
+    CheckpointError, DocumentError, Documents, Drain, Pauses, Ports, Progress, ProgressBoard,
+    TakenJob, checkpoint,
+};
+
+/// For async code and, cloned, for blocking threads.
+#[derive(Clone)]
+pub struct JobContext {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    job: JobId,
+    queue: QueueName,
+    pipe: PipeId,
+    epoch: u64,
+    hold: Arc<Hold>,
+    pauses: Pauses,
+    documents: Documents,
+    board: ProgressBoard,
+    has_checkpoint: AtomicBool,
+}
+
+impl JobContext {
+    pub(crate) fn new(
+        taken: &TakenJob,
+        hold: Arc<Hold>,
+        pauses: &Pauses,
+        documents: &Documents,
+        board: &ProgressBoard,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                job: taken.record.job.clone(),
+                queue: taken.record.queue,
+                pipe: taken.record.pipe.clone(),
+                epoch: taken.epoch,
+                hold,
+                pauses: pauses.clone(),
+                documents: documents.clone(),
+                board: board.clone(),
+                has_checkpoint: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// A context without a message, for handlers under test: the record has to
+    /// be in State for [`JobContext::still_mine`], and no lease can be lost.
+    pub fn unleased(ports: &Ports, taken: &TakenJob, drain: &Drain) -> Self {
+        let hold = Hold::unleased(Arc::clone(&ports.clock), drain);
+        let pauses = Pauses::new(ports);
+        Self::new(
+            taken,
+            Arc::new(hold),
+            &pauses,
+            &ports.documents(),
+            &ProgressBoard::new(),
+        )
+    }
+
+    pub fn job(&self) -> &JobId {
+        &self.inner.job
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.inner.epoch
+    }
+
+    /// Asked between every two steps (a step is at most 5 s, 1,000 rows or
+    /// 8 MiB): the error is what the handler has to return, at once.
+    pub async fn step(&self) -> Result<(), Ending> {
+        let inner = &*self.inner;
+        if let Some(interrupt) = inner.hold.interrupted() {
+            return Err(interrupt.ending());
+        }
+        match inner.pauses.is_paused(inner.queue, &inner.pipe).await {
+            Ok(paused) => {
+                inner.hold.set_paused(paused);
+                if paused {
+                    return Err(Ending::Paused);
+                }
+            }
+            // A flag that cannot be looked up now is looked up at the next
+            // step; failing the job for it would count against the job.
+            Err(error) => {
+                tracing::debug!(job = %inner.job, %error, "pause flags of {} not read", inner.job)
+            }
+        }
+        // The look-up may have taken a while.
+        match inner.hold.interrupted() {
+            Some(interrupt) => Err(interrupt.ending()),
+            None => Ok(()),
+        }
+    }
+
+    /// Sync and cheap, for CPU loops in blocking threads; never blocks.
+    pub fn interrupted(&self) -> Option<Interrupt> {
+        self.inner.hold.interrupted()
+    }
+
+    /// Cancelled when the lease is lost or the worker leaves, for waits that
+    /// are safe to drop. A pause does not cancel it.
+    pub fn cancelled(&self) -> CancellationToken {
+        self.inner.hold.token().clone()
+    }
+
+    /// The fence before a commit: the lease has time left by the monotonic
+    /// clock, and State has no later delivery. What cannot be looked up is not
+    /// ours.
+    pub async fn still_mine(&self) -> bool {
+        let inner = &*self.inner;
+        let key = JobRecord::key(inner.queue, &inner.job);
+        let ours = match inner.documents.get::<JobRecord>(&key).await {
+            Ok(Some(record)) => {
+                record.epoch == inner.epoch && record.in_hand && record.status == JobStatus::Open
+            }
+            Ok(None) | Err(_) => false,
+        };
+        ours && !inner.hold.is_lost()
+    }
+
+    /// What an earlier delivery, or this one, saved last.
+    pub async fn checkpoint<T: DeserializeOwned>(&self) -> Result<Option<T>, DocumentError> {
+        let found = checkpoint::load(&self.inner.documents, &self.checkpoint_key()).await;
+        if !matches!(found, Ok(None)) {
+            self.inner.has_checkpoint.store(true, Ordering::Release);
+        }
+        found
+    }
+
+    /// Refused when a later delivery has saved one.
+    pub async fn save_checkpoint<T: Serialize>(&self, value: &T) -> Result<(), CheckpointError> {
+        self.inner.has_checkpoint.store(true, Ordering::Release);
+        let (job, epoch) = (&self.inner.job, self.inner.epoch);
+        checkpoint::save(
+            &self.inner.documents,
+            &self.checkpoint_key(),
+            job,
+            epoch,
+            value,
+        )
+        .await
+    }
+
+    /// The worker does this itself once the job is settled.
+    pub async fn clear_checkpoint(&self) -> Result<(), DocumentError> {
+        self.inner.documents.delete(&self.checkpoint_key()).await?;
+        self.inner.has_checkpoint.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Shows how far the job is. Never waits; only the latest value is kept.
+    pub fn progress(&self, what: &'static str, done: u64, total: Option<u64>) {
+        self.inner.board.show(Progress {
+            job: self.inner.job.clone(),
+            pipe: self.inner.pipe.clone(),
+            what,
+            done,
+            total,
+        });
+    }
+
+    pub(crate) fn has_checkpoint(&self) -> bool {
+        self.inner.has_checkpoint.load(Ordering::Acquire)
+    }
+
+    fn checkpoint_key(&self) -> String {
+        checkpoint::key(self.inner.queue, &self.inner.job)
+    }
+}

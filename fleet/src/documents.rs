@@ -1,0 +1,514 @@
+//! Typed JSON documents over State: compare-and-swap loops, retries of what
+//! passes, and a cache for those who look at many documents again and again.
+//!
+//! A document that this program cannot read is an error that names it; it is
+//! left where it is for a person to look at.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+use trawler_core::ports::{Clock, State, StateError, Version};
+use trawler_core::verdict::Failure;
+
+use crate::retry::{TRIES, retry, wait_after};
+
+/// Rounds of read, change, replace before an update gives up. Each lost round
+/// means that somebody else got on, so only a stampede uses them up.
+const CAS_ROUNDS: u32 = 64;
+
+/// Documents in one page of a listing, the most that State gives.
+const PAGE: usize = 1000;
+
+/// Documents that a cached load fetches at once.
+const FETCHES: usize = 16;
+
+/// Bytes of documents that the cache keeps; what does not fit is fetched
+/// again each time.
+const CACHE_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Most keys that one listing collects: ten million keys of 100 bytes are a
+/// gigabyte, and nothing that lists needs a tenth of it.
+const KEYS_MAX: usize = 1_000_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    #[error(
+        "read document {key}: it is not what this program writes ({reason}); it was left as it is: mend or delete it"
+    )]
+    Unreadable { key: String, reason: String },
+    #[error("write document {key}: it cannot be written as JSON: {reason}")]
+    Unwritable { key: String, reason: String },
+    #[error("update document {key}: {rounds} rounds were overtaken by other writers; try again")]
+    Contended { key: String, rounds: u32 },
+    #[error("list documents under {prefix}: there are more than {max}")]
+    TooMany { prefix: String, max: usize },
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl DocumentError {
+    /// Whether the same call can succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::State(error) => error.is_transient() || error.is_conflict(),
+            Self::Contended { .. } => true,
+            Self::Unreadable { .. } | Self::Unwritable { .. } | Self::TooMany { .. } => false,
+        }
+    }
+}
+
+impl From<DocumentError> for Failure {
+    fn from(error: DocumentError) -> Self {
+        let reason = chain(&error);
+        if error.is_transient() {
+            Self::transient(reason)
+        } else {
+            Self::permanent(reason)
+        }
+    }
+}
+
+/// An error and all its sources in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+/// Why an update did not happen: the change refused, or the document could
+/// not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError<E: std::error::Error + 'static> {
+    #[error(transparent)]
+    Change(E),
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+}
+
+/// What `create` found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    New,
+    /// A document was there and was left as it is.
+    Existed,
+}
+
+/// Documents under a prefix, with those that could not be read.
+#[derive(Debug)]
+pub struct Loaded<T> {
+    pub documents: Vec<Arc<T>>,
+    pub unreadable: Vec<DocumentError>,
+}
+
+struct Cached {
+    version: Version,
+    bytes: usize,
+    value: Arc<dyn Any + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Cache {
+    bytes: usize,
+    documents: HashMap<String, Cached>,
+}
+
+/// Documents of State. Clones share the cache of `load`.
+#[derive(Clone)]
+pub struct Documents {
+    state: Arc<dyn State>,
+    clock: Arc<dyn Clock>,
+    cache: Arc<Mutex<Cache>>,
+}
+
+enum Written {
+    Yes,
+    Overtaken,
+}
+
+impl Documents {
+    pub fn new(state: Arc<dyn State>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            state,
+            clock,
+            cache: Arc::default(),
+        }
+    }
+
+    pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, DocumentError> {
+        Ok(self.get_versioned(key).await?.map(|(value, _)| value))
+    }
+
+    /// The document and the version to delete it at.
+    pub async fn get_versioned<T: DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Option<(T, Version)>, DocumentError> {
+        match self.read(key).await? {
+            Some(found) => Ok(Some((parse(key, &found.value)?, found.version))),
+            None => Ok(None),
+        }
+    }
+
+    /// Writes the document unless there is one.
+    pub async fn create<T: Serialize>(
+        &self,
+        key: &str,
+        value: &T,
+    ) -> Result<Created, DocumentError> {
+        let bytes = to_bytes(key, value)?;
+        match self.write(key, &bytes, None).await? {
+            Written::Yes => Ok(Created::New),
+            Written::Overtaken => Ok(Created::Existed),
+        }
+    }
+
+    /// Reads, changes and replaces until nobody comes between. `None` when
+    /// there is no such document. A change that changes nothing writes nothing.
+    /// The change runs once for each round and must have no other effect.
+    pub async fn update<T, E>(
+        &self,
+        key: &str,
+        mut change: impl FnMut(&mut T) -> Result<(), E>,
+    ) -> Result<Option<T>, UpdateError<E>>
+    where
+        T: Serialize + DeserializeOwned,
+        E: std::error::Error + 'static,
+    {
+        for _ in 0..CAS_ROUNDS {
+            let Some(found) = self.read(key).await? else {
+                return Ok(None);
+            };
+            let mut value: T = parse(key, &found.value)?;
+            let before = to_bytes(key, &value)?;
+            change(&mut value).map_err(UpdateError::Change)?;
+            let after = to_bytes(key, &value)?;
+            if after == before {
+                return Ok(Some(value));
+            }
+            match self.write(key, &after, Some(&found.version)).await? {
+                Written::Yes => return Ok(Some(value)),
+                Written::Overtaken => {}
+            }
+        }
+        Err(contended(key).into())
+    }
+
+    /// As `update`, for changes that never refuse.
+    pub async fn change<T>(
+        &self,
+        key: &str,
+        mut change: impl FnMut(&mut T),
+    ) -> Result<Option<T>, DocumentError>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let updated = self.update(key, |value: &mut T| {
+            change(value);
+            Ok::<(), Infallible>(())
+        });
+        match updated.await {
+            Ok(value) => Ok(value),
+            Err(UpdateError::Document(error)) => Err(error),
+            Err(UpdateError::Change(never)) => match never {},
+        }
+    }
+
+    /// Creates or replaces the document; the last writer wins.
+    pub async fn put<T: Serialize>(&self, key: &str, value: &T) -> Result<(), DocumentError> {
+        let bytes = to_bytes(key, value)?;
+        for _ in 0..CAS_ROUNDS {
+            let version = self.read(key).await?.map(|found| found.version);
+            match self.write(key, &bytes, version.as_ref()).await? {
+                Written::Yes => return Ok(()),
+                Written::Overtaken => {}
+            }
+        }
+        Err(contended(key))
+    }
+
+    /// Removes the document; an absent one is no error.
+    pub async fn delete(&self, key: &str) -> Result<(), DocumentError> {
+        for _ in 0..CAS_ROUNDS {
+            let Some(found) = self.read(key).await? else {
+                return Ok(());
+            };
+            if self.delete_at(key, &found.version).await? {
+                return Ok(());
+            }
+        }
+        Err(contended(key))
+    }
+
+    /// Removes the document if it is still at `version`; says whether it is
+    /// gone by this call.
+    pub async fn delete_at(&self, key: &str, version: &Version) -> Result<bool, DocumentError> {
+        let deleted = retry(&*self.clock, StateError::is_transient, || {
+            self.state.delete(key, version)
+        })
+        .await;
+        match deleted {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_conflict() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Every key under the prefix, in order.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, DocumentError> {
+        let entries = self.entries(prefix, KEYS_MAX).await?;
+        if entries.len() == KEYS_MAX {
+            return Err(DocumentError::TooMany {
+                prefix: prefix.to_owned(),
+                max: KEYS_MAX,
+            });
+        }
+        Ok(entries.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// The first `limit` documents under the prefix, in order of key. Only
+    /// those that changed since the last load are fetched. The first one that
+    /// cannot be read is the error.
+    pub async fn load<T>(&self, prefix: &str, limit: usize) -> Result<Vec<Arc<T>>, DocumentError>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let loaded = self.load_readable(prefix, limit).await?;
+        match loaded.unreadable.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(loaded.documents),
+        }
+    }
+
+    /// As `load`, with the unreadable ones beside the others, for those who
+    /// have to go on with the rest and report them.
+    pub async fn load_readable<T>(
+        &self,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Loaded<T>, DocumentError>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let entries = self.entries(prefix, limit).await?;
+        let mut slots: Vec<Option<Arc<T>>> = self.cached(&entries);
+        let mut unreadable = Vec::new();
+        let mut fetches = JoinSet::new();
+        for (slot, (key, _)) in entries.iter().enumerate() {
+            if slots[slot].is_some() {
+                continue;
+            }
+            if fetches.len() == FETCHES {
+                self.keep_fetched(fetches.join_next().await, &mut slots, &mut unreadable)?;
+            }
+            let (documents, key) = (self.clone(), key.clone());
+            fetches.spawn(async move { (slot, documents.read(&key).await, key) });
+        }
+        while let Some(fetched) = fetches.join_next().await {
+            self.keep_fetched(Some(fetched), &mut slots, &mut unreadable)?;
+        }
+        if limit == usize::MAX || entries.len() < limit {
+            self.forget_others(prefix, &entries);
+        }
+        Ok(Loaded {
+            documents: slots.into_iter().flatten().collect(),
+            unreadable,
+        })
+    }
+
+    fn keep_fetched<T>(
+        &self,
+        fetched: Option<Result<Fetched, tokio::task::JoinError>>,
+        slots: &mut [Option<Arc<T>>],
+        unreadable: &mut Vec<DocumentError>,
+    ) -> Result<(), DocumentError>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let Some(Ok((slot, found, key))) = fetched else {
+            return Ok(());
+        };
+        // Deleted since it was listed: not there.
+        let Some(found) = found? else {
+            return Ok(());
+        };
+        match parse::<T>(&key, &found.value) {
+            Ok(value) => {
+                let value = Arc::new(value);
+                slots[slot] = Some(Arc::clone(&value));
+                self.remember(key, found.version, found.value.len(), value);
+            }
+            Err(error) => unreadable.push(error),
+        }
+        Ok(())
+    }
+
+    async fn entries(
+        &self,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, Version)>, DocumentError> {
+        let mut entries: Vec<(String, Version)> = Vec::new();
+        while entries.len() < limit {
+            let after = entries.last().map(|(key, _)| key.clone());
+            let want = PAGE.min(limit - entries.len());
+            let page = retry(&*self.clock, StateError::is_transient, || {
+                self.state.list(prefix, after.as_deref(), want)
+            })
+            .await?;
+            let last_page = page.len() < want;
+            entries.extend(page.into_iter().map(|entry| (entry.key, entry.version)));
+            if last_page {
+                break;
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn read(
+        &self,
+        key: &str,
+    ) -> Result<Option<trawler_core::ports::Versioned>, DocumentError> {
+        let found = retry(&*self.clock, StateError::is_transient, || {
+            self.state.get(key)
+        });
+        Ok(found.await?)
+    }
+
+    /// One write, at `expected` or of a document that must not exist. A write
+    /// whose answer was lost may have happened: then the conflict of the next
+    /// try is with ourselves, which the stored bytes tell.
+    async fn write(
+        &self,
+        key: &str,
+        bytes: &[u8],
+        expected: Option<&Version>,
+    ) -> Result<Written, DocumentError> {
+        let mut tried = 1;
+        loop {
+            let written = match expected {
+                Some(version) => self.state.replace(key, bytes, version).await,
+                None => self.state.create(key, bytes).await,
+            };
+            match written {
+                Ok(_) => return Ok(Written::Yes),
+                Err(error) if error.is_conflict() => {
+                    let ours = tried > 1
+                        && self
+                            .read(key)
+                            .await?
+                            .is_some_and(|found| found.value == bytes);
+                    return Ok(if ours {
+                        Written::Yes
+                    } else {
+                        Written::Overtaken
+                    });
+                }
+                Err(error) if error.is_transient() && tried < TRIES => {
+                    self.clock.sleep(wait_after(tried)).await;
+                    tried += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        // The cache is whole between any two statements, also after a panic.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cached<T: Send + Sync + 'static>(
+        &self,
+        entries: &[(String, Version)],
+    ) -> Vec<Option<Arc<T>>> {
+        let cache = self.cache();
+        entries
+            .iter()
+            .map(|(key, version)| {
+                let cached = cache.documents.get(key)?;
+                if cached.version != *version {
+                    return None;
+                }
+                Arc::clone(&cached.value).downcast().ok()
+            })
+            .collect()
+    }
+
+    fn remember(
+        &self,
+        key: String,
+        version: Version,
+        bytes: usize,
+        value: Arc<dyn Any + Send + Sync>,
+    ) {
+        let mut cache = self.cache();
+        if let Some(old) = cache.documents.remove(&key) {
+            cache.bytes -= old.bytes;
+        }
+        if cache.bytes + bytes <= CACHE_BYTES_MAX {
+            cache.bytes += bytes;
+            cache.documents.insert(
+                key,
+                Cached {
+                    version,
+                    bytes,
+                    value,
+                },
+            );
+        }
+    }
+
+    /// Drops cached documents under the prefix that exist no more.
+    fn forget_others(&self, prefix: &str, entries: &[(String, Version)]) {
+        let mut cache = self.cache();
+        let gone: Vec<String> = cache
+            .documents
+            .keys()
+            .filter(|key| key.starts_with(prefix))
+            .filter(|key| entries.binary_search_by(|(at, _)| at.cmp(key)).is_err())
+            .cloned()
+            .collect();
+        for key in gone {
+            if let Some(old) = cache.documents.remove(&key) {
+                cache.bytes -= old.bytes;
+            }
+        }
+    }
+}
+
+type Fetched = (
+    usize,
+    Result<Option<trawler_core::ports::Versioned>, DocumentError>,
+    String,
+);
+
+fn contended(key: &str) -> DocumentError {
+    DocumentError::Contended {
+        key: key.to_owned(),
+        rounds: CAS_ROUNDS,
+    }
+}
+
+fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, DocumentError> {
+    serde_json::from_slice(bytes).map_err(|error| DocumentError::Unreadable {
+        key: key.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+fn to_bytes<T: Serialize>(key: &str, value: &T) -> Result<Vec<u8>, DocumentError> {
+    serde_json::to_vec(value).map_err(|error| DocumentError::Unwritable {
+        key: key.to_owned(),
+        reason: error.to_string(),
+    })
+}

@@ -1,0 +1,51 @@
+//! Short retries of one call to a port, for failures that pass. Longer ones
+//! are the job's attempts.
+
+use std::time::Duration;
+
+use trawler_core::ports::Clock;
+
+/// Tries of one call: with the waits below about 1.5 s, which outlasts a busy
+/// database or a connection that is made anew, and stays far below a lease.
+pub(crate) const TRIES: u32 = 6;
+
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+/// The wait after try number `tried` (from 1).
+pub(crate) fn wait_after(tried: u32) -> Duration {
+    FIRST_WAIT * 2_u32.saturating_pow(tried.saturating_sub(1).min(TRIES))
+}
+
+/// Calls until it works, fails for good, or [`TRIES`] are used up.
+pub(crate) async fn retry<T, E, F, Fut>(
+    clock: &dyn Clock,
+    transient: fn(&E) -> bool,
+    mut call: F,
+) -> Result<T, E>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    let mut tried = 1;
+    loop {
+        match call().await {
+            Err(error) if transient(&error) && tried < TRIES => {
+                clock.sleep(wait_after(tried)).await;
+                tried += 1;
+            }
+            settled => return settled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_waits_together_stay_short() {
+        let sum: Duration = (1..TRIES).map(wait_after).sum();
+        assert_eq!(sum, Duration::from_millis(1550));
+        assert!(wait_after(u32::MAX) < Duration::from_secs(10));
+    }
+}

@@ -1,0 +1,289 @@
+//! State and Blobs in memory.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use trawler_core::ports::{
+    BlobEntry, BlobError, BlobMeta, Blobs, Put, State, StateEntry, StateError, Version, Versioned,
+};
+
+use super::Crash;
+
+pub struct MemState {
+    documents: Mutex<BTreeMap<String, (u64, Vec<u8>)>>,
+    versions: AtomicU64,
+    crash: Arc<Crash>,
+    /// So many of the next writes happen and answer that they did not.
+    pub lost_answers: AtomicU32,
+    /// So many of the next reads get no answer.
+    pub failing_gets: AtomicU32,
+    pub gets: AtomicU32,
+}
+
+impl MemState {
+    pub fn new(crash: &Arc<Crash>) -> Self {
+        Self {
+            documents: Mutex::default(),
+            versions: AtomicU64::new(0),
+            crash: crash.clone(),
+            lost_answers: AtomicU32::new(0),
+            failing_gets: AtomicU32::new(0),
+            gets: AtomicU32::new(0),
+        }
+    }
+
+    pub fn peek(&self, key: &str) -> Option<Vec<u8>> {
+        let documents = self.documents.lock().unwrap();
+        documents.get(key).map(|(_, value)| value.clone())
+    }
+
+    pub fn poke(&self, key: &str, value: &[u8]) {
+        let version = self.next_version();
+        let mut documents = self.documents.lock().unwrap();
+        documents.insert(key.to_owned(), (version, value.to_vec()));
+    }
+
+    pub fn keys(&self, prefix: &str) -> Vec<String> {
+        let documents = self.documents.lock().unwrap();
+        let found = documents.keys().filter(|key| key.starts_with(prefix));
+        found.cloned().collect()
+    }
+
+    fn next_version(&self) -> u64 {
+        self.versions.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    fn dead(verb: &'static str, key: &str) -> StateError {
+        StateError::Refused {
+            verb,
+            key: key.to_owned(),
+            reason: "the process is dead".to_owned(),
+        }
+    }
+
+    fn no_answer(verb: &'static str, key: &str) -> StateError {
+        StateError::Unavailable {
+            verb,
+            key: key.to_owned(),
+            source: "no answer".into(),
+        }
+    }
+
+    fn answer(&self, verb: &'static str, key: &str, version: u64) -> Result<Version, StateError> {
+        if take_one(&self.lost_answers) {
+            return Err(Self::no_answer(verb, key));
+        }
+        Ok(Version(version.to_string()))
+    }
+}
+
+fn take_one(count: &AtomicU32) -> bool {
+    let taken = count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+    taken.is_ok()
+}
+
+#[async_trait]
+impl State for MemState {
+    async fn get(&self, key: &str) -> Result<Option<Versioned>, StateError> {
+        if !self.crash.is_alive() {
+            return Err(Self::dead("read", key));
+        }
+        if take_one(&self.failing_gets) {
+            return Err(Self::no_answer("read", key));
+        }
+        self.gets.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        let documents = self.documents.lock().unwrap();
+        Ok(documents.get(key).map(|(version, value)| Versioned {
+            value: value.clone(),
+            version: Version(version.to_string()),
+        }))
+    }
+
+    async fn create(&self, key: &str, value: &[u8]) -> Result<Version, StateError> {
+        let verb = "create";
+        if !self.crash.write() {
+            return Err(Self::dead(verb, key));
+        }
+        tokio::task::yield_now().await;
+        let version = self.next_version();
+        {
+            let mut documents = self.documents.lock().unwrap();
+            if documents.contains_key(key) {
+                let key = key.to_owned();
+                return Err(StateError::Conflict { verb, key });
+            }
+            documents.insert(key.to_owned(), (version, value.to_vec()));
+        }
+        self.answer(verb, key, version)
+    }
+
+    async fn replace(
+        &self,
+        key: &str,
+        value: &[u8],
+        expected: &Version,
+    ) -> Result<Version, StateError> {
+        let verb = "replace";
+        if !self.crash.write() {
+            return Err(Self::dead(verb, key));
+        }
+        tokio::task::yield_now().await;
+        let version = self.next_version();
+        {
+            let mut documents = self.documents.lock().unwrap();
+            match documents.get_mut(key) {
+                Some(found) if found.0.to_string() == expected.0 => {
+                    *found = (version, value.to_vec());
+                }
+                _ => {
+                    let key = key.to_owned();
+                    return Err(StateError::Conflict { verb, key });
+                }
+            }
+        }
+        self.answer(verb, key, version)
+    }
+
+    async fn delete(&self, key: &str, expected: &Version) -> Result<(), StateError> {
+        let verb = "delete";
+        if !self.crash.write() {
+            return Err(Self::dead(verb, key));
+        }
+        let mut documents = self.documents.lock().unwrap();
+        match documents.get(key) {
+            Some((version, _)) if version.to_string() == expected.0 => {
+                documents.remove(key);
+                Ok(())
+            }
+            _ => Err(StateError::Conflict {
+                verb,
+                key: key.to_owned(),
+            }),
+        }
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<StateEntry>, StateError> {
+        if !self.crash.is_alive() {
+            return Err(Self::dead("list", prefix));
+        }
+        assert!((1..=1000).contains(&limit));
+        let documents = self.documents.lock().unwrap();
+        let found = documents
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|a| key.as_str() > a))
+            .take(limit)
+            .map(|(key, (version, _))| StateEntry {
+                key: key.clone(),
+                version: Version(version.to_string()),
+            });
+        Ok(found.collect())
+    }
+}
+
+pub struct MemBlobs {
+    objects: Mutex<BTreeMap<String, Bytes>>,
+    crash: Arc<Crash>,
+}
+
+impl MemBlobs {
+    pub fn new(crash: &Arc<Crash>) -> Self {
+        Self {
+            objects: Mutex::default(),
+            crash: crash.clone(),
+        }
+    }
+
+    pub fn keys(&self) -> Vec<String> {
+        self.objects.lock().unwrap().keys().cloned().collect()
+    }
+
+    fn dead(verb: &'static str, key: &str) -> BlobError {
+        BlobError::Refused {
+            verb,
+            key: key.to_owned(),
+            reason: "the process is dead".to_owned(),
+        }
+    }
+}
+
+#[async_trait]
+impl Blobs for MemBlobs {
+    async fn put(&self, key: &str, body: Bytes, _: BlobMeta) -> Result<Put, BlobError> {
+        if !self.crash.write() {
+            return Err(Self::dead("put", key));
+        }
+        let mut objects = self.objects.lock().unwrap();
+        if objects.contains_key(key) {
+            return Ok(Put::Existed);
+        }
+        objects.insert(key.to_owned(), body);
+        Ok(Put::Created)
+    }
+
+    async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Bytes, BlobError> {
+        if !self.crash.is_alive() {
+            return Err(Self::dead("get", key));
+        }
+        let objects = self.objects.lock().unwrap();
+        let body = objects.get(key).ok_or_else(|| BlobError::NotFound {
+            verb: "get",
+            key: key.to_owned(),
+        })?;
+        Ok(match range {
+            None => body.clone(),
+            Some(range) => {
+                let end = usize::try_from(range.end).unwrap().min(body.len());
+                let start = usize::try_from(range.start).unwrap().min(end);
+                body.slice(start..end)
+            }
+        })
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<u64>, BlobError> {
+        let objects = self.objects.lock().unwrap();
+        Ok(objects.get(key).map(|body| body.len() as u64))
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<BlobEntry>, BlobError> {
+        if !self.crash.is_alive() {
+            return Err(Self::dead("list", prefix));
+        }
+        assert!((1..=1000).contains(&limit));
+        let objects = self.objects.lock().unwrap();
+        let found = objects
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|a| key.as_str() > a))
+            .take(limit)
+            .map(|(key, body)| BlobEntry {
+                key: key.clone(),
+                bytes: body.len() as u64,
+            });
+        Ok(found.collect())
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<(), BlobError> {
+        if !self.crash.write() {
+            return Err(Self::dead("delete", &keys.join(" ")));
+        }
+        let mut objects = self.objects.lock().unwrap();
+        for key in keys {
+            objects.remove(key);
+        }
+        Ok(())
+    }
+}

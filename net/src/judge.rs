@@ -1,0 +1,87 @@
+//! Hosts judged before anything connects to them (invariant 8): the address
+//! policy and the resolver together.
+//!
+//! Connects to nothing. That a connection goes to the addresses that come from
+//! here, and to no others, is the part of `clients`.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::policy::{AddressPolicy, Refusal, plain_host};
+use crate::resolve::Resolver;
+use crate::target::Target;
+
+/// Why there is no address to connect to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JudgeFault {
+    #[error("refused")]
+    Refused(Refusal),
+    #[error("the name has no address")]
+    Dns {
+        host: String,
+        source: Option<io::Error>,
+    },
+}
+
+pub(crate) struct Judge {
+    policy: AddressPolicy,
+    resolver: Resolver,
+}
+
+impl Judge {
+    pub(crate) fn new(policy: AddressPolicy, resolver: Resolver) -> Self {
+        Self { policy, resolver }
+    }
+
+    /// What can be said before a name is looked up. For literal addresses this
+    /// is everything.
+    pub(crate) fn beforehand(&self, target: &Target) -> Result<(), Refusal> {
+        let (host, port) = (target.host(), target.port());
+        match target.literal().or_else(|| literal(host)) {
+            Some(address) => self.policy.judge(host, (address, port).into()),
+            None => self.policy.judge_name(host, port),
+        }
+    }
+
+    /// The addresses of a host that may be connected to, each judged with the
+    /// port.
+    pub(crate) async fn addresses(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, JudgeFault> {
+        let found = match literal(host) {
+            Some(address) => vec![address],
+            None => {
+                let judged = self.policy.judge_name(host, port);
+                judged.map_err(JudgeFault::Refused)?;
+                let found = self.resolver.addresses(host).await;
+                found.map_err(|source| JudgeFault::Dns {
+                    host: host.to_owned(),
+                    source: Some(source),
+                })?
+            }
+        };
+        let mut allowed = Vec::with_capacity(found.len());
+        let mut refusal = None;
+        for address in found {
+            let socket = SocketAddr::new(address, port);
+            match self.policy.judge(host, socket) {
+                Ok(()) => allowed.push(socket),
+                Err(refused) => refusal = refusal.or(Some(refused)),
+            }
+        }
+        match (allowed.is_empty(), refusal) {
+            (false, _) => Ok(allowed),
+            (true, Some(refusal)) => Err(JudgeFault::Refused(refusal)),
+            (true, None) => Err(JudgeFault::Dns {
+                host: host.to_owned(),
+                source: None,
+            }),
+        }
+    }
+}
+
+fn literal(host: &str) -> Option<IpAddr> {
+    plain_host(host).parse().ok()
+}
