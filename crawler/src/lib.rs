@@ -1,1 +1,28 @@
-//! trawler-crawler
+//! The crawler: from a partner's feed or pages to rows in the catalogue and
+//! image jobs.
+//!
+//! [`Crawler`] handles the jobs of the crawl queue. A run (`collect`) gets the
+//! feed (`input`), reads it into sorted rows (`parse` over [`feed`] and
+//! [`normalise`]), compares, judges and commits them, and plans the images
+//! that are due (`plan_images`); a fold (`fold`) brings image results into the
+//! catalogue.
+
+mod collect;
+mod crawler;
+mod failure;
+pub mod feed;
+mod fingerprint;
+mod fold;
+mod input;
+pub mod mappings;
+pub mod normalise;
+pub mod page;
+mod parse;
+mod plan_images;
+mod report;
+mod scratch;
+mod validators;
+
+pub use crawler::{Crawler, CrawlerOptions};
+pub use fingerprint::PARSER_VERSION;
+pub use validators::FeedValidators;

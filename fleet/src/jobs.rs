@@ -14,7 +14,7 @@ use trawler_core::{JobId, QueueName};
 
 use crate::documents::chain;
 use crate::retry::retry;
-use crate::{Created, DocumentError, Documents, Ports, TakenJob, UpdateError};
+use crate::{Created, DocumentError, Documents, Loaded, Ports, TakenJob, UpdateError};
 
 /// Records that are planned at once: enough to hide the latency of a remote
 /// store, few enough not to be throttled by it.
@@ -142,6 +142,13 @@ impl Jobs {
     pub async fn list(&self, queue: QueueName) -> Result<Vec<Arc<JobRecord>>, JobsError> {
         let prefix = format!("jobs/{queue}/");
         Ok(self.documents.load(&prefix, usize::MAX).await?)
+    }
+
+    /// As `list`, with the records that cannot be read beside the others, for
+    /// those who have to go on with the rest.
+    pub async fn list_readable(&self, queue: QueueName) -> Result<Loaded<JobRecord>, JobsError> {
+        let prefix = format!("jobs/{queue}/");
+        Ok(self.documents.load_readable(&prefix, usize::MAX).await?)
     }
 
     /// Writes the record unless the job is known.

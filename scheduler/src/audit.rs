@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use trawler_core::dead::DeadLetter;
 use trawler_core::ledger::JobStatus;
 use trawler_core::manifest::Manifest;
 use trawler_core::run::{Run, RunPhase};
 use trawler_core::{JobId, QueueName};
-use trawler_fleet::{Ports, manifests};
+use trawler_fleet::{Jobs, Ports, manifests};
 
 use crate::error::SchedulerError;
 
@@ -58,6 +59,8 @@ pub async fn audit(ports: &Ports) -> Result<Audit, SchedulerError> {
             }
         }
     }
+    audit_letters(ports, &mut audit).await?;
+    audit_messages(ports, &mut audit).await?;
     for run in documents.load::<Run>("runs/", usize::MAX).await? {
         let record = jobs.find(QueueName::Crawl, &JobId::from(&run.id)).await?;
         let status = record.map(|record| record.status);
@@ -87,6 +90,57 @@ pub async fn audit(ports: &Ports) -> Result<Audit, SchedulerError> {
         audit_manifest(ports, &manifest, &mut audit).await?;
     }
     Ok(audit)
+}
+
+/// Every dead job tells why, unless a person purged it.
+async fn audit_letters(ports: &Ports, audit: &mut Audit) -> Result<(), SchedulerError> {
+    let (documents, jobs) = (ports.documents(), ports.jobs());
+    for queue in QueueName::ALL {
+        let letters: BTreeSet<String> = documents
+            .keys(&format!("dead/{queue}/"))
+            .await?
+            .into_iter()
+            .collect();
+        for record in jobs.list(queue).await? {
+            let told = letters.contains(&DeadLetter::key(queue, record.job.as_str()));
+            if record.status == JobStatus::Dead && !told && !Jobs::is_purged(&record) {
+                audit
+                    .problems
+                    .push(format!("job {} is dead and has no dead letter", record.job));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// No job waits for a message that is not there. A queue with messages cannot
+/// be asked for which, so only an empty one tells.
+async fn audit_messages(ports: &Ports, audit: &mut Audit) -> Result<(), SchedulerError> {
+    let jobs = ports.jobs();
+    for queue in QueueName::ALL {
+        if ports.queue(queue).depth().await?.total() > 0 {
+            continue;
+        }
+        let sent = jobs
+            .list(queue)
+            .await?
+            .into_iter()
+            .filter(|record| record.status == JobStatus::Open && record.sent.is_some());
+        let waiting: Vec<_> = sent.collect();
+        // A message that was sent or settled while this looked is no problem:
+        // the queue has to be empty still, and the record the same.
+        if waiting.is_empty() || ports.queue(queue).depth().await?.total() > 0 {
+            continue;
+        }
+        for record in waiting {
+            if jobs.find(queue, &record.job).await?.as_ref() == Some(&*record) {
+                audit
+                    .problems
+                    .push(format!("job {} is open and has no message", record.job));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Every planned job has at most one result, and every result a job.

@@ -19,27 +19,34 @@ const UNSETTLED_RUNS_MAX: usize = 2;
 impl Scheduler {
     pub(crate) async fn plan_due(&self, report: &mut TickReport) -> Result<(), SchedulerError> {
         for pipe in self.pipes.iter() {
-            let schedule = pipe.schedule().map_err(|source| SchedulerError::Schedule {
-                pipe: pipe.id.clone(),
-                source,
-            })?;
-            let runs = self.runs_of(&pipe.id).await?;
-            self.heal(pipe, &runs, report).await?;
-            let Some(due) = schedule.latest_at_or_before(self.now()) else {
-                continue;
-            };
-            let run = RunId::new(pipe.id.clone(), due);
-            if runs.iter().any(|known| known.id.seq >= run.seq) {
-                continue;
+            if let Err(error) = self.plan_pipe(pipe, report).await {
+                report.keep(error)?;
             }
-            let unsettled = runs.iter().filter(|run| !run.phase.is_over()).count();
-            if unsettled >= UNSETTLED_RUNS_MAX {
-                report.pipes_behind += 1;
-                continue;
-            }
-            self.plan_run(pipe, &run).await?;
-            report.runs_planned += 1;
         }
+        Ok(())
+    }
+
+    async fn plan_pipe(&self, pipe: &Pipe, report: &mut TickReport) -> Result<(), SchedulerError> {
+        let schedule = pipe.schedule().map_err(|source| SchedulerError::Schedule {
+            pipe: pipe.id.clone(),
+            source,
+        })?;
+        let runs = self.runs_of(&pipe.id).await?;
+        self.heal(pipe, &runs, report).await?;
+        let Some(due) = schedule.latest_at_or_before(self.now()) else {
+            return Ok(());
+        };
+        let run = RunId::new(pipe.id.clone(), due);
+        if runs.iter().any(|known| known.id.seq >= run.seq) {
+            return Ok(());
+        }
+        let unsettled = runs.iter().filter(|run| !run.phase.is_over()).count();
+        if unsettled >= UNSETTLED_RUNS_MAX {
+            report.pipes_behind += 1;
+            return Ok(());
+        }
+        self.plan_run(pipe, &run).await?;
+        report.runs_planned += 1;
         Ok(())
     }
 

@@ -25,3 +25,31 @@ pub enum SchedulerError {
     #[error("there is no pipe {0}")]
     NoSuchPipe(PipeId),
 }
+
+impl SchedulerError {
+    /// Whether only a person can mend it, so that trying again is in vain and
+    /// must not hold up what has nothing to do with it.
+    pub(crate) fn needs_person(&self) -> bool {
+        match self {
+            Self::Document(error) | Self::Jobs(JobsError::Document(error)) => unreadable(error),
+            Self::Manifest(error) => match error {
+                ManifestError::Document(error)
+                | ManifestError::Jobs(JobsError::Document(error)) => unreadable(error),
+                ManifestError::Job { .. } | ManifestError::Unreadable { .. } => true,
+                ManifestError::Blob(_) | ManifestError::Jobs(_) => false,
+            },
+            Self::Schedule { .. } => true,
+            Self::Jobs(_) | Self::Queue(_) | Self::NoSuchPipe(_) => false,
+        }
+    }
+}
+
+fn unreadable(error: &DocumentError) -> bool {
+    match error {
+        DocumentError::Unreadable { .. } => true,
+        DocumentError::Unwritable { .. }
+        | DocumentError::Contended { .. }
+        | DocumentError::TooMany { .. }
+        | DocumentError::State(_) => false,
+    }
+}

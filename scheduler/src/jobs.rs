@@ -3,9 +3,12 @@
 
 use trawler_core::QueueName;
 use trawler_core::dead::DeadLetter;
+use trawler_core::image::{ImageOutcome, ImageStatus};
+use trawler_core::job::ImageJob;
 use trawler_core::ledger::{JobRecord, JobStatus};
+use trawler_core::manifest::ImageResult;
 use trawler_core::ports::Lease;
-use trawler_fleet::{Jobs, JobsError};
+use trawler_fleet::{Jobs, JobsError, manifests};
 
 use crate::error::SchedulerError;
 use crate::tick::{Scheduler, TickReport};
@@ -22,7 +25,11 @@ impl Scheduler {
         let now = self.now();
         for queue in QueueName::ALL {
             let mut unsent = Vec::new();
-            for record in self.jobs.list(queue).await? {
+            let listed = self.jobs.list_readable(queue).await?;
+            for error in listed.unreadable {
+                report.keep(error)?;
+            }
+            for record in listed.documents {
                 if record.needs_send() {
                     unsent.push((*record).clone());
                 } else if record.is_lost(now, self.options.unseen_max) {
@@ -99,8 +106,12 @@ impl Scheduler {
                 // Settled or parked meanwhile: the message was only a hint.
                 return Ok(());
             }
+            if queue == QueueName::Image {
+                self.put_unreachable(record).await?;
+            }
+            // A letter of an earlier burial would tell the wrong reason.
             self.documents
-                .create(&DeadLetter::key(queue, &letter.job), &letter)
+                .put(&DeadLetter::key(queue, &letter.job), &letter)
                 .await?;
             let buried = self.jobs.transition("bury", queue, &record.job, |record| {
                 record.bury_unseen(GIVEN_UP, now)
@@ -113,6 +124,31 @@ impl Scheduler {
         self.documents
             .create(&DeadLetter::key(queue, &letter.job), &letter)
             .await?;
+        Ok(())
+    }
+
+    /// Buried image jobs have a result too, or their manifest never settles. A
+    /// body that cannot be read has no images to speak for.
+    async fn put_unreachable(&self, record: &JobRecord) -> Result<(), SchedulerError> {
+        let Ok(job) = ImageJob::decode(&record.body) else {
+            return Ok(());
+        };
+        let outcomes = job.images.iter().map(|image| ImageOutcome {
+            product_id: image.product_id.clone(),
+            url: image.url.clone(),
+            status: ImageStatus::Unreachable,
+            reason: GIVEN_UP.to_owned(),
+            source: None,
+            known: image.known.clone(),
+            variants: Vec::new(),
+        });
+        let result = ImageResult {
+            job: record.job.clone(),
+            run: job.run.clone(),
+            tried: self.now(),
+            outcomes: outcomes.collect(),
+        };
+        manifests::put_result(&self.ports, &result).await?;
         Ok(())
     }
 }

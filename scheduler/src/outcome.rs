@@ -10,7 +10,12 @@ use crate::tick::{Scheduler, TickReport};
 impl Scheduler {
     pub(crate) async fn close_runs(&self, report: &mut TickReport) -> Result<(), SchedulerError> {
         let now = self.now();
-        for run in self.documents.load::<Run>("runs/", usize::MAX).await? {
+        // An unreadable one is told where its pipe is planned.
+        let runs = self
+            .documents
+            .load_readable::<Run>("runs/", usize::MAX)
+            .await?;
+        for run in runs.documents {
             if run.phase.is_over() {
                 continue;
             }

@@ -1,9 +1,9 @@
 //! Takes away what is settled and old: job records, manifests with their
 //! results. Run documents stay; they are the history that people look at.
 
-use trawler_core::QueueName;
 use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::manifest::Manifest;
+use trawler_core::{JobId, QueueName};
 use trawler_fleet::manifests;
 
 use crate::error::SchedulerError;
@@ -27,7 +27,7 @@ impl Scheduler {
             }
         }
         for queue in QueueName::ALL {
-            for record in self.jobs.list(queue).await? {
+            for record in self.jobs.list_readable(queue).await?.documents {
                 // A dead job stays with its dead letter until that is purged.
                 let gone = matches!(record.status, JobStatus::Done | JobStatus::Superseded);
                 let old = record.seen.unwrap_or(record.planned) < before;
@@ -39,6 +39,31 @@ impl Scheduler {
                     self.documents
                         .delete(&JobRecord::key(queue, &record.job))
                         .await?;
+                    report.pruned += 1;
+                }
+            }
+        }
+        self.prune_checkpoints(report).await
+    }
+
+    /// A worker removes the checkpoint of a job that it settled; what a crash
+    /// left goes here. Those of dead jobs stay, for a redrive goes on from them.
+    async fn prune_checkpoints(&self, report: &mut TickReport) -> Result<(), SchedulerError> {
+        for queue in QueueName::ALL {
+            let prefix = format!("checkpoints/{queue}/");
+            for key in self.documents.keys(&prefix).await? {
+                let Ok(job) = JobId::parse(&key[prefix.len()..]) else {
+                    continue;
+                };
+                let useless = match self.jobs.find(queue, &job).await? {
+                    None => true,
+                    Some(record) => match record.status {
+                        JobStatus::Done | JobStatus::Superseded => true,
+                        JobStatus::Open | JobStatus::Parked | JobStatus::Dead => false,
+                    },
+                };
+                if useless && report.pruned < PRUNED_A_TICK {
+                    self.documents.delete(&key).await?;
                     report.pruned += 1;
                 }
             }

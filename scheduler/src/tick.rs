@@ -51,6 +51,23 @@ pub struct TickReport {
     pub folds_planned: u64,
     pub runs_closed: u64,
     pub pruned: u64,
+    /// What could not be looked after and needs a person, a sentence each;
+    /// everything else was.
+    pub problems: Vec<String>,
+}
+
+impl TickReport {
+    /// Keeps what a person has to mend and goes on; anything else ends the
+    /// tick, and the next one tries again.
+    pub(crate) fn keep<E: Into<SchedulerError>>(&mut self, error: E) -> Result<(), SchedulerError> {
+        let error = error.into();
+        if !error.needs_person() {
+            return Err(error);
+        }
+        tracing::error!(%error, "{error}");
+        self.problems.push(error.to_string());
+        Ok(())
+    }
 }
 
 /// Plans runs and keeps jobs moving.

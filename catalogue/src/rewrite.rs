@@ -1,0 +1,299 @@
+//! Writes the groups of a plan: new data files, and change files that hold
+//! every insert, delete, pre- and post-image.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_schema::SchemaRef;
+use object_store::ObjectStore;
+
+use crate::error::{CatalogueError, Result};
+use crate::log::state::DataFile;
+use crate::merge::{Aligned, Changed, Op, Rule, Sink, merge};
+use crate::pick;
+use crate::plan::{Group, Segment};
+use crate::schema::{change_schema, table_schema};
+use crate::sorted::SortedRows;
+use crate::table::reader::{OpenFile, Pages};
+use crate::table::writer::{FileShape, TableFile, WrittenFile};
+use crate::work::Cancelled;
+use trawler_core::judge::Deletes;
+
+/// Kinds of change, in the words of the Delta change feed.
+pub(crate) const INSERT: &str = "insert";
+pub(crate) const DELETE: &str = "delete";
+pub(crate) const PREIMAGE: &str = "update_preimage";
+pub(crate) const POSTIMAGE: &str = "update_postimage";
+
+/// Below this many rows a run on average, rows are picked one by one.
+const ROWS_A_RUN: usize = 4;
+
+/// Everything that a rewrite needs to know.
+pub(crate) struct Rewrite {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) shape: FileShape,
+    pub(crate) file_rows: u64,
+    pub(crate) rule: Arc<dyn Rule>,
+    pub(crate) incoming: Arc<SortedRows>,
+    pub(crate) deletes: Deletes,
+    pub(crate) pipe: String,
+    /// Start of the names of files; the same for the same work.
+    pub(crate) name: String,
+}
+
+/// What was written and what it takes the place of.
+#[derive(Debug, Default)]
+pub(crate) struct Rewritten {
+    pub(crate) added: Vec<WrittenFile>,
+    pub(crate) changes: Vec<WrittenFile>,
+    pub(crate) removed: Vec<Arc<DataFile>>,
+}
+
+impl Rewrite {
+    pub(crate) async fn run(
+        &self,
+        segments: &[Segment],
+        groups: &[Group],
+        cancelled: &Cancelled,
+    ) -> Result<Rewritten> {
+        let touched = groups
+            .iter()
+            .flat_map(|group| &segments[group.segments.clone()]);
+        let removed: Vec<Arc<DataFile>> =
+            touched.filter_map(|segment| segment.file.clone()).collect();
+        // Readers take the rows of added files as inserts where a commit has
+        // no change files, and that is all that happens if nothing is removed.
+        let changes = (!removed.is_empty()).then(|| {
+            let name = format!("_change_data/pipe={}/{}", self.pipe, self.name);
+            RowsOut::new(self, change_schema(), name, self.file_rows)
+        });
+        let name = format!("pipe={}/{}", self.pipe, self.name);
+        let mut writing = Writing {
+            rule: &*self.rule,
+            deletes: self.deletes,
+            rows: RowsOut::new(self, table_schema(), name, 0),
+            changes,
+        };
+        for group in groups {
+            writing.rows.rows_per_file = group.rows_per_file(self.file_rows);
+            for segment in &segments[group.segments.clone()] {
+                self.segment(segment, &mut writing, cancelled).await?;
+            }
+            writing.rows.end_file().await?;
+        }
+        Ok(Rewritten {
+            added: writing.rows.written,
+            changes: match writing.changes {
+                Some(mut changes) => {
+                    changes.end_file().await?;
+                    changes.written
+                }
+                None => Vec::new(),
+            },
+            removed,
+        })
+    }
+
+    async fn segment(
+        &self,
+        segment: &Segment,
+        writing: &mut Writing<'_>,
+        cancelled: &Cancelled,
+    ) -> Result<()> {
+        let open = match &segment.file {
+            Some(file) => Some(OpenFile::open(&self.store, &file.file, Pages::Skipped).await?),
+            None => None,
+        };
+        let mut incoming = self.incoming.read(segment.incoming.clone(), None)?;
+        let columns = table_schema();
+        merge(
+            open.as_ref(),
+            &columns,
+            &mut incoming,
+            None,
+            cancelled,
+            writing,
+        )
+        .await
+    }
+}
+
+struct Writing<'a> {
+    rule: &'a dyn Rule,
+    deletes: Deletes,
+    rows: RowsOut,
+    changes: Option<RowsOut>,
+}
+
+/// Rows of the two batches that outputs are picked from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    Stored,
+    Changed,
+}
+
+/// A run of rows of one batch.
+type Run = (From, Range<usize>);
+
+#[derive(Default)]
+struct Picks {
+    rows: Vec<Run>,
+    changes: Vec<Run>,
+    kinds: Vec<&'static str>,
+    changed: Vec<Changed>,
+}
+
+impl Picks {
+    fn keep(&mut self, from: usize, len: usize) {
+        match self.rows.last_mut() {
+            Some((From::Stored, run)) if run.end == from => run.end += len,
+            _ => self.rows.push((From::Stored, from..from + len)),
+        }
+    }
+
+    fn change(&mut self, from: From, run: Range<usize>, kind: &'static str) {
+        self.kinds.extend(run.clone().map(|_| kind));
+        self.changes.push((from, run));
+    }
+
+    fn renew(&mut self, stored: Option<usize>, incoming: usize) {
+        let at = self.changed.len();
+        self.changed.push(Changed { incoming, stored });
+        match self.rows.last_mut() {
+            Some((From::Changed, run)) if run.end == at => run.end += 1,
+            _ => self.rows.push((From::Changed, at..at + 1)),
+        }
+        if let Some(stored) = stored {
+            self.change(From::Stored, stored..stored + 1, PREIMAGE);
+            self.change(From::Changed, at..at + 1, POSTIMAGE);
+        } else {
+            self.change(From::Changed, at..at + 1, INSERT);
+        }
+    }
+}
+
+impl Sink for Writing<'_> {
+    async fn take(
+        &mut self,
+        stored: &RecordBatch,
+        incoming: &RecordBatch,
+        aligned: &[Aligned],
+    ) -> Result<()> {
+        let mut picks = Picks::default();
+        for op in self.rule.decide(stored, incoming, aligned)? {
+            match op {
+                Op::Keep { from, len } => picks.keep(from, len),
+                Op::Insert { incoming } => picks.renew(None, incoming),
+                Op::Update { stored, incoming } => picks.renew(Some(stored), incoming),
+                Op::Delete { from, len } => match self.deletes {
+                    Deletes::Hold => picks.keep(from, len),
+                    Deletes::Apply => picks.change(From::Stored, from..from + len, DELETE),
+                },
+            }
+        }
+        let changed = if picks.changed.is_empty() {
+            RecordBatch::new_empty(table_schema())
+        } else {
+            self.rule.build(stored, incoming, &picks.changed)?
+        };
+        if !picks.rows.is_empty() {
+            let rows = gather(stored, &changed, &picks.rows)?;
+            self.rows.write(&rows).await?;
+        }
+        if let Some(changes) = &mut self.changes
+            && !picks.changes.is_empty()
+        {
+            let rows = gather(stored, &changed, &picks.changes)?;
+            let mut columns = rows.columns().to_vec();
+            let kinds: ArrayRef = Arc::new(StringArray::from_iter_values(&picks.kinds));
+            columns.push(kinds);
+            let rows = RecordBatch::try_new(change_schema(), columns)
+                .map_err(CatalogueError::arrow("build change rows"))?;
+            changes.write(&rows).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts runs of rows of two batches together.
+fn gather(stored: &RecordBatch, changed: &RecordBatch, runs: &[Run]) -> Result<RecordBatch> {
+    let of = |from: From| match from {
+        From::Stored => stored,
+        From::Changed => changed,
+    };
+    if let [(from, run)] = runs {
+        return Ok(of(*from).slice(run.start, run.len()));
+    }
+    let rows: usize = runs.iter().map(|(_, run)| run.len()).sum();
+    let batches = [stored, changed];
+    let number = |from: &From| usize::from(*from == From::Changed);
+    if rows < runs.len() * ROWS_A_RUN {
+        let picks: Vec<(usize, usize)> = runs
+            .iter()
+            .flat_map(|(from, run)| run.clone().map(move |row| (number(from), row)))
+            .collect();
+        pick::rows(&batches, &picks)
+    } else {
+        let runs: Vec<(usize, Range<usize>)> = runs
+            .iter()
+            .map(|(from, run)| (number(from), run.clone()))
+            .collect();
+        pick::runs(&batches, &runs)
+    }
+}
+
+/// Rows going to numbered files.
+struct RowsOut {
+    store: Arc<dyn ObjectStore>,
+    shape: FileShape,
+    schema: SchemaRef,
+    name: String,
+    rows_per_file: u64,
+    current: Option<TableFile>,
+    written: Vec<WrittenFile>,
+}
+
+impl RowsOut {
+    fn new(rewrite: &Rewrite, schema: SchemaRef, name: String, rows_per_file: u64) -> Self {
+        Self {
+            store: Arc::clone(&rewrite.store),
+            shape: rewrite.shape,
+            schema,
+            name,
+            rows_per_file,
+            current: None,
+            written: Vec::new(),
+        }
+    }
+
+    async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let mut from = 0;
+        while from < batch.num_rows() {
+            let file = match &mut self.current {
+                Some(file) => file,
+                None => {
+                    let path = format!("{}-{:05}.parquet", self.name, self.written.len());
+                    let file = TableFile::create(&self.store, path, &self.schema, self.shape)?;
+                    self.current.insert(file)
+                }
+            };
+            let space = self.rows_per_file.saturating_sub(file.rows());
+            let space = usize::try_from(space).unwrap_or(usize::MAX);
+            let rows = (batch.num_rows() - from).min(space);
+            file.write(&batch.slice(from, rows)).await?;
+            from += rows;
+            if file.rows() >= self.rows_per_file {
+                self.end_file().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_file(&mut self) -> Result<()> {
+        if let Some(file) = self.current.take() {
+            self.written.push(file.close().await?);
+        }
+        Ok(())
+    }
+}

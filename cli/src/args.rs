@@ -1,0 +1,241 @@
+//! The command line. Parsing is in two steps: clap checks the shape here, the
+//! commands turn text into types where an error can name what was meant.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps a product catalogue and its images in step with partner shops.
+#[derive(Debug, Parser)]
+#[command(name = "trawler", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Folder of trawler.toml; pipes are in its pipes/ folder.
+    #[arg(
+        long,
+        short = 'C',
+        global = true,
+        value_name = "DIR",
+        default_value = "."
+    )]
+    pub(crate) dir: PathBuf,
+
+    /// Print one JSON document (or JSON lines) instead of text for people.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Collect synthetic shops on this machine, twice, and show what happened.
+    Demo(DemoArgs),
+    /// Write a commented trawler.toml and pipes/example.toml.
+    Init {
+        /// Folder to write to; created if absent.
+        folder: PathBuf,
+    },
+    /// Check configuration and pipes; reaches nothing.
+    Check,
+    /// Collect what is due: feeds, changes, images.
+    Run(RunArgs),
+    /// What is due, running, done and failed.
+    Status,
+    /// The pipes and when they ran and run next.
+    Pipes,
+    /// The runs: how far, how long, what changed.
+    Runs(RunsArgs),
+    /// Print products of a pipe.
+    Products(ProductsArgs),
+    /// Print changes since a watermark, and the next watermark.
+    Changes(ChangesArgs),
+    /// Run one step on one input and show the result; stores nothing.
+    #[command(subcommand)]
+    Try(TryCommand),
+    /// Park the jobs of a pipe, a queue or everything until resumed.
+    Pause(PauseArgs),
+    /// Take a pause back.
+    Resume(ScopeArgs),
+    /// Jobs that were given up: list, back up, send again, throw away.
+    #[command(subcommand)]
+    Dead(DeadCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where the demo keeps its catalogue and images; emptied first if an
+    /// earlier demo wrote it.
+    #[arg(long, value_name = "DIR", default_value = "trawler-demo")]
+    pub(crate) out: PathBuf,
+    /// Synthetic shops.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) shops: u32,
+    /// Products in each shop.
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) products: u32,
+    /// Seed of the shops; the same seed gives the same shops.
+    #[arg(long, default_value_t = 7)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Stop when nothing is left to do.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Only this pipe, whether it is due or not.
+    #[arg(long, value_name = "ID")]
+    pub(crate) pipe: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// Only runs of this pipe.
+    #[arg(long, value_name = "ID")]
+    pub(crate) pipe: Option<String>,
+    /// At most so many, newest first.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowFormat {
+    Table,
+    Jsonl,
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProductsArgs {
+    #[arg(long, value_name = "ID")]
+    pub(crate) pipe: String,
+    /// Only the product with this id.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// Start after this product id: the cursor that the last page printed.
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<String>,
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
+    #[arg(long, value_enum, default_value_t = RowFormat::Table)]
+    pub(crate) format: RowFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChangesArgs {
+    /// Where the last call ended; 0 is the beginning.
+    #[arg(long, value_name = "WATERMARK", default_value = "0")]
+    pub(crate) since: String,
+    /// Only changes of this pipe.
+    #[arg(long, value_name = "ID")]
+    pub(crate) pipe: Option<String>,
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
+    #[arg(long, value_enum, default_value_t = RowFormat::Table)]
+    pub(crate) format: RowFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TryCommand {
+    /// Read a feed.
+    Feed(TryFeedArgs),
+    /// Extract the product of a page.
+    Page(TryPageArgs),
+    /// Decode an image and make its variants.
+    Image(TryImageArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TryFeedArgs {
+    /// A file, or an http(s) URL.
+    pub(crate) input: String,
+    /// naver-ep, google, csv, jsonl or json; or the id of a pipe whose [feed]
+    /// table is used.
+    #[arg(long, value_name = "FORMAT|PIPE")]
+    pub(crate) format: String,
+    /// Character set, when it is not to be detected: utf-8, cp949, utf-16le ...
+    #[arg(long)]
+    pub(crate) charset: Option<String>,
+    /// Products to show.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub(crate) sample: u32,
+    /// Let this host or network in, although it is not public (127.0.0.1:8080).
+    #[arg(long, value_name = "HOST[:PORT]|CIDR")]
+    pub(crate) allow: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TryPageArgs {
+    /// A file, or an http(s) URL.
+    pub(crate) input: String,
+    /// The page's address, for relative links of a file.
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    #[arg(long, value_name = "HOST[:PORT]|CIDR")]
+    pub(crate) allow: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TryImageArgs {
+    /// A file, or an http(s) URL.
+    pub(crate) input: String,
+    /// Write the variants here.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[arg(long, value_name = "HOST[:PORT]|CIDR")]
+    pub(crate) allow: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ScopeArgs {
+    /// One pipe.
+    #[arg(long, value_name = "ID")]
+    pub(crate) pipe: Option<String>,
+    /// One queue: crawl or image.
+    #[arg(long)]
+    pub(crate) queue: Option<String>,
+    /// Everything.
+    #[arg(long)]
+    pub(crate) fleet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PauseArgs {
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+    /// Why, for the others.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadCommand {
+    /// List dead letters.
+    List(DeadArgs),
+    /// Write dead letters to a CSV file.
+    Backup {
+        #[command(flatten)]
+        which: DeadArgs,
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Send dead letters again.
+    Redrive(DeadArgs),
+    /// Throw dead letters away.
+    Purge(DeadArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadArgs {
+    /// crawl or image; both when absent.
+    #[arg(long)]
+    pub(crate) queue: Option<String>,
+    /// Only those of this pipe.
+    #[arg(long, value_name = "ID")]
+    pub(crate) pipe: Option<String>,
+    /// Only this job.
+    #[arg(long, value_name = "ID")]
+    pub(crate) job: Option<String>,
+}

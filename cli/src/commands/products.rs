@@ -1,0 +1,90 @@
+//! `trawler products`: pages of the catalogue.
+
+use serde_json::{Value, json};
+use trawler_catalogue::{PAGE_ROWS_MAX, rows_as_json};
+
+use super::End;
+use super::pause::known_pipe;
+use crate::args::{ProductsArgs, RowFormat};
+use crate::compose::Machine;
+use crate::config::Loaded;
+use crate::output::{self, Row};
+
+/// What a table shows; the other formats have every column that is not empty.
+const COLUMNS: [&str; 8] = [
+    "id",
+    "title",
+    "price_minor",
+    "currency",
+    "brand",
+    "image_status",
+    "first_seen",
+    "updated",
+];
+
+pub(crate) async fn run(
+    loaded: &Loaded,
+    args: &ProductsArgs,
+    as_json: bool,
+) -> anyhow::Result<End> {
+    let pipe = known_pipe(loaded, &args.pipe)?;
+    let machine = Machine::open(loaded).await?;
+    let snapshot = machine.catalogue.snapshot().await?;
+    if let Some(id) = &args.id {
+        let found = machine.catalogue.product(&snapshot, &pipe, id).await?;
+        let rows = found.map(|batch| rows_as_json(&batch)).unwrap_or_default();
+        if rows.is_empty() {
+            eprintln!("pipe {pipe} has no product {id:?}");
+        }
+        print(&rows, None, args.format, as_json)?;
+        return Ok(if rows.is_empty() {
+            End::Failed
+        } else {
+            End::Done
+        });
+    }
+    let mut rows: Vec<Row> = Vec::new();
+    let mut after = args.after.clone();
+    let limit = args.limit as usize;
+    let next = loop {
+        let want = (limit - rows.len()).min(PAGE_ROWS_MAX);
+        let page = machine
+            .catalogue
+            .products(&snapshot, &pipe, after.as_deref(), want, None)
+            .await?;
+        rows.extend(rows_as_json(&page.rows));
+        match page.next {
+            Some(next) if rows.len() < limit => after = Some(next),
+            next => break next,
+        }
+    };
+    print(&rows, next.as_deref(), args.format, as_json)?;
+    Ok(End::Done)
+}
+
+fn print(rows: &[Row], next: Option<&str>, format: RowFormat, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        let rows: Vec<Row> = rows.iter().map(without_nulls).collect();
+        return output::json(&json!({ "products": rows, "next": next }));
+    }
+    match format {
+        RowFormat::Table => output::list(rows, &COLUMNS)?,
+        RowFormat::Jsonl => {
+            let rows: Vec<Row> = rows.iter().map(without_nulls).collect();
+            output::rows(&rows, &COLUMNS, format)?;
+        }
+        RowFormat::Csv => output::rows(rows, &COLUMNS, format)?,
+    }
+    if let Some(next) = next {
+        eprintln!("more: --after {next}");
+    }
+    Ok(())
+}
+
+/// About 100 columns, most of them empty in most shops.
+pub(crate) fn without_nulls(row: &Row) -> Row {
+    row.iter()
+        .filter(|(_, value)| **value != Value::Null)
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}

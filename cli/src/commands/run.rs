@@ -1,0 +1,70 @@
+//! `trawler run`: collects what is due, once or for ever.
+
+use serde_json::json;
+use trawler_core::run::{Run, RunPhase};
+
+use super::End;
+use super::pause::known_pipe;
+use super::runs;
+use crate::args::RunArgs;
+use crate::compose::Machine;
+use crate::config::Loaded;
+use crate::output::{self, Row};
+use crate::progress::Show;
+use crate::work::{self, Plan, Until, Worked};
+
+pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow::Result<End> {
+    let plan = match &args.pipe {
+        Some(text) => Plan::Now(vec![known_pipe(&loaded, text)?]),
+        None => Plan::Due,
+    };
+    let until = if args.once { Until::Idle } else { Until::Told };
+    let machine = Machine::open(&loaded).await?;
+    let started = machine.ports.clock.now();
+    let worked = work::work(&machine, &loaded, plan, until, Show::Yes).await?;
+    let touched: Vec<Run> = machine
+        .runs("runs/")
+        .await?
+        .into_iter()
+        .filter(|run| run.finished.is_none_or(|finished| finished >= started))
+        .collect();
+    let end = end_of(&worked, &touched);
+    if as_json {
+        output::json(&json!({
+            "runs": touched, "parked": worked.parked,
+            "left": worked.notice.map(|notice| format!("{notice:?}")),
+            "figures": machine.metrics.snapshot(),
+        }))?;
+        return Ok(end);
+    }
+    if touched.is_empty() {
+        println!("nothing was due");
+    } else {
+        let rows: Vec<Row> = touched.iter().map(runs::row).collect();
+        output::list(&rows, &runs::COLUMNS)?;
+    }
+    if worked.parked > 0 {
+        println!(
+            "{} job(s) are parked until later; `trawler status` shows them",
+            worked.parked
+        );
+    }
+    if let Some(notice) = worked.notice {
+        println!("left early ({notice:?}); what was in hand is back in the queue");
+    }
+    Ok(end)
+}
+
+/// The exit code tells failure: 1 when a run failed or a job was buried, 3
+/// when something is parked, held or left for the next start.
+fn end_of(worked: &Worked, touched: &[Run]) -> End {
+    let failed = touched.iter().any(|run| run.phase == RunPhase::Failed);
+    let incomplete = touched.iter().any(|run| !run.is_complete());
+    if failed || worked.crawl.buried + worked.image.buried > 0 {
+        End::Failed
+    } else if worked.parked > 0 || worked.notice.is_some() || incomplete {
+        End::Left
+    } else {
+        End::Done
+    }
+}

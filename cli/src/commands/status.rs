@@ -1,0 +1,116 @@
+//! `trawler status`: what is due, running, done and failed.
+
+use std::collections::BTreeMap;
+
+use chrono::Utc;
+use serde_json::json;
+use trawler_core::QueueName;
+use trawler_core::ledger::JobStatus;
+use trawler_core::run::RunPhase;
+
+use super::End;
+use crate::compose::Machine;
+use crate::config::Loaded;
+use crate::output;
+
+pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
+    let machine = Machine::open(loaded).await?;
+    let now = Utc::now();
+    let runs = machine.runs("runs/").await?;
+    let mut phases: BTreeMap<RunPhase, u64> = BTreeMap::new();
+    for run in &runs {
+        *phases.entry(run.phase).or_default() += 1;
+    }
+    let due = loaded
+        .pipes
+        .iter()
+        .filter(|pipe| {
+            let newest = runs
+                .iter()
+                .filter(|run| run.id.pipe == pipe.id)
+                .map(|run| run.id.due())
+                .max();
+            let latest = pipe
+                .schedule()
+                .ok()
+                .and_then(|schedule| schedule.latest_at_or_before(now));
+            latest.is_some_and(|latest| newest.is_none_or(|newest| newest < latest))
+        })
+        .count();
+    let mut queues = serde_json::Map::new();
+    for queue in QueueName::ALL {
+        let mut jobs: BTreeMap<JobStatus, u64> = BTreeMap::new();
+        for record in machine.ports.jobs().list(queue).await? {
+            *jobs.entry(record.status).or_default() += 1;
+        }
+        let depth = machine.ports.queue(queue).depth().await?;
+        queues.insert(
+            queue.to_string(),
+            json!({
+                "visible": depth.visible, "in_flight": depth.in_flight, "delayed": depth.delayed,
+                "jobs": jobs,
+            }),
+        );
+    }
+    let paused = machine.pauses().list().await?;
+    let dead = machine.dead_letters().await?.len();
+    let catalogue = machine.catalogue_figures().await?;
+    let report = json!({
+        "pipes": loaded.pipes.len(), "due": due, "runs": phases, "queues": queues,
+        "paused": paused.iter().map(|(scope, _)| scope.to_string()).collect::<Vec<_>>(),
+        "dead_letters": dead, "catalogue": catalogue,
+    });
+    if as_json {
+        output::json(&report)?;
+        return Ok(End::Done);
+    }
+    println!("pipes      {} ({due} due now)", loaded.pipes.len());
+    let shown: Vec<String> = phases
+        .iter()
+        .map(|(phase, count)| format!("{count} {}", phase.as_str()))
+        .collect();
+    println!("runs       {}", or_none(&shown));
+    for queue in QueueName::ALL {
+        println!(
+            "{queue:<6}queue {}",
+            queue_line(&report["queues"][queue.as_str()])
+        );
+    }
+    let shown: Vec<String> = paused.iter().map(|(scope, _)| scope.to_string()).collect();
+    println!("paused     {}", or_none(&shown));
+    println!("dead       {dead} letter(s)");
+    println!(
+        "catalogue  {} products in {} file(s), {}, version {}",
+        output::grouped(catalogue.rows),
+        catalogue.files,
+        output::bytes(catalogue.bytes),
+        catalogue.version
+    );
+    Ok(End::Done)
+}
+
+fn queue_line(queue: &serde_json::Value) -> String {
+    let jobs = queue["jobs"].as_object().map_or_else(Vec::new, |jobs| {
+        JobStatus::ALL
+            .iter()
+            .filter_map(|status| {
+                jobs.get(status.as_str())
+                    .map(|count| format!("{count} {}", status.as_str()))
+            })
+            .collect()
+    });
+    format!(
+        "{} visible, {} in flight; jobs: {}",
+        queue["visible"],
+        queue["in_flight"],
+        or_none(&jobs)
+    )
+}
+
+fn or_none(parts: &[String]) -> String {
+    if parts.is_empty() {
+        "none".to_owned()
+    } else {
+        parts.join(", ")
+    }
+}

@@ -1,0 +1,87 @@
+//! `[images]`: what is made of every image.
+
+use serde::Deserialize;
+use trawler_core::image::{Fit, OutputFormat, Variant};
+
+use super::load::Bounds;
+
+/// Most variants of an image.
+const VARIANTS_MAX: u64 = 16;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ImagesConfig {
+    /// Largest image as served, in MiB. Default 32, bound 1 to 256.
+    pub(crate) source_mib_max: u64,
+    /// Most pixels of a source, in millions. Default 64, bound 1 to 1000.
+    pub(crate) megapixels_max: u64,
+    /// The renditions of every image; default a 256 px thumbnail and a 720 px
+    /// picture as JPEG. At most 16.
+    pub(crate) variants: Vec<Variant>,
+}
+
+impl Default for ImagesConfig {
+    fn default() -> Self {
+        let variant = |name: &str, px: u32| Variant {
+            name: name.to_owned(),
+            width: px,
+            height: px,
+            fit: Fit::Contain,
+            format: OutputFormat::Jpeg,
+            quality: 80,
+        };
+        Self {
+            source_mib_max: 32,
+            megapixels_max: 64,
+            variants: vec![variant("thumb", 256), variant("large", 720)],
+        }
+    }
+}
+
+impl ImagesConfig {
+    pub(crate) fn check(&self, bounds: &mut Bounds) {
+        bounds.within("images.source_mib_max", self.source_mib_max, 1, 256);
+        bounds.within("images.megapixels_max", self.megapixels_max, 1, 1_000);
+        bounds.within(
+            "images.variants",
+            self.variants.len() as u64,
+            1,
+            VARIANTS_MAX,
+        );
+        let mut names = std::collections::BTreeSet::new();
+        for variant in &self.variants {
+            let key = "images.variants.name";
+            let plain = !variant.name.is_empty()
+                && variant.name.len() <= 32
+                && variant
+                    .name
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
+            bounds.unless(
+                plain,
+                key,
+                &variant.name,
+                "1 to 32 lower-case ASCII letters, digits, '-' and '_'",
+            );
+            bounds.unless(
+                names.insert(&variant.name),
+                key,
+                &variant.name,
+                "a name that no other variant has",
+            );
+            bounds.within("images.variants.width", u64::from(variant.width), 1, 8_192);
+            bounds.within(
+                "images.variants.height",
+                u64::from(variant.height),
+                1,
+                8_192,
+            );
+            bounds.within(
+                "images.variants.quality",
+                u64::from(variant.quality),
+                1,
+                100,
+            );
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `[workers]` and `[scheduler]`: how much is done at once, and how often.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::load::Bounds;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WorkersConfig {
+    /// Pipes collected at once. Default 2, bound 1 to 64.
+    pub(crate) crawl_slots: usize,
+    /// Image jobs worked on at once. Default 4, bound 1 to 64.
+    pub(crate) image_slots: usize,
+    /// Images of one job fetched at once, within the pipe's rate and
+    /// concurrency. Default 8, bound 1 to 64.
+    pub(crate) image_fetches: usize,
+    /// Threads that decode, resize and encode. Default 0: as many as there
+    /// are cores; bound 256.
+    pub(crate) image_threads: usize,
+    /// Long poll of a queue, in seconds. Default 2 here, where a poll costs
+    /// nothing; bound 1 to 20.
+    pub(crate) poll_s: u64,
+}
+
+impl Default for WorkersConfig {
+    fn default() -> Self {
+        Self {
+            crawl_slots: 2,
+            image_slots: 4,
+            image_fetches: 8,
+            image_threads: 0,
+            poll_s: 2,
+        }
+    }
+}
+
+impl WorkersConfig {
+    pub(crate) fn check(&self, bounds: &mut Bounds) {
+        bounds.within("workers.crawl_slots", self.crawl_slots as u64, 1, 64);
+        bounds.within("workers.image_slots", self.image_slots as u64, 1, 64);
+        bounds.within("workers.image_fetches", self.image_fetches as u64, 1, 64);
+        bounds.within("workers.image_threads", self.image_threads as u64, 0, 256);
+        bounds.within("workers.poll_s", self.poll_s, 1, 20);
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SchedulerConfig {
+    /// Milliseconds between two looks at what is due. Default 1000, bound 50
+    /// to 60000.
+    pub(crate) tick_ms: u64,
+    /// Seconds that image results of an unfinished set may wait before they
+    /// are folded into the catalogue. Default 7200, bound 1 to 86400.
+    pub(crate) fold_after_s: u64,
+    /// Days that settled jobs and image results are kept. Default 7, bound 1
+    /// to 365.
+    pub(crate) settled_days: u32,
+    /// Seconds that `run --once` waits for jobs that are parked until later
+    /// (a partner's Retry-After, a back-off) before it leaves them for the
+    /// next run and says so. Default 300, bound 0 to 86400.
+    pub(crate) once_wait_s: u64,
+}
+
+impl Default for SchedulerConfig {
+    fn default() -> Self {
+        Self {
+            tick_ms: 1000,
+            fold_after_s: 7200,
+            settled_days: 7,
+            once_wait_s: 300,
+        }
+    }
+}
+
+impl SchedulerConfig {
+    pub(crate) fn tick(&self) -> Duration {
+        Duration::from_millis(self.tick_ms)
+    }
+
+    pub(crate) fn check(&self, bounds: &mut Bounds) {
+        bounds.within("scheduler.tick_ms", self.tick_ms, 50, 60_000);
+        bounds.within("scheduler.fold_after_s", self.fold_after_s, 1, 86_400);
+        bounds.within(
+            "scheduler.settled_days",
+            u64::from(self.settled_days),
+            1,
+            365,
+        );
+        bounds.within("scheduler.once_wait_s", self.once_wait_s, 0, 86_400);
+    }
+}

@@ -1,0 +1,194 @@
+//! All roles of one machine in one process: scheduler, crawler, image worker.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::task::JoinSet;
+use trawler_core::ledger::JobStatus;
+use trawler_core::ports::{Notice, Notices};
+use trawler_core::{PipeId, QueueName};
+use trawler_fleet::{Drain, Handler, ProgressBoard, Worker, WorkerOptions, WorkerReport};
+use trawler_local::SignalNotices;
+use trawler_net::Fetcher;
+use trawler_scheduler::Scheduler;
+
+use crate::compose::{self, Machine};
+use crate::config::Loaded;
+use crate::progress::{self, Show};
+
+/// When the work ends by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Only when told to leave.
+    Told,
+    /// When nothing is left to do.
+    Idle,
+}
+
+/// Which runs are planned besides those that are due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// What is due by its schedule.
+    Due,
+    /// These pipes, now; nothing else.
+    Now(Vec<PipeId>),
+}
+
+/// How the work ended.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Worked {
+    pub(crate) crawl: WorkerReport,
+    pub(crate) image: WorkerReport,
+    /// Jobs that are parked beyond the wait of `run --once`.
+    pub(crate) parked: u64,
+    /// Why it left before the end, if somebody told it to.
+    pub(crate) notice: Option<Notice>,
+}
+
+/// Works until the end that was asked for.
+pub(crate) async fn work(
+    machine: &Machine,
+    loaded: &Loaded,
+    plan: Plan,
+    until: Until,
+    show: Show,
+) -> anyhow::Result<Worked> {
+    let fetcher = compose::fetcher(&loaded.config, &[])?;
+    let notices = SignalNotices::listen().context("listen for signals")?;
+    let scheduler = Arc::new(machine.scheduler(loaded));
+    if let Plan::Now(pipes) = &plan {
+        for pipe in pipes {
+            scheduler.run_now(pipe).await?;
+        }
+    }
+    let drain = Drain::new();
+    let crew = Crew {
+        machine,
+        loaded,
+        fetcher: &fetcher,
+        drain: &drain,
+        show,
+    };
+    let mut tasks = crew.start(Arc::new(notices))?;
+    let end = match until {
+        Until::Told => {
+            scheduler.run(&drain).await;
+            Ok(0)
+        }
+        Until::Idle => until_idle(machine, loaded, &scheduler, &plan, &drain).await,
+    };
+    drain.finish();
+    let mut worked = Worked {
+        notice: drain.notice(),
+        ..Worked::default()
+    };
+    while let Some(joined) = tasks.join_next().await {
+        match joined.context("join a worker")? {
+            Some((QueueName::Crawl, report)) => worked.crawl = report,
+            Some((QueueName::Image, report)) => worked.image = report,
+            None => {}
+        }
+    }
+    worked.parked = end?;
+    Ok(worked)
+}
+
+/// The tasks of this process; their owner joins them.
+struct Crew<'a> {
+    machine: &'a Machine,
+    loaded: &'a Loaded,
+    fetcher: &'a Fetcher,
+    drain: &'a Drain,
+    show: Show,
+}
+
+type Report = Option<(QueueName, WorkerReport)>;
+
+impl Crew<'_> {
+    fn start(&self, notices: Arc<dyn Notices>) -> anyhow::Result<JoinSet<Report>> {
+        let workers = &self.loaded.config.workers;
+        let board = ProgressBoard::new();
+        let crawler = Arc::new(self.machine.crawler(self.loaded, self.fetcher));
+        let images = Arc::new(self.machine.image_worker(self.loaded, self.fetcher)?);
+        let mut tasks = JoinSet::new();
+        self.hire(&mut tasks, crawler, workers.crawl_slots, &board);
+        self.hire(&mut tasks, images, workers.image_slots, &board);
+        let (drain, show) = (self.drain.clone(), self.show);
+        tasks.spawn(async move {
+            progress::show(board, drain, show).await;
+            None
+        });
+        let drain = self.drain.clone();
+        tasks.spawn(async move {
+            drain.watch(&*notices).await;
+            None
+        });
+        Ok(tasks)
+    }
+
+    fn hire(
+        &self,
+        tasks: &mut JoinSet<Report>,
+        handler: Arc<dyn Handler>,
+        slots: usize,
+        board: &ProgressBoard,
+    ) {
+        let queue = handler.queue();
+        let options = WorkerOptions {
+            slots,
+            receive_wait: std::time::Duration::from_secs(self.loaded.config.workers.poll_s),
+            retry: self.loaded.config.retry,
+            ..WorkerOptions::default()
+        };
+        let pauses = self.machine.pauses().clone();
+        let worker = Worker::new(
+            &self.machine.ports,
+            handler,
+            options,
+            pauses,
+            self.drain.clone(),
+        );
+        let worker = worker.with_board(board.clone());
+        tasks.spawn(async move { Some((queue, worker.run().await)) });
+    }
+}
+
+/// Ticks until no job is open and none is parked for a short time; says how
+/// many are parked for longer.
+async fn until_idle(
+    machine: &Machine,
+    loaded: &Loaded,
+    scheduler: &Scheduler,
+    plan: &Plan,
+    drain: &Drain,
+) -> anyhow::Result<u64> {
+    let wait = chrono::Duration::seconds(
+        i64::try_from(loaded.config.scheduler.once_wait_s).unwrap_or(i64::MAX),
+    );
+    let jobs = machine.ports.jobs();
+    while !drain.requested() {
+        match plan {
+            Plan::Due => scheduler.tick().await?,
+            Plan::Now(_) => scheduler.tick_without_planning().await?,
+        };
+        let now = machine.ports.clock.now();
+        let (mut open, mut soon, mut parked) = (0_u64, 0_u64, 0_u64);
+        for queue in QueueName::ALL {
+            for record in jobs.list(queue).await? {
+                match record.status {
+                    JobStatus::Open => open += 1,
+                    JobStatus::Parked if record.due.is_some_and(|due| due - now <= wait) => {
+                        soon += 1
+                    }
+                    JobStatus::Parked => parked += 1,
+                    JobStatus::Done | JobStatus::Dead | JobStatus::Superseded => {}
+                }
+            }
+        }
+        if open + soon == 0 && !scheduler.has_work().await? {
+            return Ok(parked);
+        }
+        let _ = tokio::time::timeout(loaded.config.scheduler.tick(), drain.wait()).await;
+    }
+    Ok(0)
+}

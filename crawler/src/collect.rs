@@ -1,0 +1,432 @@
+//! One run: feed -> rows -> staged -> diff -> judge -> one commit -> image
+//! jobs. Whatever an earlier delivery finished is found and not done twice.
+
+use std::convert::Infallible;
+
+use chrono::{DateTime, Utc};
+use trawler_catalogue::{
+    CommitOutcome, Diff, Fence, Mode, PreparedCommit, RunStamp, Snapshot, Staged, Staging, Txn,
+    WriteId,
+};
+use trawler_core::RunId;
+use trawler_core::feed::FeedMode;
+use trawler_core::judge::{ByAbsence, Deletes, Drop, judge_deletes};
+use trawler_core::pipe::Pipe;
+use trawler_core::ports::Metric;
+use trawler_core::run::{Run, RunPhase};
+use trawler_core::verdict::{Ending, Failure};
+use trawler_fleet::{JobContext, TakenJob, UpdateError};
+
+use crate::crawler::Crawler;
+use crate::failure::{catalogue_failure, commit_failure, documents_failure};
+use crate::fingerprint::fingerprint;
+use crate::input::{Found, Input, Wanted, chain};
+use crate::parse::{Parse, Parsed};
+use crate::plan_images::PlanImages;
+use crate::scratch::Scratch;
+use crate::validators::FeedValidators;
+
+/// One delivery of one run.
+pub(crate) struct Collect<'a> {
+    pub(crate) crawler: &'a Crawler,
+    pub(crate) pipe: &'a Pipe,
+    pub(crate) run: RunId,
+    pub(crate) job: &'a TakenJob,
+    pub(crate) ctx: &'a JobContext,
+}
+
+/// Where the catalogue stands as to this run.
+enum Standing {
+    Open,
+    Committed,
+    /// A later run of the pipe has settled.
+    Overtaken(i64),
+}
+
+impl Collect<'_> {
+    pub(crate) async fn run(self) -> Result<Ending, Ending> {
+        self.ctx.step().await?;
+        let run = self.load().await?;
+        if run.phase.is_over() {
+            return Ok(Ending::Done);
+        }
+        let snapshot = self
+            .crawler
+            .catalogue
+            .snapshot()
+            .await
+            .map_err(catalogue_failure)?;
+        match self.standing(&snapshot) {
+            Standing::Overtaken(by) => return self.superseded(by).await,
+            Standing::Committed => {}
+            Standing::Open => {
+                let now = self.crawler.ports.clock.now();
+                self.update(|run| {
+                    run.phase = RunPhase::Collecting;
+                    run.started.get_or_insert(now);
+                })
+                .await?;
+                if let Some(by) = self.collect(snapshot).await? {
+                    return self.superseded(by).await;
+                }
+            }
+        }
+        self.ctx.step().await?;
+        self.finish().await?;
+        Ok(Ending::Done)
+    }
+
+    fn standing(&self, snapshot: &Snapshot) -> Standing {
+        match snapshot.txn(self.pipe.id.as_str()) {
+            Some(version) if version == self.run.seq.0 => Standing::Committed,
+            Some(version) if version > self.run.seq.0 => Standing::Overtaken(version),
+            Some(_) | None => Standing::Open,
+        }
+    }
+
+    /// Collects and commits. `Some` when a later run settled meanwhile.
+    async fn collect(&self, snapshot: Snapshot) -> Result<Option<i64>, Ending> {
+        let scratch = self.scratch()?;
+        let mappings = self.crawler.mappings.load(&self.pipe.id);
+        let mappings =
+            mappings.map_err(|error| Ending::Failed(Failure::permanent(chain(&error))))?;
+        let print = fingerprint(self.pipe, &mappings.digest);
+        let known = self.known_validators(&print).await?;
+        let wanted = Wanted {
+            pipe: self.pipe,
+            fetcher: &self.crawler.fetcher,
+            user_agent: &self.crawler.options.user_agent,
+            base: &self.crawler.options.base,
+            scratch: scratch.path(),
+            known: known.as_ref(),
+            ctx: self.ctx,
+        };
+        let found = wanted.get().await;
+        self.ctx.step().await?;
+        match found.map_err(Ending::Failed)? {
+            Found::Unchanged { bytes_down } => {
+                self.crawler
+                    .ports
+                    .metrics
+                    .record(Metric::FeedBytesDown { bytes: bytes_down });
+                self.commit_unchanged(&snapshot, &scratch, bytes_down).await
+            }
+            Found::Changed(input) => {
+                self.crawler.ports.metrics.record(Metric::FeedBytesDown {
+                    bytes: input.bytes_down,
+                });
+                let parse = Parse {
+                    crawler: self.crawler,
+                    pipe: self.pipe,
+                    ctx: self.ctx,
+                    scratch: scratch.path(),
+                };
+                let parsed = parse.run(&input, mappings).await?;
+                self.ctx.step().await?;
+                self.commit_rows(snapshot, parsed, &input, print).await
+            }
+        }
+    }
+
+    /// Validators count only when they are bound to what this run is.
+    async fn known_validators(&self, print: &str) -> Result<Option<FeedValidators>, Ending> {
+        let key = FeedValidators::key(&self.pipe.id);
+        let found: Option<FeedValidators> = self
+            .crawler
+            .documents
+            .get(&key)
+            .await
+            .map_err(documents_failure)?;
+        Ok(found.filter(|found| found.fingerprint == print))
+    }
+
+    /// Settles the run in the catalogue without a row: one small log entry.
+    async fn commit_unchanged(
+        &self,
+        snapshot: &Snapshot,
+        scratch: &Scratch,
+        bytes_down: u64,
+    ) -> Result<Option<i64>, Ending> {
+        let live = snapshot.live_rows(&self.pipe.id);
+        self.update(|run| {
+            run.phase = RunPhase::Committing;
+            run.counts.bytes_down = bytes_down;
+            run.counts.unchanged = live;
+            run.remarks = vec!["the feed is the one of the last complete run".to_owned()];
+        })
+        .await?;
+        let staging =
+            Staging::new(scratch.path(), self.crawler.options.sort).map_err(catalogue_failure)?;
+        let nothing = staging.finish().map_err(catalogue_failure)?;
+        let catalogue = &self.crawler.catalogue;
+        let diff = catalogue
+            .diff(snapshot, &self.pipe.id, &nothing, Mode::Summary)
+            .await
+            .map_err(catalogue_failure)?;
+        let prepared = catalogue
+            .write(&diff, &self.stamp(), Deletes::Apply)
+            .await
+            .map_err(catalogue_failure)?;
+        self.commit(&prepared).await
+    }
+
+    async fn commit_rows(
+        &self,
+        snapshot: Snapshot,
+        parsed: Parsed,
+        input: &Input,
+        print: String,
+    ) -> Result<Option<i64>, Ending> {
+        let report = self.put_rejected_report(&parsed).await?;
+        let diff = self.diff(&snapshot, &parsed.staged).await?;
+        let (deletes, incomplete) = judge_deletes(
+            &parsed.incomplete,
+            by_absence(self.pipe.feed.mode),
+            Drop {
+                live: diff.live_rows,
+                deletes: diff.deletes,
+            },
+            self.pipe.judge.max_drop,
+        );
+        self.ctx.step().await?;
+        let prepared = self
+            .crawler
+            .catalogue
+            .write(&diff, &self.stamp(), deletes)
+            .await
+            .map_err(catalogue_failure)?;
+        let held = if deletes == Deletes::Hold {
+            diff.deletes
+        } else {
+            0
+        };
+        let deleted = diff.deletes - held;
+        let metrics = &self.crawler.ports.metrics;
+        metrics.record(Metric::ProductsRead {
+            rows: parsed.staged.rows(),
+        });
+        self.update(|run| {
+            run.phase = RunPhase::Committing;
+            run.incomplete.clone_from(&incomplete);
+            run.remarks.clone_from(&parsed.remarks);
+            run.rejected_report.clone_from(&report);
+            run.counts.rows = parsed.staged.rows();
+            run.counts.rejected = parsed.rejected;
+            run.counts.duplicates = parsed.staged.duplicates();
+            run.counts.bytes_down = input.bytes_down;
+            run.counts.inserts = diff.inserts;
+            run.counts.updates = diff.updates;
+            run.counts.deletes = deleted;
+            run.counts.held_deletes = held;
+            run.counts.unchanged = diff.unchanged;
+            run.counts.rewritten = prepared.rows_written();
+        })
+        .await?;
+        self.ctx.step().await?;
+        if let Some(overtaken) = self.commit(&prepared).await? {
+            return Ok(Some(overtaken));
+        }
+        metrics.record(Metric::ProductsChanged {
+            rows: diff.inserts + diff.updates + deleted,
+        });
+        metrics.record(Metric::RowsRewritten {
+            rows: prepared.rows_written(),
+        });
+        if incomplete.is_empty() {
+            self.keep_validators(input, print).await?;
+        }
+        Ok(None)
+    }
+
+    async fn diff(&self, snapshot: &Snapshot, staged: &Staged) -> Result<Diff, Ending> {
+        let mode = match self.pipe.feed.mode {
+            FeedMode::Full => Mode::Full,
+            FeedMode::Summary => Mode::Summary,
+        };
+        self.crawler
+            .catalogue
+            .diff(snapshot, &self.pipe.id, staged, mode)
+            .await
+            .map_err(catalogue_failure)
+    }
+
+    /// Commits under the run's sequence. `Some` when a later run has settled.
+    async fn commit(&self, prepared: &PreparedCommit) -> Result<Option<i64>, Ending> {
+        let txn = Txn {
+            app_id: self.pipe.id.to_string(),
+            version: self.run.seq.0,
+        };
+        let fence = Fence::new(|| self.ctx.still_mine());
+        match self.crawler.catalogue.commit(prepared, &txn, &fence).await {
+            Ok(CommitOutcome::Committed { version, .. }) => {
+                self.update(|run| run.version = Some(version)).await?;
+                Ok(None)
+            }
+            Ok(CommitOutcome::AlreadyCommitted) => Ok(None),
+            Ok(CommitOutcome::Superseded { stored }) => Ok(Some(stored)),
+            Err(error) => Err(commit_failure(error)),
+        }
+    }
+
+    async fn keep_validators(&self, input: &Input, fingerprint: String) -> Result<(), Ending> {
+        let key = FeedValidators::key(&self.pipe.id);
+        let validators = FeedValidators {
+            seq: self.run.seq,
+            fingerprint,
+            http: input.validators.clone(),
+            sha256: input.sha256.clone(),
+        };
+        let created = self
+            .crawler
+            .documents
+            .create(&key, &validators)
+            .await
+            .map_err(documents_failure)?;
+        if created == trawler_fleet::Created::Existed {
+            let newer = self
+                .crawler
+                .documents
+                .update::<FeedValidators, Infallible>(&key, |stored| {
+                    if stored.seq <= validators.seq {
+                        stored.clone_from(&validators);
+                    }
+                    Ok(())
+                })
+                .await;
+            newer.map_err(update_failure)?;
+        }
+        Ok(())
+    }
+
+    async fn put_rejected_report(&self, parsed: &Parsed) -> Result<Option<String>, Ending> {
+        let Some(report) = &parsed.rejected_report else {
+            return Ok(None);
+        };
+        let key = format!(
+            "reports/{}/{}-{}-rejected.jsonl",
+            self.pipe.id, self.run.seq, self.job.epoch
+        );
+        crate::report::put(&*self.crawler.ports.blobs, &key, report)
+            .await
+            .map_err(Ending::Failed)?;
+        Ok(Some(key))
+    }
+
+    /// Image jobs, then the end of the run.
+    async fn finish(&self) -> Result<(), Ending> {
+        let run = self.update(|run| run.phase = RunPhase::Committed).await?;
+        let plan = PlanImages {
+            crawler: self.crawler,
+            pipe: self.pipe,
+            run: &self.run,
+            job: self.job,
+            ctx: self.ctx,
+        };
+        let planned = plan.run().await?;
+        let now = self.crawler.ports.clock.now();
+        let finished = self
+            .update(|run| {
+                run.phase = RunPhase::Finished;
+                run.finished = Some(now);
+                run.counts.image_jobs = planned.jobs;
+                run.counts.images = planned.images;
+            })
+            .await?;
+        tracing::info!(run = %self.run, counts = ?finished.counts, "run {} finished", self.run);
+        let seconds = |from: DateTime<Utc>| (now - from).as_seconds_f64();
+        self.crawler.ports.metrics.record(Metric::RunFinished {
+            seconds: run.started.map_or(0.0, seconds),
+        });
+        Ok(())
+    }
+
+    async fn superseded(&self, by: i64) -> Result<Ending, Ending> {
+        let by = RunId {
+            pipe: self.pipe.id.clone(),
+            seq: trawler_core::RunSeq(by),
+        }
+        .to_string();
+        let now = self.crawler.ports.clock.now();
+        self.update(|run| {
+            run.phase = RunPhase::Superseded;
+            run.finished = Some(now);
+            run.reason = format!("superseded by {by}");
+        })
+        .await?;
+        Ok(Ending::Superseded { by })
+    }
+
+    async fn load(&self) -> Result<Run, Ending> {
+        let key = Run::key(&self.run);
+        let run: Option<Run> = self
+            .crawler
+            .documents
+            .get(&key)
+            .await
+            .map_err(documents_failure)?;
+        run.ok_or_else(|| {
+            Ending::Failed(Failure::permanent(format!(
+                "run {} has no document {key}",
+                self.run
+            )))
+        })
+    }
+
+    /// Writes to the run's document, unless a later delivery did.
+    async fn update(&self, change: impl Fn(&mut Run)) -> Result<Run, Ending> {
+        let epoch = self.job.epoch;
+        let updated = self
+            .crawler
+            .documents
+            .update::<Run, Refused>(&Run::key(&self.run), |run| {
+                if !run.admits(epoch) {
+                    return Err(Refused);
+                }
+                run.epoch = epoch;
+                change(run);
+                Ok(())
+            })
+            .await;
+        match updated {
+            Ok(Some(run)) => Ok(run),
+            Ok(None) => Err(Ending::Failed(Failure::permanent(format!(
+                "run {} lost its document",
+                self.run
+            )))),
+            Err(UpdateError::Change(Refused)) => Err(Ending::HandedBack),
+            Err(UpdateError::Document(error)) => Err(documents_failure(error)),
+        }
+    }
+
+    fn scratch(&self) -> Result<Scratch, Ending> {
+        let delivery = format!("{}-{}", self.run.seq, self.job.epoch);
+        Scratch::new(&self.crawler.options.scratch, &self.pipe.id, &delivery)
+            .map_err(Ending::Failed)
+    }
+
+    fn stamp(&self) -> RunStamp {
+        RunStamp {
+            run: self.run.clone(),
+            write_id: WriteId::of_run(&self.run, self.job.epoch),
+        }
+    }
+}
+
+/// A later delivery has the run.
+#[derive(Debug, thiserror::Error)]
+#[error("a later delivery has the run")]
+struct Refused;
+
+fn by_absence(mode: FeedMode) -> ByAbsence {
+    match mode {
+        FeedMode::Full => ByAbsence::Yes,
+        FeedMode::Summary => ByAbsence::No,
+    }
+}
+
+pub(crate) fn update_failure(error: UpdateError<Infallible>) -> Ending {
+    match error {
+        UpdateError::Change(never) => match never {},
+        UpdateError::Document(error) => documents_failure(error),
+    }
+}

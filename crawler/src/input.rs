@@ -1,0 +1,208 @@
+//! Gets a pipe's feed onto scratch disk, or finds that it has not changed.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+use trawler_core::pipe::{HttpSource, Pipe, Source};
+use trawler_core::verdict::Failure;
+use trawler_fleet::JobContext;
+use trawler_net::{
+    FetchClass, FetchError, Fetched, Fetcher, Limits, Request, Secret, StatusClass, Timeouts,
+    Validators,
+};
+
+use crate::validators::FeedValidators;
+
+/// A file source is read in pieces of this size to be hashed.
+const HASH_BYTES: usize = 1024 * 1024;
+
+/// A feed on disk.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub(crate) path: PathBuf,
+    pub(crate) sha256: String,
+    pub(crate) validators: Validators,
+    pub(crate) bytes_down: u64,
+    /// Why not all of it is there, if so.
+    pub(crate) truncated: Option<String>,
+}
+
+/// What was found at the source.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Changed(Input),
+    /// The bytes are those that the last complete run read.
+    Unchanged {
+        bytes_down: u64,
+    },
+}
+
+/// What getting a feed needs to know.
+pub(crate) struct Wanted<'a> {
+    pub(crate) pipe: &'a Pipe,
+    pub(crate) fetcher: &'a Fetcher,
+    pub(crate) user_agent: &'a str,
+    /// What relative file paths are relative to.
+    pub(crate) base: &'a Path,
+    /// A folder of this delivery's own.
+    pub(crate) scratch: &'a Path,
+    /// Those of the last complete run, if they are bound to what this run is.
+    pub(crate) known: Option<&'a FeedValidators>,
+    pub(crate) ctx: &'a JobContext,
+}
+
+impl Wanted<'_> {
+    pub(crate) async fn get(&self) -> Result<Found, Failure> {
+        let input = match &self.pipe.source {
+            Source::Http(source) => match self.download(source).await? {
+                Some(input) => input,
+                None => return Ok(Found::Unchanged { bytes_down: 0 }),
+            },
+            Source::File(source) => {
+                hash_file(self.base.join(&source.path), self.ctx.cancelled()).await?
+            }
+        };
+        let same = self.known.is_some_and(|known| known.sha256 == input.sha256);
+        if same && input.truncated.is_none() {
+            return Ok(Found::Unchanged {
+                bytes_down: input.bytes_down,
+            });
+        }
+        Ok(Found::Changed(input))
+    }
+
+    /// `None` when the server says that nothing changed.
+    async fn download(&self, source: &HttpSource) -> Result<Option<Input>, Failure> {
+        let path = self.scratch.join("feed");
+        let request = self.request(source)?;
+        match self.fetcher.fetch_to_file(&request, &path).await {
+            Ok(Fetched::NotModified(_)) => Ok(None),
+            Ok(Fetched::Body(response)) => Ok(Some(Input {
+                path: response.body.path.clone(),
+                sha256: hex::encode(response.body.sha256),
+                validators: response.validators,
+                bytes_down: response.raw_bytes,
+                truncated: response.body.truncated.map(|cut| cut.to_string()),
+            })),
+            Err(error) => Err(failure(&error)),
+        }
+    }
+
+    fn request(&self, source: &HttpSource) -> Result<Request, Failure> {
+        let fetch = &self.pipe.fetch;
+        let mut limits = Limits::feed();
+        limits.raw_bytes_max = fetch.feed_mib_max.saturating_mul(1024 * 1024);
+        limits.timeouts = Timeouts {
+            whole_ms: fetch.timeout_s.saturating_mul(1000),
+            ..limits.timeouts
+        };
+        let mut request = Request::get_url(&source.url).map_err(|error| failure(&error))?;
+        for (name, value) in &fetch.headers {
+            let told = |error: &dyn std::fmt::Display| {
+                Failure::permanent(format!("fetch.headers.{name}: {error}"))
+            };
+            request = match value.strip_prefix("env:") {
+                Some(variable) => {
+                    let secret = std::env::var(variable).map_err(|_| {
+                        told(&format!("the environment has no variable {variable}"))
+                    })?;
+                    request
+                        .secret_header(name, &Secret::new(secret))
+                        .map_err(|error| told(&error))?
+                }
+                None => request.header(name, value).map_err(|error| told(&error))?,
+            };
+        }
+        let (ctx, pace) = (
+            self.ctx.clone(),
+            Duration::from_secs_f64(1.0 / fetch.rate_per_s),
+        );
+        let request = request
+            .user_agent(self.user_agent)
+            .map_err(|error| Failure::permanent(error.to_string()))?
+            .limits(limits)
+            .interval_min(pace)
+            .keep_truncated()
+            .cancel(self.ctx.cancelled())
+            .observer(Arc::new(move |seen| {
+                ctx.progress("download", seen.raw_bytes, seen.expected)
+            }));
+        Ok(match self.known {
+            Some(known) => request.validators(known.http.clone()),
+            None => request,
+        })
+    }
+}
+
+/// A fetch that failed, as far as the job is concerned.
+pub(crate) fn failure(error: &FetchError) -> Failure {
+    let reason = chain(error);
+    if let Some(wait) = error.retry_after() {
+        return Failure::throttled(reason, wait);
+    }
+    match error.class() {
+        FetchClass::Dns
+        | FetchClass::Connect
+        | FetchClass::Timeout
+        | FetchClass::Truncated
+        | FetchClass::Cancelled
+        | FetchClass::Protocol
+        | FetchClass::Decode
+        | FetchClass::Tls
+        | FetchClass::Disk
+        | FetchClass::Status(StatusClass::TooManyRequests | StatusClass::Server) => {
+            Failure::transient(reason)
+        }
+        FetchClass::RefusedAddress
+        | FetchClass::BadUrl
+        | FetchClass::TooLarge
+        | FetchClass::TooManyRedirects
+        | FetchClass::RedirectLoop
+        | FetchClass::Status(_) => Failure::permanent(reason),
+    }
+}
+
+/// An error with everything behind it, for a document that outlives it.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+async fn hash_file(path: PathBuf, cancel: CancellationToken) -> Result<Input, Failure> {
+    let work = tokio::task::spawn_blocking(move || {
+        let unreadable =
+            |error: io::Error| Failure::permanent(format!("read feed {}: {error}", path.display()));
+        let mut file = File::open(&path).map_err(unreadable)?;
+        let mut hash = Sha256::new();
+        let mut piece = vec![0; HASH_BYTES];
+        loop {
+            if cancel.is_cancelled() {
+                return Err(Failure::transient("reading the feed was cancelled"));
+            }
+            match file.read(&mut piece).map_err(unreadable)? {
+                0 => break,
+                read => hash.update(&piece[..read]),
+            }
+        }
+        Ok(Input {
+            sha256: hex::encode(hash.finalize()),
+            path,
+            validators: Validators::default(),
+            bytes_down: 0,
+            truncated: None,
+        })
+    });
+    work.await
+        .unwrap_or_else(|error| Err(Failure::transient(format!("hash the feed: {error}"))))
+}
