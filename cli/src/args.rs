@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Pipes,
     /// The runs: how far, how long, what changed.
     Runs(RunsArgs),
+    /// The columns of a product: type, unit, and the feed fields they come from.
+    Schema,
     /// Print products of a pipe.
     Products(ProductsArgs),
     /// Print changes since a watermark, and the next watermark.

@@ -217,7 +217,7 @@ fn pipes_by_id(loaded: &Loaded) -> Arc<BTreeMap<PipeId, Pipe>> {
 
 /// Renders images on as many threads as there are cores, unless said
 /// otherwise.
-fn studio(config: &Config) -> anyhow::Result<Studio> {
+pub(crate) fn studio(config: &Config) -> anyhow::Result<Studio> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let threads = match config.workers.image_threads {
         0 => cores,

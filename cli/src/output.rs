@@ -14,6 +14,9 @@ use crate::args::RowFormat;
 /// Widest cell of a table; longer ones are cut with `…`.
 const CELL_COLUMNS_MAX: usize = 48;
 
+/// Widest cell of the last column, which pushes nothing aside.
+const LAST_COLUMNS_MAX: usize = 200;
+
 /// A row of the catalogue or of a list.
 pub(crate) type Row = Map<String, Value>;
 
@@ -53,7 +56,17 @@ fn table(out: &mut impl Write, rows: &[Row], columns: &[&str]) -> anyhow::Result
         .map(|row| {
             columns
                 .iter()
-                .map(|column| cell(row.get(*column)))
+                .enumerate()
+                .map(|(at, column)| {
+                    cell(
+                        row.get(*column),
+                        if at + 1 == columns.len() {
+                            LAST_COLUMNS_MAX
+                        } else {
+                            CELL_COLUMNS_MAX
+                        },
+                    )
+                })
                 .collect()
         })
         .collect();
@@ -90,7 +103,7 @@ fn pad(text: &str, width: usize) -> String {
 
 /// One value as it stands in a table. Control characters of a partner's text
 /// never reach the terminal.
-fn cell(value: Option<&Value>) -> String {
+fn cell(value: Option<&Value>, columns_max: usize) -> String {
     let text = match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
@@ -101,7 +114,7 @@ fn cell(value: Option<&Value>) -> String {
     for c in text.chars() {
         let c = if c.is_control() { ' ' } else { c };
         width += c.width().unwrap_or(0);
-        if width >= CELL_COLUMNS_MAX {
+        if width >= columns_max {
             shown.push('…');
             break;
         }

@@ -41,6 +41,8 @@ pub(crate) struct Worked {
     pub(crate) image: WorkerReport,
     /// Jobs that are parked beyond the wait of `run --once`.
     pub(crate) parked: u64,
+    /// Documents and schedules that the scheduler could not make out.
+    pub(crate) problems: Vec<String>,
     /// Why it left before the end, if somebody told it to.
     pub(crate) notice: Option<Notice>,
 }
@@ -69,11 +71,12 @@ pub(crate) async fn work(
         drain: &drain,
         show,
     };
-    let mut tasks = crew.start(Arc::new(notices))?;
+    let watcher = tokio::spawn(watch(drain.clone(), notices));
+    let mut tasks = crew.start()?;
     let end = match until {
         Until::Told => {
             scheduler.run(&drain).await;
-            Ok(0)
+            Ok((0, Vec::new()))
         }
         Until::Idle => until_idle(machine, loaded, &scheduler, &plan, &drain).await,
     };
@@ -89,8 +92,22 @@ pub(crate) async fn work(
             None => {}
         }
     }
-    worked.parked = end?;
+    watcher.abort();
+    (worked.parked, worked.problems) = end?;
     Ok(worked)
+}
+
+/// The first notice asks everything to leave in good order, the second one
+/// does not wait for it. Aborted by its owner when the work is over.
+async fn watch(drain: Drain, notices: SignalNotices) {
+    drain.watch(&notices).await;
+    if drain.notice().is_none() {
+        return;
+    }
+    eprintln!("leaving: what is in hand goes back into the queue; once more to leave at once");
+    notices.next().await;
+    // As a shell reports a program that SIGINT ended.
+    std::process::exit(130);
 }
 
 /// The tasks of this process; their owner joins them.
@@ -105,7 +122,7 @@ struct Crew<'a> {
 type Report = Option<(QueueName, WorkerReport)>;
 
 impl Crew<'_> {
-    fn start(&self, notices: Arc<dyn Notices>) -> anyhow::Result<JoinSet<Report>> {
+    fn start(&self) -> anyhow::Result<JoinSet<Report>> {
         let workers = &self.loaded.config.workers;
         let board = ProgressBoard::new();
         let crawler = Arc::new(self.machine.crawler(self.loaded, self.fetcher));
@@ -116,11 +133,6 @@ impl Crew<'_> {
         let (drain, show) = (self.drain.clone(), self.show);
         tasks.spawn(async move {
             progress::show(board, drain, show).await;
-            None
-        });
-        let drain = self.drain.clone();
-        tasks.spawn(async move {
-            drain.watch(&*notices).await;
             None
         });
         Ok(tasks)
@@ -154,20 +166,20 @@ impl Crew<'_> {
 }
 
 /// Ticks until no job is open and none is parked for a short time; says how
-/// many are parked for longer.
+/// many are parked for longer, and what the last tick could not make out.
 async fn until_idle(
     machine: &Machine,
     loaded: &Loaded,
     scheduler: &Scheduler,
     plan: &Plan,
     drain: &Drain,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<(u64, Vec<String>)> {
     let wait = chrono::Duration::seconds(
         i64::try_from(loaded.config.scheduler.once_wait_s).unwrap_or(i64::MAX),
     );
     let jobs = machine.ports.jobs();
     while !drain.requested() {
-        match plan {
+        let tick = match plan {
             Plan::Due => scheduler.tick().await?,
             Plan::Now(_) => scheduler.tick_without_planning().await?,
         };
@@ -186,9 +198,9 @@ async fn until_idle(
             }
         }
         if open + soon == 0 && !scheduler.has_work().await? {
-            return Ok(parked);
+            return Ok((parked, tick.problems));
         }
         let _ = tokio::time::timeout(loaded.config.scheduler.tick(), drain.wait()).await;
     }
-    Ok(0)
+    Ok((0, Vec::new()))
 }

@@ -188,7 +188,8 @@ pub struct FeedOptions {
     /// Whether fields that no column takes are kept in `extra`; default true.
     #[serde(default = "yes")]
     pub keep_extra: bool,
-    /// Separator of list values. Naver EP, CSV and JSON: `|`; Google: `,`.
+    /// Separator of list values; default `|` for Naver EP and CSV, `,` for
+    /// Google's text feed, none for XML and JSON, where values repeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list_separator: Option<char>,
     #[serde(default)]

@@ -247,7 +247,11 @@ impl JobRecord {
     /// has it in hand.
     pub fn bury_unseen(&mut self, reason: &str, now: DateTime<Utc>) -> Result<(), LedgerError> {
         if self.status != JobStatus::Open {
-            return Err(LedgerError::Status { verb: "bury", job: self.job.clone(), status: self.status });
+            return Err(LedgerError::Status {
+                verb: "bury",
+                job: self.job.clone(),
+                status: self.status,
+            });
         }
         self.epoch += 1;
         self.in_hand = false;

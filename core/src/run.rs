@@ -134,8 +134,21 @@ impl Run {
         self.incomplete.is_empty()
     }
 
-    /// Whether this delivery may still write the document.
+    /// Whether this delivery may still write the document. A failed run is
+    /// taken up again when its job is redriven.
     pub fn admits(&self, epoch: u64) -> bool {
-        epoch >= self.epoch && !self.phase.is_over()
+        epoch >= self.epoch && !self.is_settled()
+    }
+
+    /// Whether nothing can bring the run back to work.
+    pub fn is_settled(&self) -> bool {
+        match self.phase {
+            RunPhase::Finished | RunPhase::Superseded => true,
+            RunPhase::Planned
+            | RunPhase::Collecting
+            | RunPhase::Committing
+            | RunPhase::Committed
+            | RunPhase::Failed => false,
+        }
     }
 }

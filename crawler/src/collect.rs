@@ -47,7 +47,7 @@ impl Collect<'_> {
     pub(crate) async fn run(self) -> Result<Ending, Ending> {
         self.ctx.step().await?;
         let run = self.load().await?;
-        if run.phase.is_over() {
+        if run.is_settled() {
             return Ok(Ending::Done);
         }
         let snapshot = self
@@ -63,6 +63,8 @@ impl Collect<'_> {
                 let now = self.crawler.ports.clock.now();
                 self.update(|run| {
                     run.phase = RunPhase::Collecting;
+                    run.finished = None;
+                    run.reason.clear();
                     run.started.get_or_insert(now);
                 })
                 .await?;

@@ -4,10 +4,8 @@
 //! A document that this program cannot read is an error that names it; it is
 //! left where it is for a person to look at.
 
-use std::any::Any;
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +13,8 @@ use tokio::task::JoinSet;
 use trawler_core::ports::{Clock, State, StateError, Version};
 use trawler_core::verdict::Failure;
 
-use crate::retry::{TRIES, retry, wait_after};
+use crate::cache::Cache;
+use crate::retry::{TRIES, joined, retry, wait_after};
 
 /// Rounds of read, change, replace before an update gives up. Each lost round
 /// means that somebody else got on, so only a stampede uses them up.
@@ -26,10 +25,6 @@ const PAGE: usize = 1000;
 
 /// Documents that a cached load fetches at once.
 const FETCHES: usize = 16;
-
-/// Bytes of documents that the cache keeps; what does not fit is fetched
-/// again each time.
-const CACHE_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Most keys that one listing collects: ten million keys of 100 bytes are a
 /// gigabyte, and nothing that lists needs a tenth of it.
@@ -110,24 +105,12 @@ pub struct Loaded<T> {
     pub unreadable: Vec<DocumentError>,
 }
 
-struct Cached {
-    version: Version,
-    bytes: usize,
-    value: Arc<dyn Any + Send + Sync>,
-}
-
-#[derive(Default)]
-struct Cache {
-    bytes: usize,
-    documents: HashMap<String, Cached>,
-}
-
 /// Documents of State. Clones share the cache of `load`.
 #[derive(Clone)]
 pub struct Documents {
     state: Arc<dyn State>,
     clock: Arc<dyn Clock>,
-    cache: Arc<Mutex<Cache>>,
+    cache: Cache,
 }
 
 enum Written {
@@ -140,7 +123,7 @@ impl Documents {
         Self {
             state,
             clock,
-            cache: Arc::default(),
+            cache: Cache::default(),
         }
     }
 
@@ -300,7 +283,7 @@ impl Documents {
         T: DeserializeOwned + Send + Sync + 'static,
     {
         let entries = self.entries(prefix, limit).await?;
-        let mut slots: Vec<Option<Arc<T>>> = self.cached(&entries);
+        let mut slots: Vec<Option<Arc<T>>> = self.cache.find(&entries);
         let mut unreadable = Vec::new();
         let mut fetches = JoinSet::new();
         for (slot, (key, _)) in entries.iter().enumerate() {
@@ -308,16 +291,20 @@ impl Documents {
                 continue;
             }
             if fetches.len() == FETCHES {
-                self.keep_fetched(fetches.join_next().await, &mut slots, &mut unreadable)?;
+                self.keep_fetched(
+                    joined(fetches.join_next().await),
+                    &mut slots,
+                    &mut unreadable,
+                )?;
             }
             let (documents, key) = (self.clone(), key.clone());
             fetches.spawn(async move { (slot, documents.read(&key).await, key) });
         }
-        while let Some(fetched) = fetches.join_next().await {
+        while let Some(fetched) = joined(fetches.join_next().await) {
             self.keep_fetched(Some(fetched), &mut slots, &mut unreadable)?;
         }
         if limit == usize::MAX || entries.len() < limit {
-            self.forget_others(prefix, &entries);
+            self.cache.forget_others(prefix, &entries);
         }
         Ok(Loaded {
             documents: slots.into_iter().flatten().collect(),
@@ -327,14 +314,14 @@ impl Documents {
 
     fn keep_fetched<T>(
         &self,
-        fetched: Option<Result<Fetched, tokio::task::JoinError>>,
+        fetched: Option<Fetched>,
         slots: &mut [Option<Arc<T>>],
         unreadable: &mut Vec<DocumentError>,
     ) -> Result<(), DocumentError>
     where
         T: DeserializeOwned + Send + Sync + 'static,
     {
-        let Some(Ok((slot, found, key))) = fetched else {
+        let Some((slot, found, key)) = fetched else {
             return Ok(());
         };
         // Deleted since it was listed: not there.
@@ -345,7 +332,8 @@ impl Documents {
             Ok(value) => {
                 let value = Arc::new(value);
                 slots[slot] = Some(Arc::clone(&value));
-                self.remember(key, found.version, found.value.len(), value);
+                self.cache
+                    .remember(key, found.version, found.value.len(), value);
             }
             Err(error) => unreadable.push(error),
         }
@@ -418,69 +406,6 @@ impl Documents {
                     tried += 1;
                 }
                 Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    fn cache(&self) -> MutexGuard<'_, Cache> {
-        // The cache is whole between any two statements, also after a panic.
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn cached<T: Send + Sync + 'static>(
-        &self,
-        entries: &[(String, Version)],
-    ) -> Vec<Option<Arc<T>>> {
-        let cache = self.cache();
-        entries
-            .iter()
-            .map(|(key, version)| {
-                let cached = cache.documents.get(key)?;
-                if cached.version != *version {
-                    return None;
-                }
-                Arc::clone(&cached.value).downcast().ok()
-            })
-            .collect()
-    }
-
-    fn remember(
-        &self,
-        key: String,
-        version: Version,
-        bytes: usize,
-        value: Arc<dyn Any + Send + Sync>,
-    ) {
-        let mut cache = self.cache();
-        if let Some(old) = cache.documents.remove(&key) {
-            cache.bytes -= old.bytes;
-        }
-        if cache.bytes + bytes <= CACHE_BYTES_MAX {
-            cache.bytes += bytes;
-            cache.documents.insert(
-                key,
-                Cached {
-                    version,
-                    bytes,
-                    value,
-                },
-            );
-        }
-    }
-
-    /// Drops cached documents under the prefix that exist no more.
-    fn forget_others(&self, prefix: &str, entries: &[(String, Version)]) {
-        let mut cache = self.cache();
-        let gone: Vec<String> = cache
-            .documents
-            .keys()
-            .filter(|key| key.starts_with(prefix))
-            .filter(|key| entries.binary_search_by(|(at, _)| at.cmp(key)).is_err())
-            .cloned()
-            .collect();
-        for key in gone {
-            if let Some(old) = cache.documents.remove(&key) {
-                cache.bytes -= old.bytes;
             }
         }
     }

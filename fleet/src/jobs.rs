@@ -13,7 +13,7 @@ use trawler_core::verdict::Failure;
 use trawler_core::{JobId, QueueName};
 
 use crate::documents::chain;
-use crate::retry::retry;
+use crate::retry::{joined, retry};
 use crate::{Created, DocumentError, Documents, Loaded, Ports, TakenJob, UpdateError};
 
 /// Records that are planned at once: enough to hide the latency of a remote
@@ -167,12 +167,12 @@ impl Jobs {
         let mut plans = JoinSet::new();
         for (at, record) in records.into_iter().enumerate() {
             if plans.len() == PLANS {
-                keep_planned(plans.join_next().await, &mut ledger)?;
+                keep_planned(joined(plans.join_next().await), &mut ledger)?;
             }
             let jobs = self.clone();
             plans.spawn(async move { (at, jobs.plan_one(record).await) });
         }
-        while let Some(planned) = plans.join_next().await {
+        while let Some(planned) = joined(plans.join_next().await) {
             keep_planned(Some(planned), &mut ledger)?;
         }
         let to_send: Vec<JobRecord> = ledger
@@ -233,11 +233,9 @@ impl Jobs {
                 marks.spawn(async move { jobs.mark_sent(queue, &job, sends).await });
             }
         }
-        while let Some(marked) = marks.join_next().await {
+        while let Some(marked) = joined(marks.join_next().await) {
             report.sent += 1;
-            if let Ok(marked) = marked {
-                marked?;
-            }
+            marked?;
         }
         Ok(())
     }
@@ -376,11 +374,14 @@ impl Jobs {
     }
 }
 
+/// What planning number so many of a list came to.
+type PlannedOne = (usize, Result<Option<JobRecord>, JobsError>);
+
 fn keep_planned(
-    planned: Option<Result<(usize, Result<Option<JobRecord>, JobsError>), tokio::task::JoinError>>,
+    planned: Option<PlannedOne>,
     ledger: &mut [Option<JobRecord>],
 ) -> Result<(), JobsError> {
-    if let Some(Ok((at, record))) = planned {
+    if let Some((at, record)) = planned {
         ledger[at] = record?;
     }
     Ok(())

@@ -11,6 +11,7 @@
 //!                                       └ keeper: renews the lease, watches pause flags
 //! ```
 
+mod cache;
 mod checkpoint;
 mod conclude;
 mod context;

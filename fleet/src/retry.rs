@@ -1,8 +1,9 @@
-//! Short retries of one call to a port, for failures that pass. Longer ones
-//! are the job's attempts.
+//! Short retries of one call to a port, for failures that pass, and tasks that
+//! do not fail at all. Longer retries are the job's attempts.
 
 use std::time::Duration;
 
+use tokio::task::JoinError;
 use trawler_core::ports::Clock;
 
 /// Tries of one call: with the waits below about 1.5 s, which outlasts a busy
@@ -35,6 +36,15 @@ where
             }
             settled => return settled,
         }
+    }
+}
+
+/// What a task of our own gave back. Nobody aborts these tasks, so one that
+/// did not return has panicked, and the panic goes on here.
+pub(crate) fn joined<T>(task: Option<Result<T, JoinError>>) -> Option<T> {
+    match task? {
+        Ok(value) => Some(value),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

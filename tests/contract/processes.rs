@@ -64,6 +64,7 @@ async fn child_process() {
     let folder = Path::new(&folder);
     match part.as_str() {
         "work" => work(folder).await,
+        "hold" => hold(folder).await,
         "send" => send(folder, &name).await,
         "put" => put(folder, &name).await,
         "count" => count(folder).await,
@@ -196,6 +197,70 @@ async fn workers_killed_at_work_lose_nothing() {
     }
     assert_eq!(queue.depth().await.unwrap().total(), 0);
     assert!(queue.receive_dead(10).await.unwrap().is_empty());
+}
+
+/// So long that only knowing that the holder is dead brings a message back
+/// within the time of a test.
+const LONG: QueueOptions = QueueOptions {
+    visibility: Duration::from_secs(3600),
+    receive_count_max: 1000,
+};
+
+/// Holds what it receives until it is killed.
+async fn hold(folder: &Path) {
+    let store = open(folder).await;
+    let queue = store.queue(QueueName::Image, LONG).unwrap();
+    let held = queue.receive(10, Duration::from_secs(20)).await.unwrap();
+    for lease in &held {
+        println!("@held {}", lease.body);
+    }
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_process_held_comes_back_at_once_and_what_a_live_one_holds_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = open(folder.path()).await;
+    let queue = here.queue(QueueName::Image, LONG).unwrap();
+    send_all(&queue, &[message("mine", 0)]).await;
+    let mine = queue.receive(1, Duration::ZERO).await.unwrap().remove(0);
+    send_all(&queue, &[message("killed", 0), message("killed", 1)]).await;
+    let mut killed = Player::start("hold", folder.path(), "");
+    assert_eq!(killed.said().await.as_deref(), Some("held killed:0"));
+    assert_eq!(killed.said().await.as_deref(), Some("held killed:1"));
+    send_all(&queue, &[message("live", 0)]).await;
+    let mut live = Player::start("hold", folder.path(), "");
+    assert_eq!(live.said().await.as_deref(), Some("held live:0"));
+
+    // A second store of this process, so that this one's own lease is seen as
+    // another's would be.
+    let there = open(folder.path()).await;
+    let second = there.queue(QueueName::Image, LONG).unwrap();
+    let none = second.receive(10, Duration::from_secs(2)).await.unwrap();
+    assert!(none.is_empty(), "all three processes live: {none:?}");
+
+    killed.kill().await;
+    let (one, other) = tokio::join!(
+        second.receive(10, Duration::from_secs(20)),
+        queue.receive(10, Duration::from_secs(3)),
+    );
+    let back: Vec<_> = [one.unwrap(), other.unwrap()]
+        .into_iter()
+        .flatten()
+        .collect();
+    let bodies: Vec<&str> = back.iter().map(|lease| lease.body.as_str()).collect();
+    assert_eq!(bodies, ["killed:0", "killed:1"], "each once, in order");
+    assert!(back.iter().all(|lease| lease.receive_count == 2));
+    for lease in back {
+        queue.ack(lease).await.unwrap();
+    }
+    assert_eq!(queue.depth().await.unwrap().in_flight, 2);
+    queue.ack(mine).await.unwrap();
+    live.kill().await;
+    let back = queue.receive(10, Duration::from_secs(20)).await.unwrap();
+    assert_eq!(back[0].body, "live:0");
+    let files = std::fs::read_dir(folder.path().join("holders")).unwrap();
+    assert_eq!(files.count(), 1, "only this process's is left");
 }
 
 /// Sends until it is killed, and says what was accepted.

@@ -9,6 +9,7 @@
 //!
 //! ```text
 //! <folder>/trawler.db    queues, their backstop dead letters, state
+//! <folder>/holders/      a locked file for each process that receives
 //! <folder>/blobs/        one file an object, at the path that is its key
 //! <folder>/blobs/~tmp/   objects on their way in; never listed
 //! ```

@@ -13,7 +13,7 @@ pub const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 const APPLICATION_ID: i64 = 0x5452_574C;
 
 /// Step `n` leads from version `n` to `n + 1`. Steps are only ever appended.
-const STEPS: &[&str] = &[VERSION_1];
+const STEPS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// Times are milliseconds since 1970. `seq` is the order of sending and is
 /// never used again (AUTOINCREMENT), so that a receipt made of it cannot fit a
@@ -68,6 +68,12 @@ CREATE TABLE state_version (
     last INTEGER NOT NULL
 ) STRICT;
 INSERT INTO state_version (id, last) VALUES (0, 0);
+";
+
+/// The process that holds a lease, see `queue::holders`; set while `leased` is.
+const VERSION_2: &str = "
+ALTER TABLE queue_message ADD COLUMN holder TEXT;
+CREATE INDEX queue_message_holder ON queue_message (holder) WHERE holder IS NOT NULL;
 ";
 
 /// Why a file cannot be used as it is.

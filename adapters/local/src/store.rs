@@ -10,11 +10,12 @@ use trawler_core::ports::Clock;
 
 use crate::blobs::LocalBlobs;
 use crate::database::Database;
-use crate::queue::{LocalQueue, QueueOptions};
+use crate::queue::{Holders, LocalQueue, QueueOptions};
 use crate::state::LocalState;
 
 const DATABASE_FILE: &str = "trawler.db";
 const BLOBS_FOLDER: &str = "blobs";
+const HOLDERS_FOLDER: &str = "holders";
 
 /// Why a folder could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,7 @@ pub struct LocalStore {
     clock: Arc<dyn Clock>,
     crawl_wake: Arc<Notify>,
     image_wake: Arc<Notify>,
+    holders: Holders,
 }
 
 impl LocalStore {
@@ -95,6 +97,7 @@ impl LocalStore {
             clock,
             crawl_wake: Arc::default(),
             image_wake: Arc::default(),
+            holders: Holders::new(folder.join(HOLDERS_FOLDER)),
         })
     }
 
@@ -117,6 +120,7 @@ impl LocalStore {
             self.database.clone(),
             Arc::clone(&self.clock),
             Arc::clone(wake),
+            self.holders.clone(),
         ))
     }
 

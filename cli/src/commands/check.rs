@@ -1,16 +1,26 @@
 //! `trawler check`: everything that is wrong with the configuration and the
 //! pipes, at once. Reaches nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use trawler_crawler::feed::check_options;
+use trawler_crawler::mappings::Mappings;
 
 use super::{End, Misuse};
-use crate::config::{self, Loaded};
+use crate::compose;
+use crate::config::{self, ConfigError, Loaded};
 use crate::output;
 
 pub(crate) fn run(dir: &Path, as_json: bool) -> anyhow::Result<End> {
-    let result = config::load(dir);
+    let result = config::load(dir).and_then(|loaded| {
+        let errors = deep_errors(&loaded);
+        if errors.is_empty() {
+            Ok(loaded)
+        } else {
+            Err(errors)
+        }
+    });
     if as_json {
         let errors = match &result {
             Ok(_) => Vec::new(),
@@ -41,6 +51,43 @@ pub(crate) fn run(dir: &Path, as_json: bool) -> anyhow::Result<End> {
         println!("remark: {remark}");
     }
     Ok(End::Done)
+}
+
+/// What only those who use a setting can tell: character sets, mapping tables,
+/// image variants, allowed hosts.
+fn deep_errors(loaded: &Loaded) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    let mut tell = |file: PathBuf, key: &str, found: String| {
+        errors.push(ConfigError {
+            file,
+            line: None,
+            key: key.to_owned(),
+            found,
+            allowed: String::new(),
+        });
+    };
+    let config_file = loaded.dir.join("trawler.toml");
+    if let Err(error) = compose::fetcher(&loaded.config, &[]) {
+        tell(config_file.clone(), "net", error.to_string());
+    }
+    if let Err(error) = compose::studio(&loaded.config) {
+        tell(config_file, "images.variants", error.to_string());
+    }
+    let mappings = Mappings::in_folder(loaded.dir.join("mappings"));
+    for pipe in &loaded.pipes {
+        let file = loaded.dir.join("pipes").join(format!("{}.toml", pipe.id));
+        if let Err(error) = check_options(&pipe.feed) {
+            tell(file.clone(), "feed", error.to_string());
+        }
+        if let Err(error) = mappings.load(&pipe.id) {
+            tell(
+                loaded.dir.join("mappings"),
+                pipe.id.as_str(),
+                format!("{error:#}"),
+            );
+        }
+    }
+    errors
 }
 
 fn remarks(loaded: &Loaded) -> Vec<String> {

@@ -10,6 +10,7 @@ mod pipes;
 mod products;
 mod run;
 mod runs;
+mod schema;
 mod status;
 mod trial;
 
@@ -76,6 +77,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<End> {
     match cli.command {
         Command::Demo(args) => demo::run(&args, json).await,
         Command::Init { folder } => init::run(&folder, json),
+        Command::Schema => schema::run(json),
         Command::Check => check::run(dir, json),
         Command::Run(args) => run::run(load(dir)?, &args, json).await,
         Command::Status => status::run(&load(dir)?, json).await,

@@ -31,7 +31,7 @@ pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow
     let end = end_of(&worked, &touched);
     if as_json {
         output::json(&json!({
-            "runs": touched, "parked": worked.parked,
+            "runs": touched, "parked": worked.parked, "problems": worked.problems,
             "left": worked.notice.map(|notice| format!("{notice:?}")),
             "figures": machine.metrics.snapshot(),
         }))?;
@@ -49,6 +49,9 @@ pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow
             worked.parked
         );
     }
+    for problem in &worked.problems {
+        println!("problem: {problem}");
+    }
     if let Some(notice) = worked.notice {
         println!("left early ({notice:?}); what was in hand is back in the queue");
     }
@@ -60,7 +63,7 @@ pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow
 fn end_of(worked: &Worked, touched: &[Run]) -> End {
     let failed = touched.iter().any(|run| run.phase == RunPhase::Failed);
     let incomplete = touched.iter().any(|run| !run.is_complete());
-    if failed || worked.crawl.buried + worked.image.buried > 0 {
+    if failed || !worked.problems.is_empty() || worked.crawl.buried + worked.image.buried > 0 {
         End::Failed
     } else if worked.parked > 0 || worked.notice.is_some() || incomplete {
         End::Left

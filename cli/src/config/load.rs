@@ -40,6 +40,10 @@ impl fmt::Display for ConfigError {
         if !self.key.is_empty() {
             write!(f, ": {}", self.key)?;
         }
+        if self.allowed.is_empty() {
+            // The finding says what is allowed itself.
+            return write!(f, ": {}", self.found);
+        }
         write!(f, ": found {}; allowed: {}", self.found, self.allowed)
     }
 }

@@ -14,6 +14,20 @@ pub enum Kind {
     Instant,
 }
 
+impl Kind {
+    /// The name of the type as readers of the catalogue see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "string",
+            Self::TextList => "array<string>",
+            Self::Int => "long",
+            Self::Float => "double",
+            Self::Bool => "boolean",
+            Self::Instant => "timestamp",
+        }
+    }
+}
+
 /// A column of the product schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {

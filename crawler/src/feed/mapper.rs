@@ -13,13 +13,10 @@ use super::convert::{self, Bad};
 use super::converter::{Convert, Settings};
 use super::error::FeedError;
 use super::fields::{Fields, Target};
-use super::outcome::{BadValue, BadValues, RowSink};
+use super::outcome::{BadValues, RowSink};
 use super::rejected::{Reason, RejectedRow, RejectedRows, shown};
 use super::text::MALFORMED;
 use crate::normalise::Normaliser;
-
-/// Examples of wrong values kept of each column.
-const BAD_EXAMPLES_MAX: usize = 3;
 
 /// A value of a record: number of its field, start and end in the text.
 pub(super) type FieldSpan = (u32, u32, u32);
@@ -33,14 +30,14 @@ pub(super) struct Record<'r> {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Slot {
-    start: u32,
-    end: u32,
-    state: SlotState,
+pub(super) struct Slot {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    pub(super) state: SlotState,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum SlotState {
+pub(super) enum SlotState {
     #[default]
     Empty,
     Fallback,
@@ -52,16 +49,16 @@ enum SlotState {
 }
 
 /// Positions of the columns that the mapper itself looks at.
-struct Known {
-    id: usize,
-    title: usize,
-    link: usize,
-    price: usize,
-    currency: usize,
-    category: usize,
-    category_mapped: usize,
-    brand: usize,
-    brand_normalised: usize,
+pub(super) struct Known {
+    pub(super) id: usize,
+    pub(super) title: usize,
+    pub(super) link: usize,
+    pub(super) price: usize,
+    pub(super) currency: usize,
+    pub(super) category: usize,
+    pub(super) category_mapped: usize,
+    pub(super) brand: usize,
+    pub(super) brand_normalised: usize,
 }
 
 impl Known {
@@ -92,26 +89,26 @@ struct Refusal {
 pub(super) struct Mapper<'a> {
     pub(super) fields: Fields,
     control: &'a Control<'a>,
-    settings: Settings,
-    limits: FeedLimits,
+    pub(super) settings: Settings,
+    pub(super) limits: FeedLimits,
     mode: FeedMode,
     default_currency: Option<Currency>,
-    arrays_are_paths: bool,
-    known: Known,
-    converters: Vec<Convert>,
-    slots: Vec<Slot>,
+    pub(super) arrays_are_paths: bool,
+    pub(super) known: Known,
+    pub(super) converters: Vec<Convert>,
+    pub(super) slots: Vec<Slot>,
     touched: Vec<usize>,
-    more: Vec<(usize, u32, u32)>,
-    parts: Vec<(usize, u8, u32, u32)>,
-    extra: Vec<FieldSpan>,
+    pub(super) more: Vec<(usize, u32, u32)>,
+    pub(super) parts: Vec<(usize, u8, u32, u32)>,
+    pub(super) extra: Vec<FieldSpan>,
     class: Option<(u32, u32)>,
-    batch: Batch,
+    pub(super) batch: Batch,
     /// Ids of the batch, kept only where deletions may meet them.
     batch_ids: HashSet<String>,
     deletes: Vec<String>,
     delete_ids: HashSet<String>,
     sink: &'a mut dyn RowSink,
-    normaliser: &'a mut Normaliser,
+    pub(super) normaliser: &'a mut Normaliser,
     rejected: &'a mut RejectedRows,
     pub(super) tally: Tally,
 }
@@ -301,7 +298,7 @@ impl<'a> Mapper<'a> {
         *slot = Slot { start, end, state };
     }
 
-    fn value<'r>(&self, record: &Record<'r>, column: usize) -> Option<&'r str> {
+    pub(super) fn value<'r>(&self, record: &Record<'r>, column: usize) -> Option<&'r str> {
         let slot = self.slots[column];
         match slot.state {
             SlotState::Empty | SlotState::Parts => None,
@@ -444,205 +441,6 @@ impl<'a> Mapper<'a> {
             .value(record, self.known.price)
             .and_then(|price| convert::split_money(price).1);
         named.or(self.default_currency)
-    }
-
-    fn set(&mut self, column: usize, value: Value<'_>) {
-        self.tally.seen[column] = true;
-        self.batch.set(column, value);
-    }
-
-    fn bad(&mut self, column: usize, line: u64, found: &str, reason: Bad) {
-        let bad = self
-            .tally
-            .bad_values
-            .entry(COLUMNS[column].name)
-            .or_default();
-        bad.count += 1;
-        if bad.examples.len() < BAD_EXAMPLES_MAX {
-            bad.examples.push(BadValue {
-                line,
-                found: shown(found),
-                reason,
-            });
-        }
-    }
-
-    fn fill(&mut self, record: &Record<'_>, column: usize, currency: Option<Currency>) {
-        let convert = self.converters[column];
-        let state = self.slots[column].state;
-        match convert {
-            Convert::List { .. } => return self.fill_list(record, column),
-            Convert::Path => return self.fill_path(record, column),
-            _ if state == SlotState::Parts => return self.fill_joined(record, column),
-            _ => {}
-        }
-        let Some(found) = self.value(record, column) else {
-            return;
-        };
-        let result = match (convert, state) {
-            (Convert::Money | Convert::ShippingCost, SlotState::Minor) => {
-                convert::int(found).map(|minor| self.set(column, Value::Int(minor)))
-            }
-            (Convert::Money, _) => {
-                let (amount, named) = convert::split_money(found);
-                convert::money(amount, named, currency)
-                    .map(|minor| self.set(column, Value::Int(minor)))
-            }
-            (Convert::ShippingCost, _) if found == "-1" => {
-                self.set(column, Value::Int(-1));
-                Ok(())
-            }
-            (Convert::ShippingCost, _) => convert::money(found, None, currency)
-                .map(|minor| self.set(column, Value::Int(minor))),
-            (Convert::Text, _) => self.fill_text(record.line, column, found),
-            (Convert::Gtin, _) => {
-                convert::gtin(found).map(|digits| self.set(column, Value::Text(&digits)))
-            }
-            (other, _) => self
-                .settings
-                .value(other, found)
-                .map(|value| self.set(column, value)),
-        };
-        if let Err(why) = result {
-            self.bad(column, record.line, found, why);
-        } else if column == self.known.brand {
-            self.fill_brand(found);
-        }
-    }
-
-    fn fill_text(&mut self, line: u64, column: usize, found: &str) -> Result<(), Bad> {
-        convert::text(found)?;
-        let kept = convert::cut(found, self.limits.value_bytes_max);
-        if kept.len() < found.len() {
-            self.bad(
-                column,
-                line,
-                found,
-                "is longer than limits.value_bytes_max and cut",
-            );
-        }
-        self.set(column, Value::Text(kept));
-        Ok(())
-    }
-
-    fn fill_brand(&mut self, brand: &str) {
-        if self.slots[self.known.brand_normalised].state == SlotState::Empty {
-            let normalised = self.normaliser.brand(brand);
-            if !normalised.is_empty() {
-                self.tally.seen[self.known.brand_normalised] = true;
-                self.batch
-                    .set(self.known.brand_normalised, Value::Text(normalised));
-            }
-        }
-    }
-
-    /// Parts in the order that the pipe or the specification gives them.
-    fn parts_of<'r>(&mut self, record: &Record<'r>, column: usize) -> Vec<&'r str> {
-        self.parts.sort_by_key(|(column, at, ..)| (*column, *at));
-        let own = self.parts.iter().filter(|(of, ..)| *of == column);
-        own.map(|(_, _, start, end)| &record.text[*start as usize..*end as usize])
-            .collect()
-    }
-
-    fn fill_path(&mut self, record: &Record<'_>, column: usize) {
-        let levels = match self.value(record, column) {
-            Some(found) => {
-                let mut levels = vec![found];
-                // An array holds the levels of one path; a repeated element
-                // is another path, and the first counts.
-                if self.arrays_are_paths {
-                    let more = self.more.iter().filter(|(of, ..)| *of == column);
-                    levels.extend(
-                        more.map(|(_, start, end)| &record.text[*start as usize..*end as usize]),
-                    );
-                }
-                levels
-            }
-            None => self.parts_of(record, column),
-        };
-        let path = convert::path(levels);
-        if let Err(why) = self.fill_text(record.line, column, &path) {
-            return self.bad(column, record.line, &path, why);
-        }
-        if column == self.known.category
-            && self.slots[self.known.category_mapped].state == SlotState::Empty
-            && let Some(mapped) = self.normaliser.category(&path)
-        {
-            self.tally.seen[self.known.category_mapped] = true;
-            self.batch
-                .set(self.known.category_mapped, Value::Text(mapped));
-        }
-    }
-
-    fn fill_joined(&mut self, record: &Record<'_>, column: usize) {
-        let joined = self.parts_of(record, column).join(" ");
-        let result = match self.converters[column] {
-            Convert::Text => self.fill_text(record.line, column, &joined),
-            other => self
-                .settings
-                .value(other, &joined)
-                .map(|value| self.set(column, value)),
-        };
-        if let Err(why) = result {
-            self.bad(column, record.line, &joined, why);
-        }
-    }
-
-    fn fill_list(&mut self, record: &Record<'_>, column: usize) {
-        let Convert::List { separator, urls } = self.converters[column] else {
-            return;
-        };
-        let mut found: Vec<&str> = self.value(record, column).into_iter().collect();
-        if self.slots[column].state == SlotState::Parts {
-            found = self.parts_of(record, column);
-        }
-        let more = self.more.iter().filter(|(of, ..)| *of == column);
-        found.extend(more.map(|(_, start, end)| &record.text[*start as usize..*end as usize]));
-        let mut values = Vec::with_capacity(found.len());
-        for found in found {
-            match separator {
-                Some(separator) => values.extend(convert::list(found, separator)),
-                None => values.push(found),
-            }
-        }
-        let check = if urls { convert::url } else { convert::text };
-        let mut wrong = Vec::new();
-        values.retain(|value| {
-            check(value)
-                .inspect_err(|why| wrong.push((*value, *why)))
-                .is_ok()
-        });
-        for (value, why) in wrong {
-            self.bad(column, record.line, value, why);
-        }
-        if !values.is_empty() {
-            self.set(column, Value::TextList(&values));
-        }
-    }
-
-    fn fill_extra(&mut self, record: &Record<'_>) {
-        if self.extra.is_empty() {
-            return;
-        }
-        let mut entries: Vec<(&str, &str)> = Vec::with_capacity(self.extra.len());
-        let mut bytes = 0;
-        for (field, start, end) in &self.extra {
-            let name = self.fields.name(*field as usize);
-            let value = &record.text[*start as usize..*end as usize];
-            bytes += name.len() + value.len();
-            let fits = entries.len() < self.limits.extra_fields_max
-                && bytes <= self.limits.extra_bytes_max;
-            if fits && !entries.iter().any(|(known, _)| *known == name) {
-                entries.push((name, value));
-            } else {
-                self.tally.extra_dropped += 1;
-            }
-        }
-        if !entries.is_empty() {
-            // One order for one content, whatever the order in the feed.
-            entries.sort_unstable();
-            self.batch.set_extra(entries.into_iter());
-        }
     }
 
     /// Hands on what is held. Deletions and rows held have no id in common.

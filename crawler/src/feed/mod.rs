@@ -21,6 +21,7 @@ mod dates;
 mod delimited;
 mod error;
 mod fields;
+mod fill;
 mod inflate;
 mod json;
 mod lines;

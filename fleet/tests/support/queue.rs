@@ -29,6 +29,8 @@ struct Inner {
     ids: u64,
 }
 
+type OnAck = Box<dyn Fn(&Lease) + Send + Sync>;
+
 pub struct MemQueue {
     inner: Mutex<Inner>,
     clock: Arc<TestClock>,
@@ -46,7 +48,7 @@ pub struct MemQueue {
     /// Dedup ids of all messages that were accepted.
     pub sent: Mutex<Vec<String>>,
     /// Asked just before a message leaves.
-    pub on_ack: Mutex<Option<Box<dyn Fn(&Lease) + Send + Sync>>>,
+    pub on_ack: Mutex<Option<OnAck>>,
 }
 
 impl MemQueue {

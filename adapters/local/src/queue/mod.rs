@@ -1,12 +1,13 @@
 //! A FIFO queue on SQLite with the semantics of SQS FIFO.
 //!
-//! What is decided in SQL is in `sql`, what callers must obey in `bounds`;
-//! here is the waiting. Time comes from the clock alone. Visibility is kept in
+//! What is decided in SQL is in `sql`, what callers must obey in `bounds`, what
+//! becomes of the leases of a killed process in `holders`; here is the waiting. Time comes from the clock alone. Visibility is kept in
 //! wall time, because processes share it: when the wall clock is set back,
 //! leases end that much later. Messages have no retention: they stay until
 //! they are acked.
 
 mod bounds;
+mod holders;
 mod sql;
 
 use std::pin::pin;
@@ -20,7 +21,8 @@ use trawler_core::ports::{
     BATCH_MAX, Clock, Depth, Lease, Outgoing, Queue, QueueError, SendError, VISIBILITY_MAX,
 };
 
-use crate::database::{Database, DatabaseError, in_transaction};
+use crate::database::{Database, in_transaction};
+pub(crate) use holders::Holders;
 use sql::{Delivery, Shelf};
 
 /// A long poll looks at the file this often for what other processes did; one
@@ -63,8 +65,8 @@ impl QueueOptions {
 /// Dropping the future of `receive` midway gives back what it took: if the
 /// transaction is under way, as soon as it ends; if it has ended, with the
 /// next `receive` of this queue in this process. In both cases the delivery is
-/// not counted. Only when the process ends between the two does the message
-/// stay locked until its visibility ends.
+/// not counted. What a process held that was killed is visible again within a
+/// second of anybody's receive, as a delivery that counts.
 #[derive(Clone)]
 pub struct LocalQueue {
     name: QueueName,
@@ -75,6 +77,7 @@ pub struct LocalQueue {
     clock: Arc<dyn Clock>,
     wake: Arc<Notify>,
     returns: Returns,
+    holders: Holders,
 }
 
 /// Deliveries that nobody got, waiting to be undone.
@@ -109,6 +112,7 @@ impl LocalQueue {
         database: Database,
         clock: Arc<dyn Clock>,
         wake: Arc<Notify>,
+        holders: Holders,
     ) -> Self {
         Self {
             name,
@@ -119,6 +123,7 @@ impl LocalQueue {
             clock,
             wake,
             returns: Returns::default(),
+            holders,
         }
     }
 
@@ -144,6 +149,7 @@ impl LocalQueue {
                 return Ok(Vec::new());
             }
         }
+        let holder = self.holder(verb).await?;
         let (hand_over, taken) = oneshot::channel();
         let order = sql::Receive {
             shelf: self.shelf,
@@ -151,6 +157,7 @@ impl LocalQueue {
             slots,
             now: self.now_ms(),
             visibility: millis(self.options.visibility),
+            holder,
         };
         let returns = Arc::clone(&self.returns);
         // The leases travel beside the result, so that the closure learns
@@ -171,6 +178,21 @@ impl LocalQueue {
         working.await.map_err(unavailable)?;
         // The sender has sent whenever the work has ended without an error.
         Ok(taken.await.map(Parcel::unpack).unwrap_or_default())
+    }
+
+    async fn holder(&self, verb: &'static str) -> Result<Arc<str>, QueueError> {
+        let mine = self.holders.mine().await;
+        mine.map_err(|source| unavailable(verb, source))
+    }
+
+    /// Brings back what dead processes of this machine held.
+    async fn reclaim(&self, verb: &'static str) -> Result<(), QueueError> {
+        let now = self.clock.monotonic();
+        let freed = self.holders.reclaim(&self.database, now).await;
+        if freed.map_err(|source| unavailable(verb, source))? {
+            self.wake.notify_waiters();
+        }
+        Ok(())
     }
 
     /// Runs one settling statement and says whether the lease was still good.
@@ -252,6 +274,7 @@ impl Queue for LocalQueue {
             let mut woken = pin!(self.wake.notified());
             // From here on a send is heard, also one during the look below.
             woken.as_mut().enable();
+            self.reclaim(VERB).await?;
             let leases = self.take(VERB, slots).await?;
             let left = deadline.saturating_sub(self.clock.monotonic());
             if !leases.is_empty() || left.is_zero() {
@@ -318,6 +341,7 @@ impl Queue for LocalQueue {
             slots,
             now: self.now_ms(),
             visibility: millis(self.options.visibility),
+            holder: self.holder(VERB).await?,
         };
         self.database
             .write(move |tx| sql::receive(tx, &order))
@@ -375,7 +399,10 @@ fn refused(verb: &'static str, reason: String) -> QueueError {
     QueueError::Refused { verb, reason }
 }
 
-fn unavailable(verb: &'static str, source: DatabaseError) -> QueueError {
+fn unavailable(
+    verb: &'static str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> QueueError {
     QueueError::Unavailable {
         verb,
         source: Box::new(source),

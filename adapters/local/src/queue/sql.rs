@@ -5,6 +5,8 @@
 //! any of its messages is hidden; `queue_group.locked_until` repeats the
 //! latest of them and is brought up to date by whatever touches the group.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use trawler_core::QueueName;
 use trawler_core::ports::{Depth, Lease, Outgoing, VISIBILITY_MAX};
@@ -147,7 +149,7 @@ pub(super) fn any_visible(
 }
 
 /// What a receive is asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Receive {
     pub(super) shelf: Shelf,
     /// Where messages go that were delivered so often.
@@ -155,6 +157,8 @@ pub(super) struct Receive {
     pub(super) slots: usize,
     pub(super) now: i64,
     pub(super) visibility: i64,
+    /// The process that will hold what it gets.
+    pub(super) holder: Arc<str>,
 }
 
 /// Takes from the free group with the oldest message as many as fit, then from
@@ -172,12 +176,12 @@ pub(super) fn receive(tx: &Transaction<'_>, order: &Receive) -> rusqlite::Result
                 Some((dead, max)) if message.receive_count >= max => {
                     let reason = format!("received {} times without an ack", message.receive_count);
                     move_to(tx, dead, message.seq, order.now, &reason)?;
-                    refresh_group(tx, dead, &group)?;
+                    refresh_group(tx, dead.key, &group)?;
                 }
                 Some(_) | None => leases.push(lease(tx, message, order)?),
             }
         }
-        refresh_group(tx, order.shelf, &group)?;
+        refresh_group(tx, order.shelf.key, &group)?;
     }
     Ok(leases)
 }
@@ -235,14 +239,15 @@ fn lease(tx: &Transaction<'_>, message: Message, order: &Receive) -> rusqlite::R
     let receive_count = message.receive_count.saturating_add(1);
     tx.prepare_cached(
         "UPDATE queue_message SET leased = 1, delivery = ?2, receive_count = ?3,
-         received_at = ?4, invisible_until = ?5 WHERE seq = ?1",
+         received_at = ?4, invisible_until = ?5, holder = ?6 WHERE seq = ?1",
     )?
     .execute(params![
         message.seq,
         delivery.number,
         receive_count,
         order.now,
-        order.now + order.visibility
+        order.now + order.visibility,
+        order.holder
     ])?;
     Ok(Lease {
         message_id: format!("{}-{}", order.shelf.origin, message.seq),
@@ -263,7 +268,7 @@ pub(super) fn undo(
     for delivery in deliveries {
         let group = tx
             .prepare_cached(
-                "UPDATE queue_message SET leased = 0, invisible_until = 0,
+                "UPDATE queue_message SET leased = 0, holder = NULL, invisible_until = 0,
                  receive_count = receive_count - 1
                  WHERE seq = ?1 AND delivery = ?2 AND leased = 1 AND queue = ?3 RETURNING grp",
             )?
@@ -272,7 +277,7 @@ pub(super) fn undo(
             })
             .optional()?;
         if let Some(group) = group {
-            refresh_group(tx, shelf, &group)?;
+            refresh_group(tx, shelf.key, &group)?;
         }
     }
     Ok(())
@@ -311,7 +316,7 @@ pub(super) fn extend(
     }
     tx.prepare_cached("UPDATE queue_message SET invisible_until = ?2 WHERE seq = ?1")?
         .execute(params![delivery.seq, now + visibility])?;
-    refresh_group(tx, shelf, &group)?;
+    refresh_group(tx, shelf.key, &group)?;
     Ok(Settled::Done)
 }
 
@@ -326,7 +331,7 @@ pub(super) fn ack(
     };
     tx.prepare_cached("DELETE FROM queue_message WHERE seq = ?1")?
         .execute([delivery.seq])?;
-    refresh_group(tx, shelf, &group)?;
+    refresh_group(tx, shelf.key, &group)?;
     Ok(Settled::Done)
 }
 
@@ -346,9 +351,11 @@ pub(super) fn release(
     // Zero, not now: a message that waits for nothing is in no index of
     // hidden ones.
     let until = if after == 0 { 0 } else { now + after };
-    tx.prepare_cached("UPDATE queue_message SET leased = 0, invisible_until = ?2 WHERE seq = ?1")?
-        .execute(params![delivery.seq, until])?;
-    refresh_group(tx, shelf, &group)?;
+    tx.prepare_cached(
+        "UPDATE queue_message SET leased = 0, holder = NULL, invisible_until = ?2 WHERE seq = ?1",
+    )?
+    .execute(params![delivery.seq, until])?;
+    refresh_group(tx, shelf.key, &group)?;
     Ok(Settled::Done)
 }
 
@@ -364,8 +371,8 @@ pub(super) fn bury(
         return Ok(Settled::Lost);
     };
     move_to(tx, dead, delivery.seq, now, reason)?;
-    refresh_group(tx, shelf, &group)?;
-    refresh_group(tx, dead, &group)?;
+    refresh_group(tx, shelf.key, &group)?;
+    refresh_group(tx, dead.key, &group)?;
     Ok(Settled::Done)
 }
 
@@ -377,21 +384,45 @@ fn move_to(
     reason: &str,
 ) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "UPDATE queue_message SET queue = ?2, leased = 0, invisible_until = 0,
+        "UPDATE queue_message SET queue = ?2, leased = 0, holder = NULL, invisible_until = 0,
          buried_at = ?3, reason = ?4 WHERE seq = ?1",
     )?
     .execute(params![seq, dead.key, now, reason])?;
     Ok(())
 }
 
+/// Every process that a lease names.
+pub(super) fn holders(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare_cached("SELECT DISTINCT holder FROM queue_message WHERE holder IS NOT NULL")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+/// Ends the leases of a holder that has died; says how many. The deliveries
+/// stay counted: they were made.
+pub(super) fn free(tx: &Transaction<'_>, holder: &str) -> rusqlite::Result<usize> {
+    let freed: Vec<(String, String)> = tx
+        .prepare_cached(
+            "UPDATE queue_message SET leased = 0, holder = NULL, invisible_until = 0
+             WHERE holder = ?1 RETURNING queue, grp",
+        )?
+        .query_map([holder], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (queue, group) in &freed {
+        refresh_group(tx, queue, group)?;
+    }
+    Ok(freed.len())
+}
+
 /// Brings the row of a group up to date with its messages.
-fn refresh_group(tx: &Transaction<'_>, shelf: Shelf, group: &str) -> rusqlite::Result<()> {
+fn refresh_group(tx: &Transaction<'_>, queue: &str, group: &str) -> rusqlite::Result<()> {
     let head: Option<i64> = tx
         .prepare_cached("SELECT min(seq) FROM queue_message WHERE queue = ?1 AND grp = ?2")?
-        .query_row(params![shelf.key, group], |row| row.get(0))?;
+        .query_row(params![queue, group], |row| row.get(0))?;
     let Some(head) = head else {
         tx.prepare_cached("DELETE FROM queue_group WHERE queue = ?1 AND grp = ?2")?
-            .execute(params![shelf.key, group])?;
+            .execute(params![queue, group])?;
         return Ok(());
     };
     let locked_until: Option<i64> = tx
@@ -399,13 +430,13 @@ fn refresh_group(tx: &Transaction<'_>, shelf: Shelf, group: &str) -> rusqlite::R
             "SELECT max(invisible_until) FROM queue_message
              WHERE queue = ?1 AND grp = ?2 AND invisible_until > 0",
         )?
-        .query_row(params![shelf.key, group], |row| row.get(0))?;
+        .query_row(params![queue, group], |row| row.get(0))?;
     tx.prepare_cached(
         "INSERT INTO queue_group (queue, grp, head_seq, locked_until) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (queue, grp) DO UPDATE SET
          head_seq = excluded.head_seq, locked_until = excluded.locked_until",
     )?
-    .execute(params![shelf.key, group, head, locked_until.unwrap_or(0)])?;
+    .execute(params![queue, group, head, locked_until.unwrap_or(0)])?;
     Ok(())
 }
 

@@ -127,7 +127,7 @@ fn spec(args: &DemoArgs, number: u32) -> ShopSpec {
         // As real shops do, several products share a picture.
         images_distinct: (args.products / 4).clamp(1, 400),
         validators: Validators {
-            feed: number % 2 == 0,
+            feed: number.is_multiple_of(2),
             ..Validators::ALL
         },
         ..ShopSpec::new(

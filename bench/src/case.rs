@@ -1,0 +1,164 @@
+//! One piece of work for a process of its own: what it is told, and what it
+//! answers on its standard output.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::{self, CatalogueMeasured};
+use crate::feed::{self, FeedMeasured};
+use crate::images::{self, ImagesMeasured};
+use crate::inputs;
+use crate::measure::pin_to_one_core;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Case {
+    RenderFeed {
+        to: PathBuf,
+        rows: u32,
+        day: u32,
+        charset: String,
+        compression: String,
+    },
+    ScalePhotographs {
+        from: PathBuf,
+        to: PathBuf,
+    },
+    ReadFeed {
+        input: PathBuf,
+        rows: u32,
+        runs: u32,
+    },
+    RenderImages {
+        sources: PathBuf,
+        images: u32,
+        runs: u32,
+    },
+    KeepCatalogue {
+        days: [PathBuf; 2],
+        scratch: PathBuf,
+        rows: u32,
+        runs: u32,
+    },
+}
+
+impl Case {
+    /// Runs in this process, which does nothing else.
+    pub(crate) fn run_here(&self) -> Result<()> {
+        let answer = match self {
+            Self::RenderFeed {
+                to,
+                rows,
+                day,
+                charset,
+                compression,
+            } => serde_json::to_string(&inputs::feed(to, *rows, *day, charset, compression)?),
+            Self::ScalePhotographs { from, to } => {
+                serde_json::to_string(&inputs::photographs(from, to)?)
+            }
+            Self::ReadFeed { input, rows, runs } => {
+                pin_to_one_core();
+                serde_json::to_string(&feed::measure(input, *rows, *runs)?)
+            }
+            Self::RenderImages {
+                sources,
+                images,
+                runs,
+            } => {
+                pin_to_one_core();
+                serde_json::to_string(&images::measure(sources, *images, *runs)?)
+            }
+            Self::KeepCatalogue {
+                days,
+                scratch,
+                rows,
+                runs,
+            } => {
+                pin_to_one_core();
+                serde_json::to_string(&catalogue::measure(days, scratch, *rows, *runs)?)
+            }
+        };
+        println!("{}", answer.context("write the answer")?);
+        Ok(())
+    }
+
+    /// Runs in a child process of this program.
+    fn run_apart<T: DeserializeOwned>(&self) -> Result<T> {
+        let program = std::env::current_exe().context("find this program")?;
+        let output = Command::new(program)
+            .arg("--case")
+            .arg(serde_json::to_string(self).context("write the case")?)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .context("start a process for a case")?;
+        ensure!(
+            output.status.success(),
+            "the case {self:?} failed: {}",
+            output.status
+        );
+        serde_json::from_slice(&output.stdout).with_context(|| format!("answer of {self:?}"))
+    }
+}
+
+pub(crate) fn render_feed(
+    to: &Path,
+    rows: u32,
+    day: u32,
+    charset: &str,
+    compression: &str,
+) -> Result<()> {
+    let case = Case::RenderFeed {
+        to: to.to_owned(),
+        rows,
+        day,
+        charset: charset.to_owned(),
+        compression: compression.to_owned(),
+    };
+    let made: u64 = case.run_apart()?;
+    ensure!(
+        made == u64::from(rows),
+        "asked for a feed of {rows} rows and got {made}"
+    );
+    Ok(())
+}
+
+pub(crate) fn scale_photographs(from: &Path, to: &Path) -> Result<()> {
+    let (from, to) = (from.to_owned(), to.to_owned());
+    Case::ScalePhotographs { from, to }
+        .run_apart::<u32>()
+        .map(drop)
+}
+
+pub(crate) fn read_feed(input: &Path, rows: u32, runs: u32) -> Result<FeedMeasured> {
+    let input = input.to_owned();
+    Case::ReadFeed { input, rows, runs }.run_apart()
+}
+
+pub(crate) fn render_images(sources: &Path, images: u32, runs: u32) -> Result<ImagesMeasured> {
+    Case::RenderImages {
+        sources: sources.to_owned(),
+        images,
+        runs,
+    }
+    .run_apart()
+}
+
+pub(crate) fn keep_catalogue(
+    days: &[PathBuf; 2],
+    scratch: &Path,
+    rows: u32,
+    runs: u32,
+) -> Result<CatalogueMeasured> {
+    Case::KeepCatalogue {
+        days: days.clone(),
+        scratch: scratch.to_owned(),
+        rows,
+        runs,
+    }
+    .run_apart()
+}

@@ -1,0 +1,116 @@
+//! What is measured on: feeds of the synthetic shop, photographs of one size.
+//! Made in processes of their own, so that making them counts nowhere.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use trawler_core::image::{Fit, OutputFormat, Variant};
+use trawler_image_worker::{Limits, Workbench};
+use trawler_shop::{
+    Charset, Compression, DayChange, FeedFormat, ImageFormat, Model, ShopSpec, render_feed,
+    render_image,
+};
+
+/// Products that differ from one day to the next.
+const CHANGED_SHARE: f64 = 0.01;
+/// Side of the images to be scaled down.
+const SIDE_PX: u32 = 1_200;
+/// As shops save their photographs.
+const SOURCE_QUALITY: u8 = 90;
+/// Generated pictures where there are no photographs.
+const GENERATED: u64 = 20;
+
+/// Writes a Naver EP feed of all 52 columns; how many rows it has.
+pub(crate) fn feed(
+    to: &Path,
+    rows: u32,
+    day: u32,
+    charset: &str,
+    compression: &str,
+) -> Result<u64> {
+    let charset = match charset {
+        "utf-8" => Charset::Utf8,
+        "cp949" => Charset::Cp949,
+        other => bail!("charset is {other:?}, allowed are \"utf-8\" and \"cp949\""),
+    };
+    let compression = match compression {
+        "none" => Compression::None,
+        "gzip" => Compression::Gzip,
+        other => bail!("compression is {other:?}, allowed are \"none\" and \"gzip\""),
+    };
+    let spec = ShopSpec {
+        charset,
+        day_change: DayChange {
+            changed_share: CHANGED_SHARE,
+            ..DayChange::NONE
+        },
+        ..ShopSpec::new("Bench", 1, rows)
+    };
+    let model = Model::new(&spec, "https://shop.example.com").context("make the shop")?;
+    let file = File::create(to).with_context(|| format!("create {}", to.display()))?;
+    let out = BufWriter::new(file);
+    let summary = render_feed(&model, FeedFormat::NaverEp, compression, day, out)
+        .with_context(|| format!("write {}", to.display()))?;
+    Ok(summary.rows)
+}
+
+/// Writes square JPEGs of [`SIDE_PX`]: the photographs of `from` that are
+/// large enough, cut and scaled, or generated pictures where there are none.
+pub(crate) fn photographs(from: &Path, to: &Path) -> Result<u32> {
+    std::fs::create_dir(to).with_context(|| format!("create {}", to.display()))?;
+    let mut made = 0;
+    let mut write = |name: &str, bytes: &[u8]| {
+        made += 1;
+        let path = to.join(format!("{name}-{made:03}.jpg"));
+        std::fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))
+    };
+    for bytes in files(from)? {
+        if let Some(scaled) = square(&bytes) {
+            write(crate::images::PHOTOGRAPH, &scaled)?;
+        }
+    }
+    if made == 0 {
+        for seed in 1..=GENERATED {
+            let picture = render_image(seed, SIDE_PX, SIDE_PX, ImageFormat::Jpeg)
+                .context("generate a picture")?;
+            made += 1;
+            let path = to.join(format!("generated-{made:03}.jpg"));
+            std::fs::write(&path, picture).with_context(|| format!("write {}", path.display()))?;
+        }
+    }
+    ensure!(made > 0, "no images to measure with");
+    Ok(made)
+}
+
+/// The files of a folder in order of name; none where there is no folder.
+fn files(folder: &Path) -> Result<Vec<Vec<u8>>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    crate::images::in_order(folder)?
+        .iter()
+        .map(|path| std::fs::read(path).with_context(|| format!("read {}", path.display())))
+        .collect()
+}
+
+/// `None` for what is no image or too small to be scaled down.
+fn square(bytes: &[u8]) -> Option<Vec<u8>> {
+    let variant = Variant {
+        name: "source".to_owned(),
+        width: SIDE_PX,
+        height: SIDE_PX,
+        fit: Fit::Cover,
+        format: OutputFormat::Jpeg,
+        quality: SOURCE_QUALITY,
+    };
+    let mut bench = Workbench::new(Limits::default());
+    let rendition = bench.render(bytes, &[variant]).ok()?;
+    let facts = &rendition.facts;
+    if facts.width < SIDE_PX || facts.height < SIDE_PX {
+        return None;
+    }
+    let scaled = rendition.variants.into_iter().next()?;
+    ((scaled.width, scaled.height) == (SIDE_PX, SIDE_PX)).then_some(scaled.data)
+}

@@ -1,0 +1,15 @@
+//! The real program, really killed: on the same shops, a folder that is
+//! disturbed must end as one that is not.
+
+#![allow(clippy::unwrap_used)]
+
+// The journeys use the rest of it.
+#[allow(dead_code)]
+#[path = "../journey/support.rs"]
+mod support;
+
+mod drain;
+mod kill;
+mod outcome;
+mod together;
+mod world;

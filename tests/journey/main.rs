@@ -1,0 +1,19 @@
+//! Whole journeys: the real program on a folder of its own, against shops on
+//! loopback. One file a journey.
+
+#![allow(clippy::unwrap_used)]
+
+mod bounds;
+mod cli;
+mod days;
+mod demo;
+mod hostile;
+mod incomplete;
+mod look;
+mod malformed;
+mod pause;
+mod real_input;
+mod schedule;
+mod server;
+mod summary;
+mod support;
