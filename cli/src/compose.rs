@@ -22,8 +22,8 @@ use trawler_local::{CountingMetrics, LocalStore, QueueOptions, SystemClock};
 use trawler_net::{AllowedHost, Fetcher, HostLimits, NetConfig};
 use trawler_scheduler::{Scheduler, SchedulerOptions};
 
-use crate::commands::Misuse;
 use crate::config::{Config, Loaded};
+use crate::end::Misuse;
 
 /// Most documents of one kind that a command looks at.
 const DOCUMENTS_MAX: usize = 1_000_000;

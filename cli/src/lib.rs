@@ -5,6 +5,8 @@ mod args;
 mod commands;
 mod compose;
 mod config;
+mod end;
+mod lookup;
 mod output;
 mod progress;
 mod telemetry;
@@ -34,7 +36,7 @@ pub fn main() -> ExitCode {
         Ok(end) => end.into(),
         Err(error) => {
             eprintln!("trawler: {error:#}");
-            match error.downcast_ref::<commands::Misuse>() {
+            match error.downcast_ref::<end::Misuse>() {
                 Some(_) => ExitCode::from(2),
                 None => ExitCode::FAILURE,
             }

@@ -145,6 +145,14 @@ fn csv(out: impl Write, rows: &[Row]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// About 100 columns, most of them empty in most shops.
+pub(crate) fn without_nulls(row: &Row) -> Row {
+    row.iter()
+        .filter(|(_, value)| **value != Value::Null)
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
 /// `1234567` as `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();

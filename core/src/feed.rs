@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::pipe::Problem;
+use crate::problem::Problem;
 use crate::product::{Currency, column_index};
 
 /// Fields of a summary feed that say what to do with the row and are not part

@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod pause;
 pub mod pipe;
 pub mod ports;
+pub mod problem;
 pub mod product;
 pub mod recheck;
 pub mod run;

@@ -11,6 +11,7 @@ use url::Url;
 use crate::PipeId;
 use crate::feed::FeedOptions;
 use crate::image::Recheck;
+use crate::problem::Problem;
 use crate::schedule::{Schedule, ScheduleError, ScheduleText};
 
 /// Most extra headers that a pipe may send.
@@ -18,15 +19,6 @@ pub const HEADERS_MAX: usize = 32;
 
 /// Longest header value, in bytes.
 pub const HEADER_BYTES_MAX: usize = 4096;
-
-/// A value that a pipe file may not have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Dotted key, such as `fetch.rate_per_s`.
-    pub key: String,
-    pub found: String,
-    pub allowed: String,
-}
 
 /// One pipe, as its file `pipes/{id}.toml` says. The file name is the id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use trawler_catalogue::{CatalogueError, CommitError};
 use trawler_core::verdict::{Ending, Failure};
 use trawler_fleet::DocumentError;
+use trawler_fleet::manifests::ManifestError;
 
 use crate::input::chain;
 
@@ -29,4 +30,8 @@ pub(crate) fn commit_failure(error: CommitError) -> Ending {
         }
         CommitError::Catalogue(error) => catalogue_failure(error),
     }
+}
+
+pub(crate) fn manifest_failure(error: ManifestError) -> Ending {
+    Ending::Failed(error.into())
 }

@@ -12,8 +12,7 @@ use trawler_fleet::manifests;
 use trawler_fleet::{JobContext, TakenJob};
 
 use crate::crawler::Crawler;
-use crate::failure::{catalogue_failure, commit_failure, documents_failure};
-use crate::plan_images::manifest_failure;
+use crate::failure::{catalogue_failure, commit_failure, documents_failure, manifest_failure};
 use crate::scratch::Scratch;
 
 /// Results read between two looks at the flags.

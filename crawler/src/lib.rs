@@ -13,6 +13,7 @@ mod failure;
 pub mod feed;
 mod fingerprint;
 mod fold;
+mod handler;
 mod input;
 pub mod mappings;
 pub mod normalise;

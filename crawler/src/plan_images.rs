@@ -16,12 +16,12 @@ use trawler_core::manifest::Manifest;
 use trawler_core::pipe::Pipe;
 use trawler_core::recheck::{ImageStanding, is_image_due};
 use trawler_core::verdict::Ending;
-use trawler_fleet::manifests::{self, ManifestError, ManifestWriter, PART_JOBS, Windows};
+use trawler_fleet::manifests::{self, ManifestWriter, PART_JOBS, Windows};
 use trawler_fleet::{JobContext, TakenJob};
 use url::Url;
 
 use crate::crawler::Crawler;
-use crate::failure::{catalogue_failure, documents_failure};
+use crate::failure::{catalogue_failure, documents_failure, manifest_failure};
 
 /// Groups that are filled at once; a pipe whose every row names another host
 /// flushes early instead of growing.
@@ -213,10 +213,6 @@ impl<'a> Packer<'a> {
             .flat_map(|(group, tasks)| pack_image_jobs(self.run, &group, tasks))
             .collect()
     }
-}
-
-pub(crate) fn manifest_failure(error: ManifestError) -> Ending {
-    Ending::Failed(error.into())
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ const KILLS: usize = 50;
 /// kept, so that a start that would never survive is a fault.
 const KILLS_A_DAY_MAX: usize = 30;
 
+/// No delivery was in hand.
+const NOTHING: &str = "nothing";
+
 /// What was in hand when a process was killed, and how often.
 type Met = BTreeMap<String, usize>;
 
@@ -65,7 +68,7 @@ async fn in_hand(folder: &Folder) -> Vec<String> {
         });
     }
     if cut_off.is_empty() {
-        cut_off.push("nothing".to_owned());
+        cut_off.push(NOTHING.to_owned());
     }
     cut_off
 }
@@ -100,10 +103,19 @@ async fn invariant_03_and_04_killed_at_fifty_moments_ends_as_undisturbed() {
             "a kill is no attempt"
         );
     }
-    println!(
-        "{kills} kills in {folders} folders, {crashes} deliveries lost to them, {:?}",
-        started.elapsed()
+    let took = started.elapsed();
+    println!("{kills} kills in {folders} folders, {took:?}; in hand: {met:?}");
+    let cut_off: usize = met
+        .iter()
+        .filter(|(what, _)| *what != NOTHING)
+        .map(|(_, count)| count)
+        .sum();
+    assert_eq!(
+        crashes, cut_off,
+        "each delivery that was cut off counts as a crash"
     );
-    assert!(crashes > 0, "no kill met a delivery");
+    for what in ["run, collecting", "image job"] {
+        assert!(met.contains_key(what), "no kill met this: {what}");
+    }
     world.stop().await;
 }

@@ -3,12 +3,11 @@
 use serde_json::json;
 use trawler_catalogue::{PAGE_ROWS_MAX, Watermark, rows_as_json};
 
-use super::pause::known_pipe;
-use super::products::without_nulls;
-use super::{End, Misuse};
 use crate::args::{ChangesArgs, RowFormat};
 use crate::compose::Machine;
 use crate::config::Loaded;
+use crate::end::{End, Misuse};
+use crate::lookup::known_pipe;
 use crate::output::{self, Row};
 
 const COLUMNS: [&str; 8] = [
@@ -38,7 +37,7 @@ pub(crate) async fn run(loaded: &Loaded, args: &ChangesArgs, as_json: bool) -> a
             .catalogue
             .changes(since, pipe.as_ref(), want)
             .await?;
-        rows.extend(rows_as_json(&page.rows).iter().map(without_nulls));
+        rows.extend(rows_as_json(&page.rows).iter().map(output::without_nulls));
         since = page.next;
         if page.is_end || rows.len() >= limit {
             break;

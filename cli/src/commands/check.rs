@@ -7,9 +7,9 @@ use serde_json::json;
 use trawler_crawler::feed::check_options;
 use trawler_crawler::mappings::Mappings;
 
-use super::{End, Misuse};
 use crate::compose;
 use crate::config::{self, ConfigError, Loaded};
+use crate::end::{End, Misuse};
 use crate::output;
 
 pub(crate) fn run(dir: &Path, as_json: bool) -> anyhow::Result<End> {

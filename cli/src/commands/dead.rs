@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use trawler_core::QueueName;
 use trawler_core::dead::DeadLetter;
 
-use super::End;
-use super::pause::{known_pipe, queue};
 use crate::args::{DeadArgs, DeadCommand};
 use crate::compose::Machine;
 use crate::config::Loaded;
+use crate::end::End;
+use crate::lookup::{known_pipe, queue};
 use crate::output::{self, Row};
 
 const COLUMNS: [&str; 7] = [

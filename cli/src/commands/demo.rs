@@ -12,10 +12,10 @@ use anyhow::{Context, bail};
 use trawler_core::PipeId;
 use trawler_core::run::{Run, RunPhase};
 
-use super::End;
 use crate::args::DemoArgs;
 use crate::compose::Machine;
 use crate::config::{self, Loaded};
+use crate::end::End;
 use crate::progress::Show;
 use crate::work::{self, Plan, Until};
 use shops::DemoShops;
@@ -28,7 +28,7 @@ pub(crate) async fn run(args: &DemoArgs, as_json: bool) -> anyhow::Result<End> {
     fresh_folder(&args.out)?;
     let shops = DemoShops::start(args).await?;
     shops.write_configuration(&args.out)?;
-    let loaded = config::load(&args.out).map_err(super::Misuse::config)?;
+    let loaded = config::load(&args.out).map_err(crate::end::Misuse::config)?;
     let machine = Machine::open(&loaded).await?;
     let mut passes = Vec::new();
     for number in 1..=2 {

@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use super::End;
 use crate::config::{EXAMPLE_PIPE, TRAWLER_TOML};
+use crate::end::End;
 use crate::output;
 
 pub(crate) fn run(folder: &Path, as_json: bool) -> anyhow::Result<End> {

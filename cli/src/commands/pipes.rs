@@ -6,9 +6,9 @@ use trawler_core::pause::PauseScope;
 use trawler_core::pipe::{Pipe, Source};
 use trawler_core::run::Run;
 
-use super::End;
 use crate::compose::Machine;
 use crate::config::Loaded;
+use crate::end::End;
 use crate::output::{self, Row};
 
 const COLUMNS: [&str; 7] = [

@@ -1,13 +1,13 @@
 //! `trawler products`: pages of the catalogue.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use trawler_catalogue::{PAGE_ROWS_MAX, rows_as_json};
 
-use super::End;
-use super::pause::known_pipe;
 use crate::args::{ProductsArgs, RowFormat};
 use crate::compose::Machine;
 use crate::config::Loaded;
+use crate::end::End;
+use crate::lookup::known_pipe;
 use crate::output::{self, Row};
 
 /// What a table shows; the other formats have every column that is not empty.
@@ -64,13 +64,13 @@ pub(crate) async fn run(
 
 fn print(rows: &[Row], next: Option<&str>, format: RowFormat, as_json: bool) -> anyhow::Result<()> {
     if as_json {
-        let rows: Vec<Row> = rows.iter().map(without_nulls).collect();
+        let rows: Vec<Row> = rows.iter().map(output::without_nulls).collect();
         return output::json(&json!({ "products": rows, "next": next }));
     }
     match format {
         RowFormat::Table => output::list(rows, &COLUMNS)?,
         RowFormat::Jsonl => {
-            let rows: Vec<Row> = rows.iter().map(without_nulls).collect();
+            let rows: Vec<Row> = rows.iter().map(output::without_nulls).collect();
             output::rows(&rows, &COLUMNS, format)?;
         }
         RowFormat::Csv => output::rows(rows, &COLUMNS, format)?,
@@ -79,12 +79,4 @@ fn print(rows: &[Row], next: Option<&str>, format: RowFormat, as_json: bool) -> 
         eprintln!("more: --after {next}");
     }
     Ok(())
-}
-
-/// About 100 columns, most of them empty in most shops.
-pub(crate) fn without_nulls(row: &Row) -> Row {
-    row.iter()
-        .filter(|(_, value)| **value != Value::Null)
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
 }

@@ -3,12 +3,12 @@
 use serde_json::json;
 use trawler_core::run::{Run, RunPhase};
 
-use super::End;
-use super::pause::known_pipe;
 use super::runs;
 use crate::args::RunArgs;
 use crate::compose::Machine;
 use crate::config::Loaded;
+use crate::end::End;
+use crate::lookup::known_pipe;
 use crate::output::{self, Row};
 use crate::progress::Show;
 use crate::work::{self, Plan, Until, Worked};

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use trawler_core::run::Run;
 
-use super::End;
-use super::pause::known_pipe;
 use crate::args::RunsArgs;
 use crate::compose::Machine;
 use crate::config::Loaded;
+use crate::end::End;
+use crate::lookup::known_pipe;
 use crate::output::{self, Row};
 
 pub(crate) const COLUMNS: [&str; 12] = [

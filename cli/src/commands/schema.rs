@@ -3,7 +3,7 @@
 use serde_json::json;
 use trawler_core::product::COLUMNS;
 
-use super::End;
+use crate::end::End;
 use crate::output::{self, Row};
 
 pub(crate) fn run(as_json: bool) -> anyhow::Result<End> {

@@ -8,9 +8,9 @@ use trawler_core::QueueName;
 use trawler_core::ledger::JobStatus;
 use trawler_core::run::RunPhase;
 
-use super::End;
 use crate::compose::Machine;
 use crate::config::Loaded;
+use crate::end::End;
 use crate::output;
 
 pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {

@@ -16,10 +16,10 @@ use trawler_image_worker::try_image;
 use trawler_net::{Fetched, Limits, Request};
 use url::Url;
 
-use super::{End, Misuse};
 use crate::args::{TryCommand, TryFeedArgs, TryImageArgs, TryPageArgs};
 use crate::compose;
 use crate::config::{self, Config};
+use crate::end::{End, Misuse};
 use crate::output;
 
 /// Largest page or image that is tried.

@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use trawler_core::PipeId;
-use trawler_core::pipe::{Pipe, Problem};
+use trawler_core::pipe::Pipe;
+use trawler_core::problem::Problem;
 
 use super::Config;
 
