@@ -1,8 +1,6 @@
 //! One run: feed -> rows -> staged -> diff -> judge -> one commit -> image
 //! jobs. Whatever an earlier delivery finished is found and not done twice.
 
-use std::convert::Infallible;
-
 use chrono::{DateTime, Utc};
 use trawler_catalogue::{
     CommitOutcome, Diff, Fence, Mode, PreparedCommit, RunStamp, Snapshot, Staged, Staging, Txn,
@@ -13,16 +11,18 @@ use trawler_core::feed::FeedMode;
 use trawler_core::judge::{ByAbsence, Deletes, Drop, judge_deletes};
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::Metric;
-use trawler_core::run::{Run, RunPhase};
+use trawler_core::run::RunPhase;
 use trawler_core::verdict::{Ending, Failure};
-use trawler_fleet::{JobContext, TakenJob, UpdateError};
+use trawler_fleet::{JobContext, TakenJob};
 
 use crate::crawler::Crawler;
-use crate::failure::{catalogue_failure, commit_failure, documents_failure};
+use crate::failure::{catalogue_failure, commit_failure};
 use crate::fingerprint::fingerprint;
 use crate::input::{Found, Input, Wanted, chain};
+use crate::mappings::PipeMappings;
 use crate::parse::{Parse, Parsed};
 use crate::plan_images::PlanImages;
+use crate::run_document::RunDocument;
 use crate::scratch::Scratch;
 use crate::validators::FeedValidators;
 
@@ -46,7 +46,7 @@ enum Standing {
 impl Collect<'_> {
     pub(crate) async fn run(self) -> Result<Ending, Ending> {
         self.ctx.step().await?;
-        let run = self.load().await?;
+        let run = self.document().load().await?;
         if run.is_settled() {
             return Ok(Ending::Done);
         }
@@ -61,13 +61,14 @@ impl Collect<'_> {
             Standing::Committed => {}
             Standing::Open => {
                 let now = self.crawler.ports.clock.now();
-                self.update(|run| {
-                    run.phase = RunPhase::Collecting;
-                    run.finished = None;
-                    run.reason.clear();
-                    run.started.get_or_insert(now);
-                })
-                .await?;
+                self.document()
+                    .update(|run| {
+                        run.phase = RunPhase::Collecting;
+                        run.finished = None;
+                        run.reason.clear();
+                        run.started.get_or_insert(now);
+                    })
+                    .await?;
                 if let Some(by) = self.collect(snapshot).await? {
                     return self.superseded(by).await;
                 }
@@ -89,11 +90,9 @@ impl Collect<'_> {
     /// Collects and commits. `Some` when a later run settled meanwhile.
     async fn collect(&self, snapshot: Snapshot) -> Result<Option<i64>, Ending> {
         let scratch = self.scratch()?;
-        let mappings = self.crawler.mappings.load(&self.pipe.id);
-        let mappings =
-            mappings.map_err(|error| Ending::Failed(Failure::permanent(chain(&error))))?;
+        let mappings = self.mappings().await?;
         let print = fingerprint(self.pipe, &mappings.digest);
-        let known = self.known_validators(&print).await?;
+        let known = FeedValidators::known(&self.crawler.documents, &self.pipe.id, &print).await?;
         let wanted = Wanted {
             pipe: self.pipe,
             fetcher: &self.crawler.fetcher,
@@ -130,18 +129,6 @@ impl Collect<'_> {
         }
     }
 
-    /// Validators count only when they are bound to what this run is.
-    async fn known_validators(&self, print: &str) -> Result<Option<FeedValidators>, Ending> {
-        let key = FeedValidators::key(&self.pipe.id);
-        let found: Option<FeedValidators> = self
-            .crawler
-            .documents
-            .get(&key)
-            .await
-            .map_err(documents_failure)?;
-        Ok(found.filter(|found| found.fingerprint == print))
-    }
-
     /// Settles the run in the catalogue without a row: one small log entry.
     async fn commit_unchanged(
         &self,
@@ -150,13 +137,14 @@ impl Collect<'_> {
         bytes_down: u64,
     ) -> Result<Option<i64>, Ending> {
         let live = snapshot.live_rows(&self.pipe.id);
-        self.update(|run| {
-            run.phase = RunPhase::Committing;
-            run.counts.bytes_down = bytes_down;
-            run.counts.unchanged = live;
-            run.remarks = vec!["the feed is the one of the last complete run".to_owned()];
-        })
-        .await?;
+        self.document()
+            .update(|run| {
+                run.phase = RunPhase::Committing;
+                run.counts.bytes_down = bytes_down;
+                run.counts.unchanged = live;
+                run.remarks = vec!["the feed is the one of the last complete run".to_owned()];
+            })
+            .await?;
         let staging =
             Staging::new(scratch.path(), self.crawler.options.sort).map_err(catalogue_failure)?;
         let nothing = staging.finish().map_err(catalogue_failure)?;
@@ -207,23 +195,24 @@ impl Collect<'_> {
         metrics.record(Metric::ProductsRead {
             rows: parsed.staged.rows(),
         });
-        self.update(|run| {
-            run.phase = RunPhase::Committing;
-            run.incomplete.clone_from(&incomplete);
-            run.remarks.clone_from(&parsed.remarks);
-            run.rejected_report.clone_from(&report);
-            run.counts.rows = parsed.staged.rows();
-            run.counts.rejected = parsed.rejected;
-            run.counts.duplicates = parsed.staged.duplicates();
-            run.counts.bytes_down = input.bytes_down;
-            run.counts.inserts = diff.inserts;
-            run.counts.updates = diff.updates;
-            run.counts.deletes = deleted;
-            run.counts.held_deletes = held;
-            run.counts.unchanged = diff.unchanged;
-            run.counts.rewritten = prepared.rows_written();
-        })
-        .await?;
+        self.document()
+            .update(|run| {
+                run.phase = RunPhase::Committing;
+                run.incomplete.clone_from(&incomplete);
+                run.remarks.clone_from(&parsed.remarks);
+                run.rejected_report.clone_from(&report);
+                run.counts.rows = parsed.staged.rows();
+                run.counts.rejected = parsed.rejected;
+                run.counts.duplicates = parsed.staged.duplicates();
+                run.counts.bytes_down = input.bytes_down;
+                run.counts.inserts = diff.inserts;
+                run.counts.updates = diff.updates;
+                run.counts.deletes = deleted;
+                run.counts.held_deletes = held;
+                run.counts.unchanged = diff.unchanged;
+                run.counts.rewritten = prepared.rows_written();
+            })
+            .await?;
         self.ctx.step().await?;
         if let Some(overtaken) = self.commit(&prepared).await? {
             return Ok(Some(overtaken));
@@ -235,7 +224,15 @@ impl Collect<'_> {
             rows: prepared.rows_written(),
         });
         if incomplete.is_empty() {
-            self.keep_validators(input, print).await?;
+            let validators = FeedValidators {
+                seq: self.run.seq,
+                fingerprint: print,
+                http: input.validators.clone(),
+                sha256: input.sha256.clone(),
+            };
+            validators
+                .keep(&self.crawler.documents, &self.pipe.id)
+                .await?;
         }
         Ok(None)
     }
@@ -261,43 +258,15 @@ impl Collect<'_> {
         let fence = Fence::new(|| self.ctx.still_mine());
         match self.crawler.catalogue.commit(prepared, &txn, &fence).await {
             Ok(CommitOutcome::Committed { version, .. }) => {
-                self.update(|run| run.version = Some(version)).await?;
+                self.document()
+                    .update(|run| run.version = Some(version))
+                    .await?;
                 Ok(None)
             }
             Ok(CommitOutcome::AlreadyCommitted) => Ok(None),
             Ok(CommitOutcome::Superseded { stored }) => Ok(Some(stored)),
             Err(error) => Err(commit_failure(error)),
         }
-    }
-
-    async fn keep_validators(&self, input: &Input, fingerprint: String) -> Result<(), Ending> {
-        let key = FeedValidators::key(&self.pipe.id);
-        let validators = FeedValidators {
-            seq: self.run.seq,
-            fingerprint,
-            http: input.validators.clone(),
-            sha256: input.sha256.clone(),
-        };
-        let created = self
-            .crawler
-            .documents
-            .create(&key, &validators)
-            .await
-            .map_err(documents_failure)?;
-        if created == trawler_fleet::Created::Existed {
-            let newer = self
-                .crawler
-                .documents
-                .update::<FeedValidators, Infallible>(&key, |stored| {
-                    if stored.seq <= validators.seq {
-                        stored.clone_from(&validators);
-                    }
-                    Ok(())
-                })
-                .await;
-            newer.map_err(update_failure)?;
-        }
-        Ok(())
     }
 
     async fn put_rejected_report(&self, parsed: &Parsed) -> Result<Option<String>, Ending> {
@@ -316,7 +285,10 @@ impl Collect<'_> {
 
     /// Image jobs, then the end of the run.
     async fn finish(&self) -> Result<(), Ending> {
-        let run = self.update(|run| run.phase = RunPhase::Committed).await?;
+        let run = self
+            .document()
+            .update(|run| run.phase = RunPhase::Committed)
+            .await?;
         let plan = PlanImages {
             crawler: self.crawler,
             pipe: self.pipe,
@@ -327,6 +299,7 @@ impl Collect<'_> {
         let planned = plan.run().await?;
         let now = self.crawler.ports.clock.now();
         let finished = self
+            .document()
             .update(|run| {
                 run.phase = RunPhase::Finished;
                 run.finished = Some(now);
@@ -349,54 +322,32 @@ impl Collect<'_> {
         }
         .to_string();
         let now = self.crawler.ports.clock.now();
-        self.update(|run| {
-            run.phase = RunPhase::Superseded;
-            run.finished = Some(now);
-            run.reason = format!("superseded by {by}");
-        })
-        .await?;
+        self.document()
+            .update(|run| {
+                run.phase = RunPhase::Superseded;
+                run.finished = Some(now);
+                run.reason = format!("superseded by {by}");
+            })
+            .await?;
         Ok(Ending::Superseded { by })
     }
 
-    async fn load(&self) -> Result<Run, Ending> {
-        let key = Run::key(&self.run);
-        let run: Option<Run> = self
-            .crawler
-            .documents
-            .get(&key)
-            .await
-            .map_err(documents_failure)?;
-        run.ok_or_else(|| {
-            Ending::Failed(Failure::permanent(format!(
-                "run {} has no document {key}",
-                self.run
-            )))
-        })
+    async fn mappings(&self) -> Result<PipeMappings, Ending> {
+        let (mappings, pipe) = (self.crawler.mappings.clone(), self.pipe.id.clone());
+        let loaded = tokio::task::spawn_blocking(move || mappings.load(&pipe)).await;
+        let failed = |error: &dyn std::error::Error| Failure::permanent(chain(error));
+        loaded
+            .map_err(|error| {
+                Ending::Failed(Failure::transient(format!("read mapping tables: {error}")))
+            })?
+            .map_err(|error| Ending::Failed(failed(&error)))
     }
 
-    /// Writes to the run's document, unless a later delivery did.
-    async fn update(&self, change: impl Fn(&mut Run)) -> Result<Run, Ending> {
-        let epoch = self.job.epoch;
-        let updated = self
-            .crawler
-            .documents
-            .update::<Run, Refused>(&Run::key(&self.run), |run| {
-                if !run.admits(epoch) {
-                    return Err(Refused);
-                }
-                run.epoch = epoch;
-                change(run);
-                Ok(())
-            })
-            .await;
-        match updated {
-            Ok(Some(run)) => Ok(run),
-            Ok(None) => Err(Ending::Failed(Failure::permanent(format!(
-                "run {} lost its document",
-                self.run
-            )))),
-            Err(UpdateError::Change(Refused)) => Err(Ending::HandedBack),
-            Err(UpdateError::Document(error)) => Err(documents_failure(error)),
+    fn document(&self) -> RunDocument<'_> {
+        RunDocument {
+            documents: &self.crawler.documents,
+            run: &self.run,
+            epoch: self.job.epoch,
         }
     }
 
@@ -414,21 +365,9 @@ impl Collect<'_> {
     }
 }
 
-/// A later delivery has the run.
-#[derive(Debug, thiserror::Error)]
-#[error("a later delivery has the run")]
-struct Refused;
-
 fn by_absence(mode: FeedMode) -> ByAbsence {
     match mode {
         FeedMode::Full => ByAbsence::Yes,
         FeedMode::Summary => ByAbsence::No,
-    }
-}
-
-pub(crate) fn update_failure(error: UpdateError<Infallible>) -> Ending {
-    match error {
-        UpdateError::Change(never) => match never {},
-        UpdateError::Document(error) => documents_failure(error),
     }
 }

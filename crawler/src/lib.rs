@@ -21,6 +21,7 @@ pub mod page;
 mod parse;
 mod plan_images;
 mod report;
+mod run_document;
 mod scratch;
 mod validators;
 
