@@ -152,3 +152,67 @@ impl Run {
         }
     }
 }
+
+/// The oldest summary run of a pipe that failed after the pipe's last full
+/// run: what it would have brought is missing until a full run comes.
+pub fn gap<'a>(runs: impl Iterator<Item = &'a Run> + Clone) -> Option<&'a RunId> {
+    let full_done = |run: &&Run| run.mode == FeedMode::Full && run.phase == RunPhase::Finished;
+    let last_full = runs.clone().filter(full_done).map(|run| run.id.seq).max();
+    runs.filter(|run| run.mode == FeedMode::Summary && run.phase == RunPhase::Failed)
+        .filter(|run| last_full.is_none_or(|full| run.id.seq > full))
+        .map(|run| &run.id)
+        .min_by_key(|id| id.seq)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn run(second: u32, mode: FeedMode, phase: RunPhase) -> Run {
+        let id = RunId::parse(&format!("shop@2026-11-21T03:00:{second:02}.000Z")).unwrap();
+        Run {
+            phase,
+            ..Run::plan(id, mode, DateTime::<Utc>::UNIX_EPOCH)
+        }
+    }
+
+    #[test]
+    fn a_failed_summary_run_leaves_a_gap_until_a_full_run_comes() {
+        use FeedMode::{Full, Summary};
+        use RunPhase::{Failed, Finished};
+        let check = |runs: &[Run], expected: Option<&str>| {
+            let found = gap(runs.iter()).map(ToString::to_string);
+            assert_eq!(found.as_deref(), expected);
+        };
+        let failed = run(1, Summary, Failed);
+        let later = run(2, Summary, Finished);
+        check(&[], None);
+        check(&[later.clone()], None);
+        check(
+            &[failed.clone(), later.clone()],
+            Some("shop@2026-11-21T03:00:01.000Z"),
+        );
+        check(&[failed.clone(), later, run(3, Full, Finished)], None);
+        check(
+            &[run(0, Full, Finished), failed],
+            Some("shop@2026-11-21T03:00:01.000Z"),
+        );
+        check(&[run(1, Full, Failed)], None);
+    }
+
+    #[test]
+    fn an_older_delivery_and_a_finished_run_are_not_written() {
+        let mut document = run(1, FeedMode::Full, RunPhase::Collecting);
+        document.epoch = 2;
+        assert!(!document.admits(1));
+        assert!(document.admits(2));
+        document.phase = RunPhase::Failed;
+        assert!(
+            document.admits(3),
+            "a redriven job takes a failed run up again"
+        );
+        document.phase = RunPhase::Finished;
+        assert!(!document.admits(3));
+    }
+}

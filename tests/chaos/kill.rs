@@ -47,6 +47,7 @@ async fn killed_until_done(
             Err(_) => child.kill().await.unwrap(),
         }
         for what in in_hand(folder).await {
+            println!("DBG {moment:?} of {span:?}: {what}");
             *met.entry(what).or_default() += 1;
         }
     }
@@ -58,6 +59,7 @@ async fn killed_until_done(
 async fn in_hand(folder: &Folder) -> Vec<String> {
     let ports = ports(folder).await;
     let mut cut_off = Vec::new();
+    for job in jobs(&ports).await { println!("DBG   {} {:?} {:?} in_hand {} epoch {} crashes {} attempts {} seen {:?} due {:?} {}", job.job, job.queue, job.status, job.in_hand, job.epoch, job.crashes, job.attempts, job.seen, job.due, job.reason); }
     for job in jobs(&ports).await.iter().filter(|job| job.in_hand) {
         let name = job.job.as_str();
         cut_off.push(match job.queue {

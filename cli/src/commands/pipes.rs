@@ -1,10 +1,12 @@
 //! `trawler pipes`: the pipes, when they ran last and run next.
 
-use chrono::{SecondsFormat, Utc};
-use serde_json::{Value, json};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use serde_json::json;
 use trawler_core::pause::PauseScope;
 use trawler_core::pipe::{Pipe, Source};
-use trawler_core::run::Run;
+use trawler_core::run::{self, Run, RunPhase};
+use trawler_core::{PipeId, RunId};
 
 use crate::compose::Machine;
 use crate::config::Loaded;
@@ -15,54 +17,82 @@ const COLUMNS: [&str; 7] = [
     "pipe", "products", "last run", "phase", "next run", "paused", "source",
 ];
 
+/// One pipe as it stands.
+#[derive(Debug, Serialize)]
+struct PipeLine {
+    pipe: PipeId,
+    name: String,
+    products: u64,
+    last_run: Option<DateTime<Utc>>,
+    phase: Option<RunPhase>,
+    next_run: Option<DateTime<Utc>>,
+    paused: bool,
+    /// The summary run whose changes are missing, if one is.
+    gap: Option<RunId>,
+    source: String,
+}
+
 pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
     let machine = Machine::open(loaded).await?;
     let runs = machine.runs("runs/").await?;
     let pauses = machine.pauses().list().await?;
-    let mut rows = Vec::new();
+    let mut lines = Vec::new();
     for pipe in &loaded.pipes {
-        let newest = runs
-            .iter()
-            .filter(|run| run.id.pipe == pipe.id)
-            .max_by_key(|run| run.id.seq);
-        let paused = pauses
-            .iter()
-            .any(|(scope, _)| scope == &PauseScope::Pipe(pipe.id.clone()));
-        let live = machine.live_rows(&pipe.id).await?;
-        rows.push(row(pipe, newest, paused, live));
+        let of_pipe = runs.iter().filter(|run| run.id.pipe == pipe.id);
+        let scope = PauseScope::Pipe(pipe.id.clone());
+        let newest: Option<&Run> = of_pipe.clone().max_by_key(|run| run.id.seq);
+        lines.push(PipeLine {
+            pipe: pipe.id.clone(),
+            name: pipe.name.clone(),
+            products: machine.live_rows(&pipe.id).await?,
+            last_run: newest.map(|run| run.id.due()),
+            phase: newest.map(|run| run.phase),
+            next_run: pipe
+                .schedule()
+                .ok()
+                .and_then(|schedule| schedule.next_after(Utc::now())),
+            paused: pauses.iter().any(|(paused, _)| paused == &scope),
+            gap: run::gap(of_pipe).cloned(),
+            source: source(pipe),
+        });
     }
     if as_json {
-        output::json(&rows)?;
-    } else if rows.is_empty() {
+        output::json(&lines)?;
+    } else if lines.is_empty() {
         println!(
             "no pipe in {}; `trawler init DIR` writes an example",
             loaded.dir.join("pipes").display()
         );
     } else {
-        output::list(&rows, &COLUMNS)?;
+        output::list(&lines.iter().map(row).collect::<Vec<_>>(), &COLUMNS)?;
+        for line in &lines {
+            if let Some(gap) = &line.gap {
+                println!(
+                    "gap: run {gap} failed and its changes are missing; redrive it or collect a full feed"
+                );
+            }
+        }
     }
     Ok(End::Done)
 }
 
-fn row(pipe: &Pipe, newest: Option<&Run>, paused: bool, live: u64) -> Row {
-    let now = Utc::now();
-    let next = pipe
-        .schedule()
-        .ok()
-        .and_then(|schedule| schedule.next_after(now));
-    let instant = |at: chrono::DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let source = match &pipe.source {
+fn source(pipe: &Pipe) -> String {
+    match &pipe.source {
         Source::Http(source) => source.url.to_string(),
         Source::File(source) => source.path.display().to_string(),
-    };
+    }
+}
+
+fn row(line: &PipeLine) -> Row {
+    let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let cells = [
-        json!(pipe.id),
-        Value::String(output::grouped(live)),
-        json!(newest.map(|run| instant(run.id.due()))),
-        json!(newest.map(|run| run.phase.as_str())),
-        json!(next.map(instant)),
-        json!(if paused { "yes" } else { "" }),
-        json!(source),
+        json!(line.pipe),
+        json!(output::grouped(line.products)),
+        json!(line.last_run.map(instant)),
+        json!(line.phase.map(RunPhase::as_str)),
+        json!(line.next_run.map(instant)),
+        json!(if line.paused { "yes" } else { "" }),
+        json!(line.source),
     ];
     COLUMNS
         .iter()
