@@ -47,6 +47,16 @@ pub(crate) struct Worked {
     pub(crate) notice: Option<Notice>,
 }
 
+impl Worked {
+    /// Jobs and messages that became dead letters.
+    pub(crate) fn gave_up(&self) -> u64 {
+        [&self.crawl, &self.image]
+            .iter()
+            .map(|report| report.buried + report.unknown)
+            .sum()
+    }
+}
+
 /// Works until the end that was asked for.
 pub(crate) async fn work(
     machine: &Machine,
@@ -167,6 +177,10 @@ impl Crew<'_> {
 
 /// Ticks until no job is open and none is parked for a short time; says how
 /// many are parked for longer, and what the last tick could not make out.
+///
+/// Image work that is planned keeps it going as long as ticks move something:
+/// what is left after two looks at which nothing was open and a tick that
+/// moved nothing waits for a parked job or for a person.
 async fn until_idle(
     machine: &Machine,
     loaded: &Loaded,
@@ -178,6 +192,7 @@ async fn until_idle(
         i64::try_from(loaded.config.scheduler.once_wait_s).unwrap_or(i64::MAX),
     );
     let jobs = machine.ports.jobs();
+    let mut was_still = false;
     while !drain.requested() {
         let tick = match plan {
             Plan::Due => scheduler.tick().await?,
@@ -186,6 +201,8 @@ async fn until_idle(
         let now = machine.ports.clock.now();
         let (mut open, mut soon, mut parked) = (0_u64, 0_u64, 0_u64);
         for queue in QueueName::ALL {
+            // A message of no job, which a worker has to bury.
+            open += machine.ports.queue(queue).depth().await?.visible;
             for record in jobs.list(queue).await? {
                 match record.status {
                     JobStatus::Open => open += 1,
@@ -197,9 +214,12 @@ async fn until_idle(
                 }
             }
         }
-        if open + soon == 0 && !scheduler.has_work().await? {
+        let is_still = open + soon == 0;
+        let nothing_moves = is_still && was_still && !tick.moved_jobs();
+        if nothing_moves || is_still && !scheduler.has_work().await? {
             return Ok((parked, tick.problems));
         }
+        was_still = is_still;
         let _ = tokio::time::timeout(loaded.config.scheduler.tick(), drain.wait()).await;
     }
     Ok((0, Vec::new()))

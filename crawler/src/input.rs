@@ -97,6 +97,9 @@ impl Wanted<'_> {
         let fetch = &self.pipe.fetch;
         let mut limits = Limits::feed();
         limits.raw_bytes_max = fetch.feed_mib_max.saturating_mul(1024 * 1024);
+        // What a Content-Encoding decodes to is bounded like the feed itself.
+        let decoded_max = self.pipe.feed.limits.decoded_bytes_max;
+        limits.decoded_bytes_max = limits.decoded_bytes_max.min(decoded_max);
         limits.timeouts = Timeouts {
             whole_ms: fetch.timeout_s.saturating_mul(1000),
             ..limits.timeouts

@@ -57,6 +57,18 @@ pub struct TickReport {
 }
 
 impl TickReport {
+    /// Whether anything went into a queue or was planned for one.
+    pub fn moved_jobs(&self) -> bool {
+        self.runs_planned
+            + self.jobs_sent
+            + self.jobs_unparked
+            + self.jobs_resent
+            + self.dead_swept
+            + self.image_jobs_sent
+            + self.folds_planned
+            > 0
+    }
+
     /// Keeps what a person has to mend and goes on; anything else ends the
     /// tick, and the next one tries again.
     pub(crate) fn keep<E: Into<SchedulerError>>(&mut self, error: E) -> Result<(), SchedulerError> {

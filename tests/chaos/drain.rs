@@ -9,7 +9,7 @@ use rand::rngs::SmallRng;
 
 use crate::outcome::{Outcome, jobs, ports};
 use crate::support::Folder;
-use crate::world::{DAYS, World, ended, moments, start};
+use crate::world::{DAYS, World, ended, moments, run_to_end, start};
 
 /// Invariant 9: gone this long after the signal.
 const LEAVE_MAX: Duration = Duration::from_secs(25);
@@ -58,7 +58,7 @@ async fn told_to_leave_until_done(
         let end = ended(child).await;
         assert!(matches!(end.code, Some(0 | 3)), "{end:?}");
     }
-    ended(start(folder)).await.with_code(0);
+    run_to_end(folder).await;
 }
 
 /// Invariant 9: a worker told to leave hands back what it holds, which is
@@ -74,7 +74,7 @@ async fn invariant_09_told_to_leave_at_random_moments_loses_nothing() {
         let folder = world.folder();
         for at in 0..DAYS.len() {
             world.begin_day(&folder, at);
-            let span = undisturbed.took[at];
+            let span = undisturbed.worked[at];
             told_to_leave_until_done(&folder, span, &mut moments, &mut met).await;
             let outcome = Outcome::of(&folder).await;
             outcome.assert_same(

@@ -1,16 +1,17 @@
 //! SIGKILL at random moments of a run, again and again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rand::Rng;
 use rand::rngs::SmallRng;
-use trawler_core::QueueName;
+use trawler_core::JobId;
+use trawler_core::job::CrawlJob;
 use trawler_core::run::Run;
 
 use crate::outcome::{Outcome, jobs, ports};
 use crate::support::Folder;
-use crate::world::{DAYS, World, ended, moments, start};
+use crate::world::{DAYS, World, ended, moments, run_to_end, start};
 
 const KILLS: usize = 50;
 
@@ -18,65 +19,75 @@ const KILLS: usize = 50;
 /// kept, so that a start that would never survive is a fault.
 const KILLS_A_DAY_MAX: usize = 30;
 
-/// A run ends with half a poll on average in which nothing is left to do; the
-/// moments fall before it.
-const LAST_POLL: Duration = Duration::from_millis(500);
-
-/// No delivery was in hand.
+/// No delivery was in hand: at the start, or between two.
 const NOTHING: &str = "nothing";
 
-/// What was in hand when a process was killed, and how often.
-type Met = BTreeMap<String, usize>;
+/// What was in hand when a process was killed.
+#[derive(Debug, Default)]
+struct Met {
+    /// How often, in a word or two.
+    counts: BTreeMap<String, usize>,
+    /// The deliveries of this folder that were cut off: job and epoch. A kill
+    /// may come before anybody took the job again.
+    known: BTreeSet<(JobId, u64)>,
+    cut_off: usize,
+}
 
-/// Starts `run --once` and kills it, until a start survives; says how often it
-/// was killed. Moments are spread over the time of an undisturbed run.
+/// Starts `run --once` and kills it, until the day's work is done; says how
+/// often it was killed before that. Moments are spread over the time that the
+/// work takes undisturbed.
 async fn killed_until_done(
+    world: &World,
     folder: &Folder,
+    at: usize,
     span: Duration,
     moments: &mut SmallRng,
     met: &mut Met,
 ) -> usize {
-    for kills in 0..KILLS_A_DAY_MAX {
+    let mut kills = 0;
+    while kills < KILLS_A_DAY_MAX {
         let mut child = start(folder);
-        let moment = span.mul_f64(moments.random_range(0.01..1.0));
-        match tokio::time::timeout(moment, child.wait()).await {
-            Ok(_) => {
-                ended(child).await.with_code(0);
-                return kills;
-            }
-            Err(_) => child.kill().await.unwrap(),
+        let moment = span.mul_f64(moments.random_range(0.01..1.1));
+        if tokio::time::timeout(moment, child.wait()).await.is_ok() {
+            ended(child).await.with_code(0);
+            return kills;
         }
-        for what in in_hand(folder).await {
-            println!("DBG {moment:?} of {span:?}: {what}");
-            *met.entry(what).or_default() += 1;
+        child.kill().await.unwrap();
+        if world.is_done(folder, at).await {
+            break;
         }
+        kills += 1;
+        met.look(folder).await;
     }
-    ended(start(folder)).await.with_code(0);
-    KILLS_A_DAY_MAX
+    run_to_end(folder).await;
+    kills
 }
 
-/// The deliveries that the last kill cut off, each in a word or two.
-async fn in_hand(folder: &Folder) -> Vec<String> {
-    let ports = ports(folder).await;
-    let mut cut_off = Vec::new();
-    for job in jobs(&ports).await { println!("DBG   {} {:?} {:?} in_hand {} epoch {} crashes {} attempts {} seen {:?} due {:?} {}", job.job, job.queue, job.status, job.in_hand, job.epoch, job.crashes, job.attempts, job.seen, job.due, job.reason); }
-    for job in jobs(&ports).await.iter().filter(|job| job.in_hand) {
-        let name = job.job.as_str();
-        cut_off.push(match job.queue {
-            QueueName::Image => "image job".to_owned(),
-            QueueName::Crawl if name.contains("#images@") => "fold".to_owned(),
-            QueueName::Crawl => {
-                let runs = ports.documents().load::<Run>("runs/", usize::MAX).await;
-                let runs = runs.unwrap();
-                let run = runs.iter().find(|run| run.id.to_string() == name);
-                format!("run, {}", run.unwrap().phase.as_str())
+impl Met {
+    /// Counts the deliveries that the last kill cut off.
+    async fn look(&mut self, folder: &Folder) {
+        let ports = ports(folder).await;
+        let documents = ports.documents();
+        let before = self.cut_off;
+        for job in jobs(&ports).await.iter().filter(|job| job.in_hand) {
+            if !self.known.insert((job.job.clone(), job.epoch)) {
+                continue;
             }
-        });
+            self.cut_off += 1;
+            let what = match CrawlJob::decode(&job.body) {
+                Err(_) => "image job".to_owned(),
+                Ok(CrawlJob::Fold { .. }) => "fold".to_owned(),
+                Ok(CrawlJob::Collect { run }) => {
+                    let run: Option<Run> = documents.get(&Run::key(&run)).await.unwrap();
+                    format!("run, {}", run.unwrap().phase.as_str())
+                }
+            };
+            *self.counts.entry(what).or_default() += 1;
+        }
+        if self.cut_off == before {
+            *self.counts.entry(NOTHING.to_owned()).or_default() += 1;
+        }
     }
-    if cut_off.is_empty() {
-        cut_off.push(NOTHING.to_owned());
-    }
-    cut_off
 }
 
 /// Invariants 3 and 4: every effect is idempotent, and no job is lost under
@@ -88,14 +99,15 @@ async fn invariant_03_and_04_killed_at_fifty_moments_ends_as_undisturbed() {
     let undisturbed = world.undisturbed().await;
     let started = Instant::now();
     let (mut kills, mut folders, mut crashes) = (0, 0, 0);
-    let mut met = Met::new();
+    let mut met = Met::default();
     while kills < KILLS {
         folders += 1;
         let folder = world.folder();
+        met.known.clear();
         for at in 0..DAYS.len() {
             world.begin_day(&folder, at);
-            let span = undisturbed.took[at].saturating_sub(LAST_POLL);
-            let killed = killed_until_done(&folder, span, &mut moments, &mut met).await;
+            let span = undisturbed.worked[at];
+            let killed = killed_until_done(&world, &folder, at, span, &mut moments, &mut met).await;
             kills += killed;
             let outcome = Outcome::of(&folder).await;
             let what = format!("folder {folders}, day {at}, {killed} kills");
@@ -110,18 +122,16 @@ async fn invariant_03_and_04_killed_at_fifty_moments_ends_as_undisturbed() {
         );
     }
     let took = started.elapsed();
-    println!("{kills} kills in {folders} folders, {took:?}; in hand: {met:?}");
-    let cut_off: usize = met
-        .iter()
-        .filter(|(what, _)| *what != NOTHING)
-        .map(|(_, count)| count)
-        .sum();
+    println!(
+        "{kills} kills in {folders} folders, {took:?}; in hand: {:?}",
+        met.counts
+    );
     assert_eq!(
-        crashes, cut_off,
+        crashes, met.cut_off,
         "each delivery that was cut off counts as a crash"
     );
     for what in ["run, collecting", "image job"] {
-        assert!(met.contains_key(what), "no kill met this: {what}");
+        assert!(met.counts.contains_key(what), "no kill met this: {what}");
     }
     world.stop().await;
 }

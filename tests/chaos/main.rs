@@ -8,6 +8,7 @@
 #[path = "../journey/support.rs"]
 mod support;
 
+mod commit;
 mod drain;
 mod kill;
 mod outcome;

@@ -19,7 +19,7 @@ async fn invariant_01_one_worker_a_pipe_two_processes() {
         for at in 0..DAYS.len() {
             world.begin_day(&folder, at);
             let first = start(&folder);
-            let apart = undisturbed.took[at].mul_f64(moments.random_range(0.0..0.5));
+            let apart = undisturbed.worked[at].mul_f64(moments.random_range(0.0..0.5));
             tokio::time::sleep(apart).await;
             let second = start(&folder);
             let (first, second) = tokio::join!(ended(first), ended(second));

@@ -1,16 +1,18 @@
 //! Two synthetic shops over three days, and folders that collect them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::process::{Child, Command};
+use trawler_core::{JobId, PipeId, RunId};
+use trawler_fleet::manifests;
 use trawler_shop::{
     Charset, Compression, Currency, DayChange, Fault, FeedFormat, Rule, Shop, ShopSpec, Validators,
 };
 
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, jobs, ports};
 use crate::support::{Ended, Folder, pipe};
 
 /// The first load, a day of changes, and a day without any.
@@ -41,10 +43,11 @@ pub(crate) struct World {
     dues: [DateTime<Utc>; DAYS.len()],
 }
 
-/// What an undisturbed folder came to, day by day, and how long that took.
+/// What an undisturbed folder came to, day by day, and how long work took:
+/// until the last job was settled, without the last poll that finds nothing.
 pub(crate) struct Undisturbed {
     pub(crate) outcomes: Vec<Outcome>,
-    pub(crate) took: Vec<Duration>,
+    pub(crate) worked: Vec<Duration>,
 }
 
 impl World {
@@ -85,10 +88,10 @@ impl World {
             // between them.
             let drip = Fault::Drip {
                 piece_bytes: 8 * 1024,
-                every: Duration::from_millis(10),
+                every: Duration::from_millis(20),
             };
             shop.misbehave("/feed/", drip);
-            let delay = Fault::Delay(Duration::from_millis(15));
+            let delay = Fault::Delay(Duration::from_millis(60));
             shop.misbehave_by(Rule::new("/img/", delay).share(0.5));
             shops.push((id, shop));
         }
@@ -119,7 +122,7 @@ impl World {
     /// they were due on it: the same in every folder, so that runs have the
     /// same ids.
     pub(crate) fn begin_day(&self, folder: &Folder, at: usize) {
-        let due = self.dues[at];
+        let due = self.due(at);
         let cron = format!(
             "{} {} {} {} *",
             due.minute(),
@@ -143,18 +146,42 @@ impl World {
     /// Runs a folder of its own through all days and leaves it alone.
     pub(crate) async fn undisturbed(&self) -> Undisturbed {
         let folder = self.folder();
-        let (mut outcomes, mut took) = (Vec::new(), Vec::new());
+        let (mut outcomes, mut worked) = (Vec::new(), Vec::new());
         for at in 0..DAYS.len() {
             self.begin_day(&folder, at);
-            let started = Instant::now();
+            let started = Utc::now();
             run_to_end(&folder).await;
-            took.push(started.elapsed());
             let outcome = Outcome::of(&folder).await;
             outcome.check_against_shops(self, at);
             outcomes.push(outcome);
+            let jobs = jobs(&ports(&folder).await).await;
+            let last = jobs.iter().filter_map(|job| job.seen).max();
+            let span = last.expect("jobs were seen") - started;
+            worked.push(span.to_std().expect("after the start"));
         }
-        println!("undisturbed: {took:?}");
-        Undisturbed { outcomes, took }
+        println!("undisturbed: {worked:?}");
+        Undisturbed { outcomes, worked }
+    }
+
+    /// Whether the work of a day is settled, all of it.
+    pub(crate) async fn is_done(&self, folder: &Folder, at: usize) -> bool {
+        let ports = ports(folder).await;
+        let jobs = jobs(&ports).await;
+        let planned = self.shops().all(|(id, _)| {
+            let run = RunId::new(PipeId::parse(id).expect("a pipe"), self.due(at));
+            jobs.iter().any(|job| job.job == JobId::from(&run))
+        });
+        let unsettled = manifests::unsettled(&ports.documents()).await;
+        planned
+            && jobs.iter().all(|job| job.status.is_settled())
+            && unsettled.expect("read the manifests").is_empty()
+    }
+
+    /// The instant that the schedule of a day names: a whole minute.
+    fn due(&self, at: usize) -> DateTime<Utc> {
+        let due = self.dues[at].with_second(0);
+        due.and_then(|due| due.with_nanosecond(0))
+            .expect("every minute begins")
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::support::{Ended, TRAWLER};
 
 fn demo(out: &Path, args: &[&str]) -> Ended {
@@ -40,6 +42,11 @@ fn the_second_run_of_the_demo_costs_nothing() {
         "{second:#}"
     );
     assert_eq!(second["log_entries"], 4, "one small entry a pipe");
+    for run in first["runs"].as_array().unwrap() {
+        assert_eq!(run["counts"]["rows"], 12, "{run:#}");
+        assert_eq!(run["counts"]["rejected"], 0, "{run:#}");
+        assert_eq!(run["remarks"], Value::Null, "nothing to mend: {run:#}");
+    }
     for place in ["catalogue_dir", "images_dir", "sample_image", "folder"] {
         let path = printed[place].as_str().unwrap();
         assert!(Path::new(path).exists(), "{place}: {path}");

@@ -138,7 +138,7 @@ async fn bodies_without_end_fail_the_run_and_leave_nothing_behind() {
         (
             "a bomb",
             Fault::Bomb {
-                decoded_bytes: 1 << 30,
+                decoded_bytes: 128 << 20,
             },
         ),
         ("an endless body", Fault::Endless),
@@ -147,7 +147,11 @@ async fn bodies_without_end_fail_the_run_and_leave_nothing_behind() {
     ];
     let (shop, folder) = bad_shop(spec(20), NO_IMAGES).await;
     folder.run_pipe("bad").with_code(0);
-    let feed = feed_table(FeedFormat::NaverEp);
+    let feed = format!(
+        "{}\nlimits = {{ decoded_bytes_max = {} }}",
+        feed_table(FeedFormat::NaverEp),
+        64 << 20
+    );
     let text = pipe(&shop.feed_url(), &feed, NO_IMAGES);
     let small = text.replace("concurrency = 8", "concurrency = 8\nfeed_mib_max = 1");
     folder.pipe("bad", &small);

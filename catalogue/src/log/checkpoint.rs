@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_json::{LineDelimitedWriter, ReaderBuilder};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use futures::stream::{StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -14,9 +13,11 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::{CatalogueError, Result};
 use crate::log::action::{Line, TxnAction};
+use crate::log::nested;
 use crate::log::state::{TableState, Tombstones};
 use crate::table::reader::{FileRef, OpenFile, Pages};
 
@@ -157,11 +158,6 @@ pub(crate) fn expire(tombstones: &mut Tombstones, now_ms: i64) {
 
 fn encode(lines: &[Line]) -> Result<Vec<u8>> {
     let schema = schema();
-    let arrow = CatalogueError::arrow("encode a checkpoint");
-    let mut decoder = ReaderBuilder::new(Arc::clone(&schema))
-        .with_batch_size(BATCH_ROWS)
-        .build_decoder()
-        .map_err(arrow)?;
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .build();
@@ -170,18 +166,16 @@ fn encode(lines: &[Line]) -> Result<Vec<u8>> {
         .with_skip_arrow_metadata(true);
     let mut bytes = Vec::new();
     let parquet = |error| CatalogueError::parquet("encode", "a checkpoint")(error);
-    let mut writer =
-        ArrowWriter::try_new_with_options(&mut bytes, schema, options).map_err(parquet)?;
+    let mut writer = ArrowWriter::try_new_with_options(&mut bytes, Arc::clone(&schema), options)
+        .map_err(parquet)?;
     for lines in lines.chunks(BATCH_ROWS) {
-        decoder
-            .serialize(lines)
+        let rows: Vec<Value> = lines
+            .iter()
+            .map(|line| serde_json::to_value(line).expect("actions have text keys"))
+            .collect();
+        let batch = nested::batch_of(&schema, &rows)
             .map_err(CatalogueError::arrow("encode a checkpoint"))?;
-        let batch = decoder
-            .flush()
-            .map_err(CatalogueError::arrow("encode a checkpoint"))?;
-        if let Some(batch) = batch {
-            writer.write(&batch).map_err(parquet)?;
-        }
+        writer.write(&batch).map_err(parquet)?;
     }
     writer.close().map_err(parquet)?;
     Ok(bytes)
@@ -299,10 +293,11 @@ async fn decode(store: &Arc<dyn ObjectStore>, version: i64) -> Result<(TableStat
 }
 
 fn decode_lines(batch: &RecordBatch, version: i64) -> Result<Vec<Line>> {
-    let mut writer = LineDelimitedWriter::new(Vec::new());
-    writer
-        .write(batch)
-        .and_then(|()| writer.finish())
-        .map_err(CatalogueError::arrow("decode a checkpoint"))?;
-    Ok(crate::log::entry::Entry::parse(version, &writer.into_inner())?.lines)
+    let lines = nested::rows_of(batch).enumerate().map(|(at, row)| {
+        serde_json::from_value(row).map_err(|error| {
+            let reason = format!("row {} of a checkpoint batch: {error}", at + 1);
+            CatalogueError::MalformedLog { version, reason }
+        })
+    });
+    lines.collect()
 }

@@ -5,4 +5,5 @@ pub(crate) mod action;
 pub(crate) mod checkpoint;
 pub(crate) mod delta_schema;
 pub(crate) mod entry;
+pub(crate) mod nested;
 pub(crate) mod state;

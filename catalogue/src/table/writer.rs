@@ -35,6 +35,10 @@ const UPLOAD_PARTS_MAX: usize = 2;
 /// Rows a page; a reader of few rows decodes at most this many too many.
 const PAGE_ROWS: usize = 4_096;
 
+/// Encoded bytes of a row group, which is held until it is whole. 20,000 rows
+/// of 1.6 KB, four times the usual; rows may be as large as 1 MiB.
+const ROW_GROUP_BYTES_MAX: usize = 32 << 20;
+
 /// Share of bloom filter answers that are wrong; 1 % takes 10 bits an id.
 const BLOOM_FALSE_SHARE: f64 = 0.01;
 
@@ -145,6 +149,7 @@ fn properties(schema: &SchemaRef, shape: FileShape) -> WriterProperties {
         .set_created_by("trawler".to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(shape.row_group_rows))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
         .set_data_page_row_count_limit(PAGE_ROWS)
         // Bounds of a hundred columns in every row group would make footers
         // larger than the rows that a page of products reads.

@@ -21,14 +21,14 @@ pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow
     let until = if args.once { Until::Idle } else { Until::Told };
     let machine = Machine::open(&loaded).await?;
     let started = machine.ports.clock.now();
-    let worked = work::work(&machine, &loaded, plan, until, Show::Yes).await?;
+    let worked = work::work(&machine, &loaded, plan, until.clone(), Show::Yes).await?;
     let touched: Vec<Run> = machine
         .runs("runs/")
         .await?
         .into_iter()
         .filter(|run| run.finished.is_none_or(|finished| finished >= started))
         .collect();
-    let end = end_of(&worked, &touched);
+    let end = end_of(&worked, &touched, &until);
     if as_json {
         output::json(&json!({
             "runs": touched, "parked": worked.parked, "problems": worked.problems,
@@ -59,13 +59,15 @@ pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow
 }
 
 /// The exit code tells failure: 1 when a run failed or a job was buried, 3
-/// when something is parked, held or left for the next start.
-fn end_of(worked: &Worked, touched: &[Run]) -> End {
+/// when something is parked, held or left for the next start. To be told to
+/// leave is how a run that stays ends, and no failure.
+fn end_of(worked: &Worked, touched: &[Run], until: &Until) -> End {
     let failed = touched.iter().any(|run| run.phase == RunPhase::Failed);
     let incomplete = touched.iter().any(|run| !run.is_complete());
-    if failed || !worked.problems.is_empty() || worked.crawl.buried + worked.image.buried > 0 {
+    let left_early = worked.notice.is_some() && *until == Until::Idle;
+    if failed || !worked.problems.is_empty() || worked.gave_up() > 0 {
         End::Failed
-    } else if worked.parked > 0 || worked.notice.is_some() || incomplete {
+    } else if worked.parked > 0 || left_early || incomplete {
         End::Left
     } else {
         End::Done

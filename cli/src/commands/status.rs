@@ -64,23 +64,23 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
         output::json(&report)?;
         return Ok(End::Done);
     }
-    println!("pipes      {} ({due} due now)", loaded.pipes.len());
+    println!("pipes        {} ({due} due now)", loaded.pipes.len());
     let shown: Vec<String> = phases
         .iter()
         .map(|(phase, count)| format!("{count} {}", phase.as_str()))
         .collect();
-    println!("runs       {}", or_none(&shown));
+    println!("runs         {}", or_none(&shown));
     for queue in QueueName::ALL {
         println!(
-            "{queue:<6}queue {}",
+            "{queue:<5} queue  {}",
             queue_line(&report["queues"][queue.as_str()])
         );
     }
     let shown: Vec<String> = paused.iter().map(|(scope, _)| scope.to_string()).collect();
-    println!("paused     {}", or_none(&shown));
-    println!("dead       {dead} letter(s)");
+    println!("paused       {}", or_none(&shown));
+    println!("dead         {dead} letter(s)");
     println!(
-        "catalogue  {} products in {} file(s), {}, version {}",
+        "catalogue    {} products in {} file(s), {}, version {}",
         output::grouped(catalogue.rows),
         catalogue.files,
         output::bytes(catalogue.bytes),

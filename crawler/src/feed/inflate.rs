@@ -338,7 +338,7 @@ impl<'c, R: Read> Zip<'c, R> {
             for _ in 0..u16_at(22) {
                 name.push(self.input.byte()?);
             }
-            self.input.skip(u64::from(u16_at(24)))?;
+            let has_zip64 = self.skip_extra(u16_at(24))?;
             let descriptor = flags & DESCRIPTOR_FOLLOWS != 0;
             if name.ends_with(b"/") && packed == 0 {
                 continue;
@@ -346,9 +346,9 @@ impl<'c, R: Read> Zip<'c, R> {
             if flags & ENCRYPTED != 0 {
                 return Err(self.refuse("its file is encrypted"));
             }
-            let zip64 = packed == u32::MAX || unpacked == u32::MAX;
+            let zip64 = has_zip64 || packed == u32::MAX || unpacked == u32::MAX;
             let stored_left = match method {
-                0 if descriptor || zip64 => {
+                0 if descriptor || packed == u32::MAX => {
                     return Err(self.refuse("its file is stored with unknown length"));
                 }
                 0 => Some(u64::from(packed)),
@@ -364,6 +364,24 @@ impl<'c, R: Read> Zip<'c, R> {
                 zip64,
             });
         }
+    }
+
+    /// Passes the extra fields of a local header; tells whether one of them
+    /// makes the sizes after the data 64 bits wide.
+    fn skip_extra(&mut self, bytes: u16) -> io::Result<bool> {
+        const ZIP64: [u8; 2] = [1, 0];
+        let mut left = bytes;
+        let mut has_zip64 = false;
+        while left >= 4 {
+            let [id_low, id_high, size_low, size_high] = self.input.array::<4>()?;
+            has_zip64 |= [id_low, id_high] == ZIP64;
+            left -= 4;
+            let size = u16::from_le_bytes([size_low, size_high]).min(left);
+            self.input.skip(u64::from(size))?;
+            left -= size;
+        }
+        self.input.skip(u64::from(left))?;
+        Ok(has_zip64)
     }
 
     fn close_member(&mut self, member: &Member) -> io::Result<()> {

@@ -12,6 +12,12 @@ use crate::args::DemoArgs;
 /// Images of the demo's shops are squares of this size.
 const IMAGE_PX: u32 = 600;
 
+/// The JSON shop names its fields in its own way, as most do.
+const JSON_COLUMNS: &str = "columns = { title = \"name\", link = \"url\", \
+     mobile_link = \"mobile_url\", image_link = \"image\", additional_image_links = \"images\", \
+     category_path = \"categories\", list_price_minor = \"list_price\", \
+     item_group_id = \"group_id\", review_count = \"reviews\" }\n";
+
 /// The running shops.
 pub(crate) struct DemoShops {
     shops: Vec<(ShopSpec, Shop)>,
@@ -148,7 +154,7 @@ fn pipe(spec: &ShopSpec, shop: &Shop) -> String {
         FeedFormat::NaverEp => "format = \"naver-ep\"\ncharset = \"cp949\"\n".to_owned(),
         FeedFormat::GoogleTsv => "format = \"google-tsv\"\n".to_owned(),
         FeedFormat::JsonLines => format!(
-            "format = \"jsonl\"\ncurrency = \"{}\"\n",
+            "format = \"jsonl\"\ncurrency = \"{}\"\n{JSON_COLUMNS}",
             spec.currency.code()
         ),
         _ => "format = \"google-xml\"\n".to_owned(),

@@ -66,6 +66,13 @@ impl Pass {
         })
     }
 
+    /// Every run read its whole feed.
+    fn is_whole(&self) -> bool {
+        self.runs
+            .iter()
+            .all(|run| run.is_complete() && run.counts.rejected == 0)
+    }
+
     /// Unchanged costs nothing.
     fn cost_nothing(&self) -> bool {
         self.rows_rewritten == 0
@@ -106,7 +113,9 @@ impl Summary {
 
     /// Everything was collected, and the second run cost nothing.
     pub(crate) fn is_good(&self) -> bool {
-        self.catalogue.rows > 0 && self.passes.last().is_some_and(Pass::cost_nothing)
+        self.catalogue.rows > 0
+            && self.passes.iter().all(Pass::is_whole)
+            && self.passes.last().is_some_and(Pass::cost_nothing)
     }
 
     pub(crate) fn print(&self, as_json: bool) -> anyhow::Result<()> {
