@@ -132,8 +132,10 @@ pub(crate) struct ChangesArgs {
     /// Only changes of this pipe.
     #[arg(long, value_name = "ID")]
     pub(crate) pipe: Option<String>,
+    /// At most so many rows; an update is two.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) limit: u32,
+    /// How rows are printed.
     #[arg(long, value_enum, default_value_t = RowFormat::Table)]
     pub(crate) format: RowFormat,
 }
@@ -152,7 +154,7 @@ pub(crate) enum TryCommand {
 pub(crate) struct TryFeedArgs {
     /// A file, or an http(s) URL.
     pub(crate) input: String,
-    /// naver-ep, google, csv, jsonl or json; or the id of a pipe whose [feed]
+    /// naver-ep, google, google-tsv, google-xml, csv, jsonl or json; or the id of a pipe whose [feed]
     /// table is used.
     #[arg(long, value_name = "FORMAT|PIPE")]
     pub(crate) format: String,
@@ -240,4 +242,8 @@ pub(crate) struct DeadArgs {
     /// Only this job.
     #[arg(long, value_name = "ID")]
     pub(crate) job: Option<String>,
+    /// All of them; needed where dead letters are sent or thrown away and
+    /// nothing else says which.
+    #[arg(long)]
+    pub(crate) all: bool,
 }

@@ -146,6 +146,9 @@ impl Machine {
                     ..SortLimits::default()
                 },
                 user_agent: loaded.config.net.user_agent(),
+                redirects_max: loaded.config.net.redirects_max,
+                first_byte_ms: loaded.config.net.first_byte_s * 1000,
+                idle_ms: loaded.config.net.idle_s * 1000,
             },
         }
     }
@@ -165,6 +168,9 @@ impl Machine {
                 fetches: config.workers.image_fetches,
                 source_bytes_max: config.images.source_mib_max * 1024 * 1024,
                 user_agent: config.net.user_agent(),
+                redirects_max: config.net.redirects_max,
+                first_byte_ms: config.net.first_byte_s * 1000,
+                idle_ms: config.net.idle_s * 1000,
                 attempts_max: config.retry.attempts_max,
             },
         ))

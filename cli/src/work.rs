@@ -1,6 +1,8 @@
 //! All roles of one machine in one process: scheduler, crawler, image worker.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::task::JoinSet;
@@ -15,6 +17,9 @@ use trawler_scheduler::Scheduler;
 use crate::compose::{self, Machine};
 use crate::config::Loaded;
 use crate::progress::{self, Show};
+
+/// Longest poll of a run that ends when nothing is left.
+const IDLE_POLL_MAX: Duration = Duration::from_millis(250);
 
 /// When the work ends by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +84,7 @@ pub(crate) async fn work(
         loaded,
         fetcher: &fetcher,
         drain: &drain,
+        until: &until,
         show,
     };
     let watcher = tokio::spawn(watch(drain.clone(), notices));
@@ -126,6 +132,7 @@ struct Crew<'a> {
     loaded: &'a Loaded,
     fetcher: &'a Fetcher,
     drain: &'a Drain,
+    until: &'a Until,
     show: Show,
 }
 
@@ -148,6 +155,16 @@ impl Crew<'_> {
         Ok(tasks)
     }
 
+    /// A poll is never cut off, so the end of a run that ends by itself would
+    /// wait for a long one.
+    fn poll(&self) -> Duration {
+        let configured = Duration::from_secs(self.loaded.config.workers.poll_s);
+        match self.until {
+            Until::Told => configured,
+            Until::Idle => configured.min(IDLE_POLL_MAX),
+        }
+    }
+
     fn hire(
         &self,
         tasks: &mut JoinSet<Report>,
@@ -158,7 +175,7 @@ impl Crew<'_> {
         let queue = handler.queue();
         let options = WorkerOptions {
             slots,
-            receive_wait: std::time::Duration::from_secs(self.loaded.config.workers.poll_s),
+            receive_wait: self.poll(),
             retry: self.loaded.config.retry,
             ..WorkerOptions::default()
         };
@@ -193,6 +210,7 @@ async fn until_idle(
     );
     let jobs = machine.ports.jobs();
     let mut was_still = false;
+    let mut told = HashSet::new();
     while !drain.requested() {
         let tick = match plan {
             Plan::Due => scheduler.tick().await?,
@@ -204,6 +222,12 @@ async fn until_idle(
             // A message of no job, which a worker has to bury.
             open += machine.ports.queue(queue).depth().await?.visible;
             for record in jobs.list(queue).await? {
+                if record.attempts > 0
+                    && !record.status.is_settled()
+                    && told.insert((record.job.clone(), record.attempts))
+                {
+                    eprintln!("{}: {}; it is tried again", record.pipe, record.reason);
+                }
                 match record.status {
                     JobStatus::Open => open += 1,
                     JobStatus::Parked if record.due.is_some_and(|due| due - now <= wait) => {

@@ -9,6 +9,7 @@
 pub mod dead;
 pub mod drain;
 pub mod feed;
+pub mod feed_validators;
 pub mod id;
 pub mod image;
 pub mod job;

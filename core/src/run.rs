@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::RunId;
 use crate::feed::FeedMode;
+use crate::feed_validators::FeedValidators;
 
 /// What a run did, in rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +103,9 @@ pub struct Run {
     /// Key of the rejected-rows report among the blobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_report: Option<String>,
+    /// What is kept of the feed once the run is in the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validators: Option<FeedValidators>,
     /// Why it failed or was superseded.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -122,6 +126,7 @@ impl Run {
             incomplete: Vec::new(),
             remarks: Vec::new(),
             rejected_report: None,
+            validators: None,
             reason: String::new(),
         }
     }

@@ -8,6 +8,7 @@ use trawler_catalogue::{
 };
 use trawler_core::RunId;
 use trawler_core::feed::FeedMode;
+use trawler_core::feed_validators::FeedValidators;
 use trawler_core::judge::{ByAbsence, Deletes, Drop, judge_deletes};
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::Metric;
@@ -24,7 +25,7 @@ use crate::parse::{Parse, Parsed};
 use crate::plan_images::PlanImages;
 use crate::run_document::RunDocument;
 use crate::scratch::Scratch;
-use crate::validators::FeedValidators;
+use crate::validators;
 
 /// One delivery of one run.
 pub(crate) struct Collect<'a> {
@@ -66,6 +67,7 @@ impl Collect<'_> {
                         run.phase = RunPhase::Collecting;
                         run.finished = None;
                         run.reason.clear();
+                        run.validators = None;
                         run.started.get_or_insert(now);
                     })
                     .await?;
@@ -92,12 +94,11 @@ impl Collect<'_> {
         let scratch = self.scratch()?;
         let mappings = self.mappings().await?;
         let print = fingerprint(self.pipe, &mappings.digest);
-        let known = FeedValidators::known(&self.crawler.documents, &self.pipe.id, &print).await?;
+        let known = validators::known(&self.crawler.documents, &self.pipe.id, &print).await?;
         let wanted = Wanted {
             pipe: self.pipe,
             fetcher: &self.crawler.fetcher,
-            user_agent: &self.crawler.options.user_agent,
-            base: &self.crawler.options.base,
+            options: &self.crawler.options,
             scratch: scratch.path(),
             known: known.as_ref(),
             ctx: self.ctx,
@@ -191,6 +192,14 @@ impl Collect<'_> {
             0
         };
         let deleted = diff.deletes - held;
+        // Only a complete run vouches for its feed.
+        let learned = incomplete.is_empty().then(|| FeedValidators {
+            seq: self.run.seq,
+            fingerprint: print,
+            etag: input.validators.etag.clone(),
+            last_modified: input.validators.last_modified.clone(),
+            sha256: input.sha256.clone(),
+        });
         let metrics = &self.crawler.ports.metrics;
         metrics.record(Metric::ProductsRead {
             rows: parsed.staged.rows(),
@@ -198,6 +207,7 @@ impl Collect<'_> {
         self.document()
             .update(|run| {
                 run.phase = RunPhase::Committing;
+                run.validators.clone_from(&learned);
                 run.incomplete.clone_from(&incomplete);
                 run.remarks.clone_from(&parsed.remarks);
                 run.rejected_report.clone_from(&report);
@@ -223,17 +233,6 @@ impl Collect<'_> {
         metrics.record(Metric::RowsRewritten {
             rows: prepared.rows_written(),
         });
-        if incomplete.is_empty() {
-            let validators = FeedValidators {
-                seq: self.run.seq,
-                fingerprint: print,
-                http: input.validators.clone(),
-                sha256: input.sha256.clone(),
-            };
-            validators
-                .keep(&self.crawler.documents, &self.pipe.id)
-                .await?;
-        }
         Ok(None)
     }
 
@@ -289,6 +288,9 @@ impl Collect<'_> {
             .document()
             .update(|run| run.phase = RunPhase::Committed)
             .await?;
+        if let Some(learned) = &run.validators {
+            validators::keep(&self.crawler.documents, &self.pipe.id, learned).await?;
+        }
         let plan = PlanImages {
             crawler: self.crawler,
             pipe: self.pipe,
@@ -302,6 +304,7 @@ impl Collect<'_> {
             .document()
             .update(|run| {
                 run.phase = RunPhase::Finished;
+                run.validators = None;
                 run.finished = Some(now);
                 run.counts.image_jobs = planned.jobs;
                 run.counts.images = planned.images;

@@ -34,4 +34,9 @@ pub struct CrawlerOptions {
     pub base: PathBuf,
     pub sort: SortLimits,
     pub user_agent: String,
+    /// Redirects and patience of every fetch; the pipe sets sizes and the whole
+    /// time.
+    pub redirects_max: u32,
+    pub first_byte_ms: u64,
+    pub idle_ms: u64,
 }

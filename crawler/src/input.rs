@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
+use trawler_core::feed_validators::FeedValidators;
 use trawler_core::pipe::{HttpSource, Pipe, Source};
 use trawler_core::verdict::Failure;
 use trawler_fleet::JobContext;
@@ -16,10 +18,13 @@ use trawler_net::{
     Validators,
 };
 
-use crate::validators::FeedValidators;
+use crate::crawler::CrawlerOptions;
 
 /// A file source is read in pieces of this size to be hashed.
 const HASH_BYTES: usize = 1024 * 1024;
+
+/// How often a download looks up whether it may go on.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A feed on disk.
 #[derive(Debug)]
@@ -46,9 +51,7 @@ pub(crate) enum Found {
 pub(crate) struct Wanted<'a> {
     pub(crate) pipe: &'a Pipe,
     pub(crate) fetcher: &'a Fetcher,
-    pub(crate) user_agent: &'a str,
-    /// What relative file paths are relative to.
-    pub(crate) base: &'a Path,
+    pub(crate) options: &'a CrawlerOptions,
     /// A folder of this delivery's own.
     pub(crate) scratch: &'a Path,
     /// Those of the last complete run, if they are bound to what this run is.
@@ -64,7 +67,7 @@ impl Wanted<'_> {
                 None => return Ok(Found::Unchanged { bytes_down: 0 }),
             },
             Source::File(source) => {
-                hash_file(self.base.join(&source.path), self.ctx.cancelled()).await?
+                hash_file(self.options.base.join(&source.path), self.ctx.clone()).await?
             }
         };
         let same = self.known.is_some_and(|known| known.sha256 == input.sha256);
@@ -79,8 +82,18 @@ impl Wanted<'_> {
     /// `None` when the server says that nothing changed.
     async fn download(&self, source: &HttpSource) -> Result<Option<Input>, Failure> {
         let path = self.scratch.join("feed");
-        let request = self.request(source)?;
-        match self.fetcher.fetch_to_file(&request, &path).await {
+        let stop = self.ctx.cancelled().child_token();
+        let request = self.request(source, stop.clone())?;
+        let mut fetch = pin!(self.fetcher.fetch_to_file(&request, &path));
+        // A pause cancels no token by itself, and a download may take an hour.
+        let fetched = loop {
+            match tokio::time::timeout(LOOK_EVERY, &mut fetch).await {
+                Ok(fetched) => break fetched,
+                Err(_) if self.ctx.interrupted().is_some() => stop.cancel(),
+                Err(_) => {}
+            }
+        };
+        match fetched {
             Ok(Fetched::NotModified(_)) => Ok(None),
             Ok(Fetched::Body(response)) => Ok(Some(Input {
                 path: response.body.path.clone(),
@@ -93,16 +106,18 @@ impl Wanted<'_> {
         }
     }
 
-    fn request(&self, source: &HttpSource) -> Result<Request, Failure> {
+    fn request(&self, source: &HttpSource, stop: CancellationToken) -> Result<Request, Failure> {
         let fetch = &self.pipe.fetch;
-        let mut limits = Limits::feed();
-        limits.raw_bytes_max = fetch.feed_mib_max.saturating_mul(1024 * 1024);
-        // What a Content-Encoding decodes to is bounded like the feed itself.
-        let decoded_max = self.pipe.feed.limits.decoded_bytes_max;
-        limits.decoded_bytes_max = limits.decoded_bytes_max.min(decoded_max);
-        limits.timeouts = Timeouts {
-            whole_ms: fetch.timeout_s.saturating_mul(1000),
-            ..limits.timeouts
+        let limits = Limits {
+            raw_bytes_max: fetch.feed_mib_max.saturating_mul(1024 * 1024),
+            // What a Content-Encoding decodes to is bounded like the feed itself.
+            decoded_bytes_max: self.pipe.feed.limits.decoded_bytes_max,
+            redirects_max: self.options.redirects_max,
+            timeouts: Timeouts {
+                first_byte_ms: self.options.first_byte_ms,
+                idle_ms: self.options.idle_ms,
+                whole_ms: fetch.timeout_s.saturating_mul(1000),
+            },
         };
         let mut request = Request::get_url(&source.url).map_err(|error| failure(&error))?;
         for (name, value) in &fetch.headers {
@@ -126,17 +141,20 @@ impl Wanted<'_> {
             Duration::from_secs_f64(1.0 / fetch.rate_per_s),
         );
         let request = request
-            .user_agent(self.user_agent)
+            .user_agent(&self.options.user_agent)
             .map_err(|error| Failure::permanent(error.to_string()))?
             .limits(limits)
             .interval_min(pace)
             .keep_truncated()
-            .cancel(self.ctx.cancelled())
+            .cancel(stop)
             .observer(Arc::new(move |seen| {
                 ctx.progress("download", seen.raw_bytes, seen.expected)
             }));
         Ok(match self.known {
-            Some(known) => request.validators(known.http.clone()),
+            Some(known) => request.validators(Validators {
+                etag: known.etag.clone(),
+                last_modified: known.last_modified.clone(),
+            }),
             None => request,
         })
     }
@@ -182,7 +200,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn hash_file(path: PathBuf, cancel: CancellationToken) -> Result<Input, Failure> {
+async fn hash_file(path: PathBuf, ctx: JobContext) -> Result<Input, Failure> {
     let work = tokio::task::spawn_blocking(move || {
         let unreadable =
             |error: io::Error| Failure::permanent(format!("read feed {}: {error}", path.display()));
@@ -190,8 +208,8 @@ async fn hash_file(path: PathBuf, cancel: CancellationToken) -> Result<Input, Fa
         let mut hash = Sha256::new();
         let mut piece = vec![0; HASH_BYTES];
         loop {
-            if cancel.is_cancelled() {
-                return Err(Failure::transient("reading the feed was cancelled"));
+            if ctx.interrupted().is_some() {
+                return Err(Failure::transient("reading the feed was interrupted"));
             }
             match file.read(&mut piece).map_err(unreadable)? {
                 0 => break,

@@ -27,4 +27,3 @@ mod validators;
 
 pub use crawler::{Crawler, CrawlerOptions};
 pub use fingerprint::PARSER_VERSION;
-pub use validators::FeedValidators;

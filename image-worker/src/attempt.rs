@@ -14,11 +14,12 @@ use trawler_core::verdict::{Ending, Failure};
 use trawler_fleet::{JobContext, Ports};
 use trawler_net::{
     FetchClass, FetchError, Fetched, Fetcher, Limits, NotModified, Request, Response, StatusClass,
-    Validators,
+    Timeouts, Validators,
 };
 
 use crate::studio::Studio;
 use crate::workbench::{RenderedVariant, Rendition};
+use crate::worker::ImageWorkerOptions;
 
 /// What every image of a job shares.
 pub(crate) struct Attempt<'a> {
@@ -26,8 +27,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) pipe: &'a Pipe,
     pub(crate) fetcher: &'a Fetcher,
     pub(crate) studio: &'a Studio,
-    pub(crate) source_bytes_max: u64,
-    pub(crate) user_agent: &'a str,
+    pub(crate) options: &'a ImageWorkerOptions,
     pub(crate) ctx: &'a JobContext,
 }
 
@@ -96,10 +96,17 @@ impl Attempt<'_> {
         validators: Validators,
     ) -> Result<Request, Box<ImageOutcome>> {
         let bad = |reason: String| Box::new(outcome(task, ImageStatus::BadUrl, reason));
+        let bytes_max = self.options.source_bytes_max;
+        let defaults = Limits::default();
         let limits = Limits {
-            raw_bytes_max: self.source_bytes_max,
-            decoded_bytes_max: self.source_bytes_max,
-            ..Limits::default()
+            raw_bytes_max: bytes_max,
+            decoded_bytes_max: bytes_max,
+            redirects_max: self.options.redirects_max,
+            timeouts: Timeouts {
+                first_byte_ms: self.options.first_byte_ms,
+                idle_ms: self.options.idle_ms,
+                ..defaults.timeouts
+            },
         };
         // The pipe's bounds keep the rate above 0; a pipe that was not checked
         // is fetched without an interval rather than not at all.
@@ -107,7 +114,7 @@ impl Attempt<'_> {
         let mut request = Request::get(&task.url)
             .map_err(|error| Box::new(failed(task, &error).outcome))?
             .accept("image/*,*/*;q=0.5")
-            .and_then(|request| request.user_agent(self.user_agent))
+            .and_then(|request| request.user_agent(&self.options.user_agent))
             .map_err(|error| bad(error.to_string()))?
             .limits(limits)
             .validators(validators)

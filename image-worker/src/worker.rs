@@ -38,6 +38,10 @@ pub struct ImageWorkerOptions {
     /// Images of one job fetched at once; the pipe's concurrency bounds it too.
     pub fetches: usize,
     pub source_bytes_max: u64,
+    /// Redirects and patience of every fetch.
+    pub redirects_max: u32,
+    pub first_byte_ms: u64,
+    pub idle_ms: u64,
     pub user_agent: String,
     /// Failures after which the job ends with what it has; the images that
     /// still failed are recorded and tried again by a later run. At most the
@@ -131,8 +135,7 @@ impl ImageWorker {
             pipe,
             fetcher: &self.fetcher,
             studio: &self.studio,
-            source_bytes_max: self.options.source_bytes_max,
-            user_agent: &self.options.user_agent,
+            options: &self.options,
             ctx,
         };
         let attempt = &attempt;

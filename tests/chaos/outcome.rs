@@ -33,7 +33,7 @@ pub(crate) struct Outcome {
     rows: BTreeMap<(String, String), Row>,
     /// The images, by key; the digest of each.
     images: BTreeMap<String, String>,
-    /// What each run did.
+    /// What each run did, without what it read to find that out.
     runs: BTreeMap<String, RunCounts>,
     /// Every commit of a run: pipe and sequence.
     commits: BTreeSet<(String, i64)>,

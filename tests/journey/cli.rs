@@ -5,7 +5,6 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use serde_json::Value;
 use trawler_shop::{Charset, Compression, FeedFormat, Model, Shop, ShopSpec, render_feed};
 
 use crate::look::{NO_IMAGES, SMALL_VARIANT, feed_table, text, truth};
@@ -48,14 +47,14 @@ fn init_writes_what_check_accepts_and_overwrites_nothing() {
 fn errors_of_a_configuration_name_file_line_key_found_and_allowed() {
     let folder = Folder::new(&[], "[catalogue]\nsort_mib = 1\n");
     let feed = feed_table(FeedFormat::NaverEp);
-    let text = pipe(
+    let written = pipe(
         "ftp://shop.example/feed",
         &feed,
         "[judge]\nmax_drop = 7.5\n",
     );
-    folder.pipe("wrong", &text);
-    folder.pipe("unknown", &text.replace("max_drop", "maximum"));
-    folder.pipe("not an id", &text);
+    folder.pipe("wrong", &written);
+    folder.pipe("unknown", &written.replace("max_drop", "maximum"));
+    folder.pipe("not an id", &written);
 
     let printed = folder.trawler(&["check", "--json"]).with_code(2).json();
     assert_eq!(printed["ok"], false);
@@ -110,7 +109,7 @@ fn errors_of_a_configuration_name_file_line_key_found_and_allowed() {
     assert!(
         errors
             .iter()
-            .any(|error| text_of(error, "file").contains("not an id"))
+            .any(|error| text(error, "file").contains("not an id"))
     );
     // People are told the same, by every command, and nothing is run.
     for command in ["check", "status", "run"] {
@@ -122,10 +121,6 @@ fn errors_of_a_configuration_name_file_line_key_found_and_allowed() {
         !folder.path().join("trawler-data").exists(),
         "check reaches nothing"
     );
-}
-
-fn text_of(row: &Value, name: &str) -> String {
-    text(row, name)
 }
 
 #[test]

@@ -95,6 +95,9 @@ fn remarks(loaded: &Loaded) -> Vec<String> {
     if loaded.pipes.is_empty() {
         remarks.push("no pipe in pipes/: nothing will be collected".to_owned());
     }
+    if loaded.config.net.contact.contains("example.com") {
+        remarks.push("net.contact is still the example: put an address of yours there".to_owned());
+    }
     if loaded.config.net.contact.is_empty() {
         remarks.push(
             "net.contact is empty: partners cannot tell whom to ask about our requests".to_owned(),

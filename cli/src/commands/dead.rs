@@ -11,7 +11,7 @@ use trawler_core::dead::DeadLetter;
 use crate::args::{DeadArgs, DeadCommand};
 use crate::compose::Machine;
 use crate::config::Loaded;
-use crate::end::End;
+use crate::end::{End, Misuse};
 use crate::lookup::{known_pipe, queue};
 use crate::output::{self, Row};
 
@@ -35,17 +35,12 @@ pub(crate) async fn run(
             told("backed up", letters.len(), as_json)
         }
         DeadCommand::Redrive(which) => {
+            demand_choice(&which, "redrive")?;
             let letters = select(loaded, &machine, &which).await?;
-            for letter in &letters {
-                machine
-                    .ports
-                    .jobs()
-                    .redrive(letter.queue, &letter.job)
-                    .await?;
-            }
-            told("sent again", letters.len(), as_json)
+            redrive(&machine, &letters, as_json).await
         }
         DeadCommand::Purge(which) => {
+            demand_choice(&which, "purge")?;
             let letters = select(loaded, &machine, &which).await?;
             for letter in &letters {
                 machine
@@ -57,6 +52,30 @@ pub(crate) async fn run(
             told("purged", letters.len(), as_json)
         }
     }
+}
+
+/// Sends again what can be; a letter that cannot holds up no other one.
+async fn redrive(machine: &Machine, letters: &[DeadLetter], as_json: bool) -> anyhow::Result<End> {
+    let jobs = machine.ports.jobs();
+    let mut refused = 0;
+    for letter in letters {
+        if let Err(error) = jobs.redrive(letter.queue, &letter.job).await {
+            refused += 1;
+            eprintln!("trawler: {:#}", anyhow::Error::from(error));
+        }
+    }
+    let end = told("sent again", letters.len() - refused, as_json)?;
+    Ok(if refused == 0 { end } else { End::Failed })
+}
+
+/// What cannot be taken back is not done to everything by leaving a word out.
+fn demand_choice(which: &DeadArgs, verb: &str) -> anyhow::Result<()> {
+    let chosen = which.all || which.queue.is_some() || which.pipe.is_some() || which.job.is_some();
+    if chosen {
+        return Ok(());
+    }
+    let text = format!("say which dead letters to {verb}: --job, --pipe, --queue or --all");
+    Err(Misuse::new(text).into())
 }
 
 async fn select(

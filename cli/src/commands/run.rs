@@ -3,7 +3,7 @@
 use serde_json::json;
 use trawler_core::run::{Run, RunPhase};
 
-use super::runs;
+use super::{runs, status};
 use crate::args::RunArgs;
 use crate::compose::Machine;
 use crate::config::Loaded;
@@ -43,11 +43,14 @@ pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow
         let rows: Vec<Row> = touched.iter().map(runs::row).collect();
         output::list(&rows, &runs::COLUMNS)?;
     }
-    if worked.parked > 0 {
+    if touched.iter().any(|run| run.phase == RunPhase::Failed) {
         println!(
-            "{} job(s) are parked until later; `trawler status` shows them",
-            worked.parked
+            "a failed run is in `trawler dead list`; mend its cause, then `trawler dead redrive --pipe ID`"
         );
+    }
+    if worked.parked > 0 {
+        println!("{} job(s) are parked until later:", worked.parked);
+        status::print_parked(&machine).await?;
     }
     for problem in &worked.problems {
         println!("problem: {problem}");

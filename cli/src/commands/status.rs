@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use chrono::Utc;
+use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 use trawler_core::QueueName;
 use trawler_core::ledger::JobStatus;
 use trawler_core::run::RunPhase;
+use trawler_core::verdict::PAUSED;
 
 use crate::compose::Machine;
 use crate::config::Loaded;
@@ -76,6 +77,7 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
             queue_line(&report["queues"][queue.as_str()])
         );
     }
+    print_parked(&machine).await?;
     let shown: Vec<String> = paused.iter().map(|(scope, _)| scope.to_string()).collect();
     println!("paused       {}", or_none(&shown));
     println!("dead         {dead} letter(s)");
@@ -113,4 +115,33 @@ fn or_none(parts: &[String]) -> String {
     } else {
         parts.join(", ")
     }
+}
+
+/// Parked jobs that are named.
+const PARKED_MAX: usize = 20;
+
+/// The parked jobs: which, why, until when.
+pub(crate) async fn print_parked(machine: &Machine) -> anyhow::Result<()> {
+    let jobs = machine.ports.jobs();
+    let mut parked = Vec::new();
+    for queue in QueueName::ALL {
+        let records = jobs.list(queue).await?;
+        parked.extend(
+            records
+                .into_iter()
+                .filter(|record| record.status == JobStatus::Parked),
+        );
+    }
+    for record in parked.iter().take(PARKED_MAX) {
+        let due = record
+            .due
+            .map(|due| due.to_rfc3339_opts(SecondsFormat::Secs, true));
+        let until = if record.reason == PAUSED { None } else { due };
+        let until = until.map_or_else(|| "until resumed".to_owned(), |due| format!("until {due}"));
+        println!("  {} {until}: {}", record.job, record.reason);
+    }
+    if parked.len() > PARKED_MAX {
+        println!("  and {} more", parked.len() - PARKED_MAX);
+    }
+    Ok(())
 }

@@ -127,6 +127,9 @@ impl World {
             ImageWorkerOptions {
                 fetches: self.fetches,
                 source_bytes_max: 1024 * 1024,
+                redirects_max: 5,
+                first_byte_ms: 30_000,
+                idle_ms: 20_000,
                 user_agent: "Trawler-Test/0.1 (+mailto:a@b.test)".to_owned(),
                 attempts_max: ATTEMPTS_MAX,
             },

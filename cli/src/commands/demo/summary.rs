@@ -190,7 +190,7 @@ impl Summary {
         println!("  trawler -C {folder} changes --since 0 --limit 5");
         println!("  trawler -C {folder} status");
         println!(
-            "  python3 -c \"import deltalake; print(deltalake.DeltaTable('{}').to_pyarrow_table())\"",
+            "  python3 -c \"import deltalake; t = deltalake.DeltaTable('{}'); print(t.version(), t.count())\"",
             self.catalogue_dir.display()
         );
         println!(
