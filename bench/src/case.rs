@@ -130,7 +130,7 @@ pub(crate) fn render_feed(
 pub(crate) fn scale_photographs(from: &Path, to: &Path) -> Result<()> {
     let (from, to) = (from.to_owned(), to.to_owned());
     Case::ScalePhotographs { from, to }
-        .run_apart::<u32>()
+        .run_apart::<u64>()
         .map(drop)
 }
 

@@ -13,7 +13,7 @@ use trawler_crawler::feed::{
 };
 use trawler_crawler::normalise::Normaliser;
 
-use crate::measure::{Memory, Took, Watch, median};
+use crate::measure::{Memory, Took, Watch, fastest, median};
 
 /// Name, charset and compression of the files that are read.
 pub(crate) const KINDS: [(&str, &str, &str); 2] = [
@@ -29,6 +29,7 @@ pub(crate) struct FeedMeasured {
     pub(crate) text_bytes: u64,
     /// Median of the runs.
     pub(crate) took: Took,
+    pub(crate) fastest: Took,
     pub(crate) peak_bytes: Option<u64>,
 }
 
@@ -47,6 +48,7 @@ pub(crate) fn measure(input: &Path, rows: u32, runs: u32) -> Result<FeedMeasured
         file_bytes: outcome.bytes_read,
         text_bytes: outcome.bytes_decoded,
         took: median(&took),
+        fastest: fastest(&took),
         peak_bytes: memory.peak_bytes(),
     })
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use trawler_core::image::{Fit, OutputFormat, Variant};
 use trawler_image_worker::{Limits, Workbench};
 
-use crate::measure::{Memory, Took, Watch, median};
+use crate::measure::{Memory, Took, Watch, fastest, median};
 
 /// How the names of sources begin that are photographs.
 pub(crate) const PHOTOGRAPH: &str = "photo";
@@ -25,6 +25,7 @@ pub(crate) struct ImagesMeasured {
     pub(crate) images: u32,
     /// Median of the runs.
     pub(crate) took: Took,
+    pub(crate) fastest: Took,
     pub(crate) peak_bytes: Option<u64>,
 }
 
@@ -64,6 +65,7 @@ pub(crate) fn measure(sources: &Path, images: u32, runs: u32) -> Result<ImagesMe
         source_bytes_mean: (bytes / sources.len()) as u64,
         images,
         took: median(&took),
+        fastest: fastest(&took),
         peak_bytes: memory.peak_bytes(),
     })
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use trawler_core::image::{Fit, OutputFormat, Variant};
 use trawler_image_worker::{Limits, Workbench};
 use trawler_shop::{
@@ -13,12 +13,17 @@ use trawler_shop::{
     render_image,
 };
 
+use crate::images::{PHOTOGRAPH, in_order};
+
 /// Products that differ from one day to the next.
 const CHANGED_SHARE: f64 = 0.01;
 /// Side of the images to be scaled down.
 const SIDE_PX: u32 = 1_200;
-/// As shops save their photographs.
-const SOURCE_QUALITY: u8 = 90;
+/// As shops save their photographs; most tools begin at 80 to 90.
+const SOURCE_QUALITY: u8 = 85;
+/// Shorter side of photographs that are used: smaller ones, enlarged, would
+/// be smoother and cheaper than real ones.
+const SHORTER_PX_MIN: u32 = 1_000;
 /// Generated pictures where there are no photographs.
 const GENERATED: u64 = 20;
 
@@ -58,29 +63,27 @@ pub(crate) fn feed(
 
 /// Writes square JPEGs of [`SIDE_PX`]: the photographs of `from` that are
 /// large enough, cut and scaled, or generated pictures where there are none.
-pub(crate) fn photographs(from: &Path, to: &Path) -> Result<u32> {
+pub(crate) fn photographs(from: &Path, to: &Path) -> Result<u64> {
     std::fs::create_dir(to).with_context(|| format!("create {}", to.display()))?;
     let mut made = 0;
-    let mut write = |name: &str, bytes: &[u8]| {
-        made += 1;
-        let path = to.join(format!("{name}-{made:03}.jpg"));
+    let write = |name: &str, at: u64, bytes: &[u8]| {
+        let path = to.join(format!("{name}-{at:03}.jpg"));
         std::fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))
     };
     for bytes in files(from)? {
         if let Some(scaled) = square(&bytes) {
-            write(crate::images::PHOTOGRAPH, &scaled)?;
+            made += 1;
+            write(PHOTOGRAPH, made, &scaled)?;
         }
     }
     if made == 0 {
         for seed in 1..=GENERATED {
             let picture = render_image(seed, SIDE_PX, SIDE_PX, ImageFormat::Jpeg)
                 .context("generate a picture")?;
-            made += 1;
-            let path = to.join(format!("generated-{made:03}.jpg"));
-            std::fs::write(&path, picture).with_context(|| format!("write {}", path.display()))?;
+            write("generated", seed, &picture)?;
         }
+        made = GENERATED;
     }
-    ensure!(made > 0, "no images to measure with");
     Ok(made)
 }
 
@@ -89,13 +92,13 @@ fn files(folder: &Path) -> Result<Vec<Vec<u8>>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    crate::images::in_order(folder)?
+    in_order(folder)?
         .iter()
         .map(|path| std::fs::read(path).with_context(|| format!("read {}", path.display())))
         .collect()
 }
 
-/// `None` for what is no image or too small to be scaled down.
+/// `None` for what is no image or too small.
 fn square(bytes: &[u8]) -> Option<Vec<u8>> {
     let variant = Variant {
         name: "source".to_owned(),
@@ -108,9 +111,12 @@ fn square(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut bench = Workbench::new(Limits::default());
     let rendition = bench.render(bytes, &[variant]).ok()?;
     let facts = &rendition.facts;
-    if facts.width < SIDE_PX || facts.height < SIDE_PX {
+    if facts.width.min(facts.height) < SHORTER_PX_MIN {
         return None;
     }
-    let scaled = rendition.variants.into_iter().next()?;
-    ((scaled.width, scaled.height) == (SIDE_PX, SIDE_PX)).then_some(scaled.data)
+    rendition
+        .variants
+        .into_iter()
+        .next()
+        .map(|scaled| scaled.data)
 }

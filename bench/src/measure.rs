@@ -75,6 +75,13 @@ impl Watch {
     }
 }
 
+/// The run that took least CPU time: what the work costs where nothing else
+/// slows the machine down.
+pub(crate) fn fastest(took: &[Took]) -> Took {
+    let least = took.iter().min_by(|a, b| a.cpu_s.total_cmp(&b.cpu_s));
+    least.copied().unwrap_or_default()
+}
+
 /// The median of each clock; of an even number the upper one.
 pub(crate) fn median(took: &[Took]) -> Took {
     let middle = |clock: fn(&Took) -> f64| {
@@ -133,6 +140,7 @@ mod tests {
         let found = median(&[took(3.0, 1.0), took(1.0, 9.0), took(2.0, 5.0)]);
         assert_eq!((found.cpu_s, found.wall_s), (2.0, 5.0));
         assert_eq!(median(&[]).cpu_s, 0.0);
+        assert_eq!(fastest(&[took(3.0, 1.0), took(1.0, 9.0)]).wall_s, 9.0);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod look;
 mod malformed;
 mod pause;
 mod real_input;
+mod remapped;
 mod schedule;
 mod server;
 mod summary;
