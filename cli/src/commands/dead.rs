@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs::File;
 
 use anyhow::Context;
+use chrono::SecondsFormat;
 use serde_json::{Value, json};
 use trawler_core::QueueName;
 use trawler_core::dead::DeadLetter;
@@ -120,7 +121,7 @@ fn row(letter: &DeadLetter) -> Row {
         json!(letter.queue),
         json!(letter.job),
         json!(letter.pipe),
-        json!(letter.buried),
+        json!(letter.buried.to_rfc3339_opts(SecondsFormat::Secs, true)),
         json!(letter.attempts),
         json!(letter.crashes),
         json!(letter.reason),

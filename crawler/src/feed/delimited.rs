@@ -69,11 +69,14 @@ pub(super) fn read<'c>(
         let short = found < numbers.len() && format.short_rows == ShortRows::Reject;
         if found > numbers.len() || short {
             // A quote that was never closed swallows rows; each one counts.
-            let why = format!(
-                "has {found} fields, and {} are wanted (spans {lines} lines)",
-                numbers.len()
-            );
-            mapper.reject(Reason::FieldCount, lines, at, record.as_slice(), why)?;
+            let span = if lines > 1 {
+                format!(" (it spans {lines} lines)")
+            } else {
+                String::new()
+            };
+            let why = format!("has {found} fields, and {} are wanted{span}", numbers.len());
+            let shown = record.iter().collect::<Vec<_>>().join(" | ");
+            mapper.reject(Reason::FieldCount, lines, at, &shown, why)?;
             continue;
         }
         mapper.row(&Record {
