@@ -29,7 +29,8 @@ mod mapper;
 mod outcome;
 mod read;
 mod rejected;
-pub mod sample;
+#[cfg(test)]
+mod sample;
 mod text;
 mod try_feed;
 mod tsv;

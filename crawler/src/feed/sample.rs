@@ -1,22 +1,10 @@
-//! A Naver EP feed of any size and the measurement of reading it, for the
-//! benchmark and for tests. Deterministic: row `n` is always the same.
+//! A made-up Naver EP feed of any length, for the tests beside it. Row n is
+//! always the same.
 
 use std::fmt::Write as _;
-use std::io::Read;
-use std::time::{Duration, Instant};
-
-use arrow_array::RecordBatch;
-use trawler_core::feed::FeedOptions;
-
-use super::control::Step;
-use super::error::FeedError;
-use super::outcome::{FeedOutcome, RowSink, SinkError};
-use super::read::{FeedTakers, read_feed};
-use super::rejected::RejectedRows;
-use crate::normalise::Normaliser;
 
 /// The 52 columns of a complete EP file.
-pub const EP_HEADER: &[&str] = &[
+const EP_HEADER: &[&str] = &[
     "id",
     "title",
     "price_pc",
@@ -100,7 +88,7 @@ const BRANDS: &[&str] = &[
 ];
 
 /// The rows `from..to` of the feed as text, header first where asked for.
-pub fn naver_ep(rows: std::ops::Range<u64>, header: bool) -> String {
+pub(super) fn naver_ep(rows: std::ops::Range<u64>, header: bool) -> String {
     let mut out = String::new();
     if header {
         out.push_str(&EP_HEADER.join("\t"));
@@ -169,61 +157,4 @@ fn write_row(out: &mut String, row: u64) -> std::fmt::Result {
         if row.is_multiple_of(3) { 0 } else { 2500 },
         mix % 50,
     )
-}
-
-/// What a measurement found.
-#[derive(Debug, Clone)]
-pub struct Throughput {
-    pub outcome: FeedOutcome,
-    pub elapsed: Duration,
-    pub batches: u64,
-    /// Largest batch, in bytes of Arrow memory.
-    pub batch_bytes_max: usize,
-}
-
-impl Throughput {
-    pub fn rows_per_s(&self) -> f64 {
-        self.outcome.rows as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
-    }
-}
-
-/// Reads a feed to Arrow, drops the batches and takes the time.
-pub fn measure(input: impl Read, options: &FeedOptions) -> Result<Throughput, FeedError> {
-    let mut sink = Discard::default();
-    let mut rejected = RejectedRows::counted();
-    let started = Instant::now();
-    let outcome = read_feed(
-        input,
-        options,
-        FeedTakers {
-            sink: &mut sink,
-            rejected: &mut rejected,
-            normaliser: &mut Normaliser::default(),
-            step: &mut |_| Step::Continue,
-        },
-    )?;
-    Ok(Throughput {
-        outcome,
-        elapsed: started.elapsed(),
-        batches: sink.batches,
-        batch_bytes_max: sink.batch_bytes_max,
-    })
-}
-
-#[derive(Default)]
-struct Discard {
-    batches: u64,
-    batch_bytes_max: usize,
-}
-
-impl RowSink for Discard {
-    fn upsert(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
-        self.batches += 1;
-        self.batch_bytes_max = self.batch_bytes_max.max(rows.get_array_memory_size());
-        Ok(())
-    }
-
-    fn delete(&mut self, _: Vec<String>) -> Result<(), SinkError> {
-        Ok(())
-    }
 }
