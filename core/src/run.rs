@@ -193,7 +193,7 @@ mod tests {
         let failed = run(1, Summary, Failed);
         let later = run(2, Summary, Finished);
         check(&[], None);
-        check(&[later.clone()], None);
+        check(std::slice::from_ref(&later), None);
         check(
             &[failed.clone(), later.clone()],
             Some("shop@2026-11-21T03:00:01.000Z"),
