@@ -1,7 +1,5 @@
 //! Pixels in memory: 8 bits a channel, rows without padding.
 
-use fast_image_resize::PixelType;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
     Rgb,
@@ -15,13 +13,6 @@ impl Layout {
         match self {
             Self::Rgb => 3,
             Self::Rgba => 4,
-        }
-    }
-
-    pub(crate) fn pixel_type(self) -> PixelType {
-        match self {
-            Self::Rgb => PixelType::U8x3,
-            Self::Rgba => PixelType::U8x4,
         }
     }
 }

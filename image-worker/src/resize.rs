@@ -4,8 +4,9 @@
 //! of the one before. Levels are shared by all variants of an image, and
 //! which level a variant starts from follows from its own recipe alone.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, MulDiv, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8x3, U8x4};
+use fast_image_resize::{FilterType, MulDiv, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::geometry::Plan;
 use crate::picture::{Layout, Picture};
@@ -86,35 +87,45 @@ impl Pyramid {
     }
 }
 
+/// The pixel type is named here: chosen by the library at run time, its code
+/// for all fifteen would be compiled in, and take minutes.
 fn convolve(resizer: &mut Resizer, from: &Picture, to: &mut Picture, options: &ResizeOptions) {
-    let pixel_type = from.layout.pixel_type();
-    let source = ImageRef::new(from.width, from.height, &from.data, pixel_type)
+    match from.layout {
+        Layout::Rgb => convolve_pixels::<U8x3>(resizer, from, to, options),
+        Layout::Rgba => convolve_pixels::<U8x4>(resizer, from, to, options),
+    }
+}
+
+fn convolve_pixels<P: PixelTrait>(
+    resizer: &mut Resizer,
+    from: &Picture,
+    to: &mut Picture,
+    options: &ResizeOptions,
+) {
+    let source = TypedImageRef::<P>::from_buffer(from.width, from.height, &from.data)
         .expect("a picture holds exactly its pixels");
-    let mut target = Image::from_slice_u8(to.width, to.height, &mut to.data, pixel_type)
+    let mut target = TypedImage::<P>::from_buffer(to.width, to.height, &mut to.data)
         .expect("a picture holds exactly its pixels");
     resizer
-        .resize(&source, &mut target, options)
+        .resize_typed(&source, &mut target, options)
         .expect("the crop lies within the source and both layouts are the same");
 }
 
 fn multiply_alpha(picture: &mut Picture) {
-    let (width, height) = (picture.width, picture.height);
-    let mut image =
-        Image::from_slice_u8(width, height, &mut picture.data, Layout::Rgba.pixel_type())
-            .expect("a picture holds exactly its pixels");
     MulDiv::new()
-        .multiply_alpha_inplace(&mut image)
+        .multiply_alpha_inplace_typed(&mut with_alpha(picture))
         .expect("the layout has alpha");
 }
 
 fn divide_alpha(picture: &mut Picture) {
-    let (width, height) = (picture.width, picture.height);
-    let mut image =
-        Image::from_slice_u8(width, height, &mut picture.data, Layout::Rgba.pixel_type())
-            .expect("a picture holds exactly its pixels");
     MulDiv::new()
-        .divide_alpha_inplace(&mut image)
+        .divide_alpha_inplace_typed(&mut with_alpha(picture))
         .expect("the layout has alpha");
+}
+
+fn with_alpha(picture: &mut Picture) -> TypedImage<'_, U8x4> {
+    TypedImage::from_buffer(picture.width, picture.height, &mut picture.data)
+        .expect("a picture holds exactly its pixels")
 }
 
 /// Halves both sides. The last column or row of an odd side stands for

@@ -11,8 +11,9 @@
 //! one: an encoder may stop there, and nothing in the file says whether it did
 //! or whether the rest was lost. Test: `a_progressive_jpeg_that_ends_between_scans_is_a_coarser_whole`.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -119,15 +120,15 @@ fn spread(stored: &[u8], plane: &Plane, (width, height): (u32, u32), samples: &m
         samples.copy_from_slice(stored);
         return;
     }
-    let source = ImageRef::new(from_width, from_height, stored, PixelType::U8)
+    let source = TypedImageRef::<U8>::from_buffer(from_width, from_height, stored)
         .expect("a plane holds exactly its samples");
-    let mut target = Image::from_slice_u8(width, height, samples, PixelType::U8)
+    let mut target = TypedImage::<U8>::from_buffer(width, height, samples)
         .expect("a plane holds exactly its samples");
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
         .crop(0.0, 0.0, plane.covered.0, plane.covered.1);
     Resizer::new()
-        .resize(&source, &mut target, &options)
+        .resize_typed(&source, &mut target, &options)
         .expect("the crop lies within the plane and both layouts are the same");
 }
 
