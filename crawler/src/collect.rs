@@ -14,12 +14,12 @@ use trawler_core::pipe::Pipe;
 use trawler_core::ports::Metric;
 use trawler_core::run::RunPhase;
 use trawler_core::verdict::{Ending, Failure};
-use trawler_fleet::{JobContext, TakenJob};
+use trawler_fleet::{JobContext, TakenJob, chain};
 
 use crate::crawler::Crawler;
 use crate::failure::{catalogue_failure, commit_failure};
 use crate::fingerprint::fingerprint;
-use crate::input::{Found, Input, Wanted, chain};
+use crate::input::{Found, Input, Wanted};
 use crate::mappings::PipeMappings;
 use crate::parse::{Parse, Parsed};
 use crate::plan_images::PlanImages;

@@ -5,7 +5,7 @@ use trawler_core::verdict::{Ending, Failure};
 use trawler_fleet::DocumentError;
 use trawler_fleet::manifests::ManifestError;
 
-use crate::input::chain;
+use trawler_fleet::chain;
 
 pub(crate) fn catalogue_failure(error: CatalogueError) -> Ending {
     let reason = chain(&error);

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use trawler_core::feed_validators::FeedValidators;
 use trawler_core::pipe::{HttpSource, Pipe, Source};
 use trawler_core::verdict::Failure;
-use trawler_fleet::JobContext;
+use trawler_fleet::{JobContext, chain};
 use trawler_net::{
     FetchClass, FetchError, Fetched, Fetcher, Limits, Request, Secret, StatusClass, Timeouts,
     Validators,
@@ -124,17 +124,16 @@ impl Wanted<'_> {
             let told = |error: &dyn std::fmt::Display| {
                 Failure::permanent(format!("fetch.headers.{name}: {error}"))
             };
-            request = match value.strip_prefix("env:") {
-                Some(variable) => {
-                    let secret = std::env::var(variable).map_err(|_| {
-                        told(&format!("the environment has no variable {variable}"))
-                    })?;
-                    request
-                        .secret_header(name, &Secret::new(secret))
-                        .map_err(|error| told(&error))?
-                }
-                None => request.header(name, value).map_err(|error| told(&error))?,
+            let value = match value.strip_prefix("env:") {
+                Some(variable) => std::env::var(variable)
+                    .map_err(|_| told(&format!("the environment has no variable {variable}")))?,
+                None => value.clone(),
             };
+            // Meant for the partner alone, also where it is written out: what
+            // a redirect to another host gets is nobody's to decide but ours.
+            request = request
+                .secret_header(name, &Secret::new(value))
+                .map_err(|error| told(&error))?;
         }
         let (ctx, pace) = (
             self.ctx.clone(),
@@ -186,18 +185,6 @@ pub(crate) fn failure(error: &FetchError) -> Failure {
         | FetchClass::RedirectLoop
         | FetchClass::Status(_) => Failure::permanent(reason),
     }
-}
-
-/// An error with everything behind it, for a document that outlives it.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
 }
 
 async fn hash_file(path: PathBuf, ctx: JobContext) -> Result<Input, Failure> {

@@ -9,7 +9,7 @@ use arrow_array::RecordBatch;
 use trawler_catalogue::{Staged, Staging};
 use trawler_core::pipe::Pipe;
 use trawler_core::verdict::{Ending, Failure};
-use trawler_fleet::{Interrupt, JobContext};
+use trawler_fleet::{Interrupt, JobContext, chain};
 
 use crate::crawler::Crawler;
 use crate::failure::catalogue_failure;
@@ -17,7 +17,7 @@ use crate::feed::{
     FeedError, FeedOutcome, FeedTakers, Progress, Reason, RejectedRows, RowSink, SinkError, Step,
     read_feed,
 };
-use crate::input::{Input, chain};
+use crate::input::Input;
 use crate::mappings::PipeMappings;
 use crate::normalise::{Normaliser, Unmapped};
 

@@ -32,7 +32,7 @@ mod worker;
 
 pub use checkpoint::CheckpointError;
 pub use context::JobContext;
-pub use documents::{Created, DocumentError, Documents, Loaded, UpdateError};
+pub use documents::{Created, DocumentError, Documents, Loaded, UpdateError, chain};
 pub use drain::Drain;
 pub use handler::{Handler, TakenJob};
 pub use hold::Interrupt;
