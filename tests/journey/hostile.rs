@@ -234,3 +234,31 @@ async fn every_format_and_compression_gives_the_same_products() {
     assert_eq!(all.as_array().unwrap().len(), ids.len(), "never twice");
     shop.stop().await;
 }
+
+#[test]
+fn invariant_08_a_redirect_to_another_host_gets_no_header_of_the_pipe() {
+    let feed = "id\ttitle\tprice_pc\tlink\n1\tA\t10\thttps://a.example/\n";
+    let other = Server::start(move |_| Answer::of(feed));
+    let there = other.url("/feed");
+    let partner = Server::start(move |_| Answer {
+        status: 302,
+        headers: vec![("Location", there.clone())],
+        ..Answer::of("")
+    });
+    let folder = Folder::new(&[partner.host(), other.host()], FAIL_SOON);
+    let table = feed_table(FeedFormat::NaverEp);
+    let text = pipe(&partner.url("/feed"), &table, "").replace(
+        "concurrency = 8",
+        "concurrency = 8\nheaders = { Authorization = \"Bearer plain\", X-Key = \"written out\" }",
+    );
+    folder.pipe("keyed", &text);
+    folder.run_pipe("keyed").with_code(0);
+    assert_eq!(folder.rows("keyed").len(), 1);
+    for secret in ["authorization: bearer plain", "x-key: written out"] {
+        assert!(
+            partner.heads().contains(secret),
+            "the partner gets {secret}"
+        );
+        assert!(!other.heads().contains(secret), "nobody else gets {secret}");
+    }
+}

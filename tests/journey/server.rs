@@ -57,6 +57,8 @@ pub(crate) struct Server {
     addr: SocketAddr,
     leaving: Arc<AtomicBool>,
     requests: Arc<AtomicU64>,
+    /// What was asked, head by head, in lower case.
+    heads: Arc<Mutex<String>>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -67,6 +69,8 @@ impl Server {
         let addr = listener.local_addr().unwrap();
         let (leaving, requests) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let (told, counted) = (Arc::clone(&leaving), Arc::clone(&requests));
+        let heads: Arc<Mutex<String>> = Arc::default();
+        let heard = Arc::clone(&heads);
         let serve: Arc<Serve> = Arc::new(serve);
         let accepting = std::thread::spawn(move || {
             let mut answering = Vec::new();
@@ -76,9 +80,10 @@ impl Server {
                 }
                 let Ok(stream) = stream else { continue };
                 let (serve, counted) = (Arc::clone(&serve), Arc::clone(&counted));
+                let heard = Arc::clone(&heard);
                 // A client that went away has nobody to be told.
                 answering.push(std::thread::spawn(move || {
-                    drop(answer(stream, &*serve, &counted))
+                    drop(answer(stream, &*serve, &counted, &heard))
                 }));
             }
             for thread in answering {
@@ -89,6 +94,7 @@ impl Server {
             addr,
             leaving,
             requests,
+            heads,
             accepting: Some(accepting),
         }
     }
@@ -106,6 +112,11 @@ impl Server {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
+    }
+
+    /// The heads of all requests so far, in lower case.
+    pub(crate) fn heads(&self) -> String {
+        self.heads.lock().unwrap().clone()
     }
 
     pub(crate) fn requests(&self) -> u64 {
@@ -128,7 +139,12 @@ impl Drop for Server {
     }
 }
 
-fn answer(stream: TcpStream, serve: &Serve, requests: &AtomicU64) -> std::io::Result<()> {
+fn answer(
+    stream: TcpStream,
+    serve: &Serve,
+    requests: &AtomicU64,
+    heads: &Mutex<String>,
+) -> std::io::Result<()> {
     stream.set_read_timeout(Some(READ_WAIT))?;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
@@ -139,6 +155,7 @@ fn answer(stream: TcpStream, serve: &Serve, requests: &AtomicU64) -> std::io::Re
         if reader.read_line(&mut line)? == 0 {
             return Ok(());
         }
+        heads.lock().unwrap().push_str(&line.to_ascii_lowercase());
         if line == "\r\n" {
             break;
         }
