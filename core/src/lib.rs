@@ -8,6 +8,7 @@
 
 pub mod dead;
 pub mod drain;
+pub mod environment;
 pub mod feed;
 pub mod feed_validators;
 pub mod id;
@@ -26,4 +27,5 @@ pub mod run;
 pub mod schedule;
 pub mod verdict;
 
+pub use environment::Environment;
 pub use id::{InvalidId, JobId, PipeId, QueueName, RunId, RunSeq};

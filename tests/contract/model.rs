@@ -41,6 +41,8 @@ struct Message {
     outgoing: Outgoing,
     receive_count: u32,
     hidden: Option<Hidden>,
+    /// Why it was buried.
+    reason: Option<String>,
 }
 
 struct Hidden {
@@ -85,6 +87,7 @@ impl Shelves {
             outgoing: outgoing.clone(),
             receive_count: 0,
             hidden: None,
+            reason: None,
         });
     }
 
@@ -149,6 +152,7 @@ impl Shelves {
             body: message.outgoing.body.clone(),
             receive_count: message.receive_count,
             receipt,
+            buried: message.reason.clone(),
         })
     }
 
@@ -306,9 +310,10 @@ impl Queue for ModelQueue {
         })
     }
 
-    async fn bury(&self, lease: Lease, _reason: &str) -> Result<(), QueueError> {
+    async fn bury(&self, lease: Lease, reason: &str) -> Result<(), QueueError> {
         self.settle("bury", &lease, false, |shelves, at, _| {
-            let message = shelves.live.remove(at);
+            let mut message = shelves.live.remove(at);
+            message.reason = Some(reason.to_owned());
             shelves.bury(message);
             Ok(())
         })

@@ -4,6 +4,7 @@
 //! The suites themselves are in `contract/`.
 
 mod clock;
+pub mod emulator;
 mod harness;
 mod wait;
 

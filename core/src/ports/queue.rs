@@ -46,6 +46,9 @@ pub struct Lease {
     /// What the adapter needs to settle this very delivery; a receipt of an
     /// earlier delivery is refused once a later one exists.
     pub receipt: String,
+    /// Why the message was buried. Only messages of the backstop dead-letter
+    /// queue have one; of those that the queue gave up by itself, not all.
+    pub buried: Option<String>,
 }
 
 /// Messages in a queue, approximately.

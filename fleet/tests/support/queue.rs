@@ -196,6 +196,7 @@ fn lease_of(message: &Message) -> Lease {
         body: message.outgoing.body.clone(),
         receive_count: message.receives,
         receipt: receipt_of(message),
+        buried: None,
     }
 }
 

@@ -75,6 +75,7 @@ pub(crate) fn copy(lease: &Lease) -> Lease {
         body: lease.body.clone(),
         receive_count: lease.receive_count,
         receipt: lease.receipt.clone(),
+        buried: lease.buried.clone(),
     }
 }
 

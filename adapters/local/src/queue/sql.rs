@@ -202,6 +202,7 @@ struct Message {
     body: String,
     receive_count: u32,
     deliveries: i64,
+    reason: Option<String>,
 }
 
 fn first_of_group(
@@ -218,10 +219,11 @@ fn first_of_group(
             body: row.get(3)?,
             receive_count: row.get(4)?,
             deliveries: row.get(5)?,
+            reason: row.get(6)?,
         })
     };
     tx.prepare_cached(
-        "SELECT seq, grp, dedup_id, body, receive_count, delivery
+        "SELECT seq, grp, dedup_id, body, receive_count, delivery, reason
          FROM queue_message WHERE queue = ?1 AND grp = ?2 ORDER BY seq LIMIT ?3",
     )?
     .query_map(
@@ -256,6 +258,7 @@ fn lease(tx: &Transaction<'_>, message: Message, order: &Receive) -> rusqlite::R
         body: message.body,
         receive_count,
         receipt: delivery.receipt(),
+        buried: message.reason,
     })
 }
 

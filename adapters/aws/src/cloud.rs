@@ -1,0 +1,86 @@
+//! The account that a process talks to: credentials, region and endpoints by
+//! the SDK's usual chain, and time-outs for every call.
+//!
+//! `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_S3`, `_SQS`, ... lead elsewhere,
+//! as in every program that uses the SDK.
+
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_types::retry::RetryConfig;
+use trawler_core::ports::RECEIVE_WAIT_MAX;
+
+/// Until a connection stands.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
+
+/// One attempt of a call that answers at once; a lost packet costs this much.
+pub(crate) const ATTEMPT_MAX: Duration = Duration::from_secs(10);
+
+/// A call with all its attempts.
+pub(crate) const CALL_MAX: Duration = Duration::from_secs(25);
+
+/// One attempt of a long poll: the longest wait and the way back.
+pub(crate) const POLL_ATTEMPT_MAX: Duration =
+    Duration::from_secs(RECEIVE_WAIT_MAX.as_secs() + 5);
+
+/// Attempts of one call within the SDK. What lasts longer is retried by those
+/// who know what they hold, see `queue::retry`.
+const ATTEMPTS: u32 = 3;
+
+/// Why there is no account to talk to.
+#[derive(Debug, thiserror::Error)]
+pub enum CloudError {
+    #[error(
+        "no AWS region is set; set AWS_REGION, or `region` in the profile that AWS_PROFILE names"
+    )]
+    NoRegion,
+    #[error("no AWS credentials were found; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or give the instance a role")]
+    NoCredentials,
+}
+
+/// Configuration of every client. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    config: SdkConfig,
+}
+
+impl Cloud {
+    /// Asks the environment, profiles and, on an instance, its metadata
+    /// service. No service is called yet.
+    pub async fn open() -> Result<Self, CloudError> {
+        // For the catalogue's object store, whose client asks for it. A second
+        // call finds the first one's.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_MAX)
+            .operation_attempt_timeout(ATTEMPT_MAX)
+            .operation_timeout(CALL_MAX)
+            .build();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .load()
+            .await;
+        if config.region().is_none() {
+            return Err(CloudError::NoRegion);
+        }
+        if config.credentials_provider().is_none() {
+            return Err(CloudError::NoCredentials);
+        }
+        Ok(Self { config })
+    }
+
+    pub fn region(&self) -> &str {
+        self.config.region().map_or("", |region| region.as_ref())
+    }
+
+    pub(crate) fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+}
