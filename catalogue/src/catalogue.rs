@@ -15,6 +15,7 @@ use trawler_core::PipeId;
 use trawler_core::ports::Clock;
 use twox_hash::XxHash3_128;
 
+use crate::commit::STORE_FAILURES_MAX;
 use crate::error::{CatalogueError, Result};
 use crate::log::action::{Format, Line, Metadata, Protocol, Texts};
 use crate::log::checkpoint;
@@ -69,6 +70,20 @@ struct Known {
     state: Arc<TableState>,
     tombstones: Tombstones,
     recent: VecDeque<Summary>,
+}
+
+impl Known {
+    /// Takes up the next entry of the log.
+    fn apply(&mut self, entry: Entry) -> Result<()> {
+        if self.recent.len() == RECENT_COMMITS {
+            self.recent.pop_front();
+        }
+        let summary = entry.summary();
+        // A snapshot in use keeps its state: then this is a copy.
+        Arc::make_mut(&mut self.state).apply(entry, &mut self.tombstones)?;
+        self.recent.push_back(summary);
+        Ok(())
+    }
 }
 
 /// A handle on the table; share it in an `Arc`. It holds the state of the
@@ -173,16 +188,23 @@ impl Catalogue {
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
         let (catalogue, mut state) = Self::load(store, options, clock).await?;
-        for _ in 0..CREATE_ATTEMPTS {
+        let mut failures = 0;
+        for attempt in 0..CREATE_ATTEMPTS {
             let Some(entry) = catalogue.wanted_entry(&state)? else {
                 return Ok(catalogue);
             };
-            let put = put_entry(&catalogue.store, &entry).await;
-            match put {
+            match put_entry(&catalogue.store, &entry).await {
                 Ok(()) | Err(object_store::Error::AlreadyExists { .. }) => {}
+                // The answer alone may have been lost: the log tells.
                 Err(error) => {
+                    failures += 1;
                     let path = entry::entry_path(entry.version);
-                    return Err(CatalogueError::store("write", path)(error));
+                    let error = CatalogueError::store("write", path)(error);
+                    if failures == STORE_FAILURES_MAX || !error.is_transient() {
+                        return Err(error);
+                    }
+                    let wait = catalogue.wait("create", attempt);
+                    catalogue.clock.sleep(wait).await;
                 }
             }
             state = catalogue.refresh().await?;
@@ -284,18 +306,18 @@ impl Catalogue {
         let mut known = self.known.lock().await;
         let next = known.state.version + 1;
         let known = &mut *known;
-        entry::read_on(&self.store, next, |entry| {
-            if known.recent.len() == RECENT_COMMITS {
-                known.recent.pop_front();
-            }
-            let summary = entry.summary();
-            // A snapshot in use keeps its state: then this is a copy.
-            Arc::make_mut(&mut known.state).apply(entry, &mut known.tombstones)?;
-            known.recent.push_back(summary);
-            Ok(())
-        })
-        .await?;
+        entry::read_on(&self.store, next, |entry| known.apply(entry)).await?;
         Ok(Arc::clone(&known.state))
+    }
+
+    /// Takes up an entry that this very handle has put, without reading it.
+    pub(crate) async fn take_up(&self, entry: Entry) -> Result<()> {
+        let mut known = self.known.lock().await;
+        // A reader of this handle may have come upon it already.
+        if entry.version == known.state.version + 1 {
+            known.apply(entry)?;
+        }
+        Ok(())
     }
 
     /// The newest state and what was committed after `base`.

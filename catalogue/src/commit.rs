@@ -21,7 +21,7 @@ use crate::log::entry::{Entry, Summary, TOKEN, entry_path};
 use crate::log::state::TableState;
 
 /// Puts in a row that fail for other reasons than a lost race.
-const STORE_FAILURES_MAX: u32 = 5;
+pub(crate) const STORE_FAILURES_MAX: u32 = 5;
 
 /// Application and its rising number, by which a commit is made at most once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,14 +153,17 @@ impl Catalogue {
             }
             match put_entry(&self.store, &entry).await {
                 Ok(()) => {
-                    self.refresh().await?;
+                    let version = entry.version;
+                    self.take_up(entry).await?;
                     drop(turn);
-                    self.checkpoint_if_due(entry.version).await;
+                    self.checkpoint_if_due(version).await;
                     return Ok(CommitOutcome::Committed {
-                        version: entry.version,
+                        version,
                         found_in_log: false,
                     });
                 }
+                // Somebody else's, or our own of an attempt within the store's
+                // client, or S3's 409 for puts that meet: the log tells.
                 Err(object_store::Error::AlreadyExists { .. }) => failures = 0,
                 // Whether the entry is there is not known: the next attempt
                 // reads the log and finds it by its token.
@@ -182,7 +185,7 @@ impl Catalogue {
 
     /// A wait between half and the whole of a doubling span, spread by token
     /// and attempt so that writers do not meet again.
-    fn wait(&self, token: &str, attempt: u32) -> Duration {
+    pub(crate) fn wait(&self, token: &str, attempt: u32) -> Duration {
         let span = self
             .options
             .backoff

@@ -12,6 +12,7 @@ use arrow_array::builder::{MapBuilder, MapFieldNames, StringBuilder};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, new_null_array};
 use arrow_schema::{DataType, Field};
 use chrono::{DateTime, Utc};
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use serde_json::{Map, Value};
 use trawler_catalogue::{
@@ -146,9 +147,11 @@ impl Clock for StillClock {
     }
 }
 
-/// A catalogue in a folder of its own, with small files.
+/// A catalogue with small files, in a folder of its own unless another store
+/// is given.
 pub struct Table {
     pub folder: tempfile::TempDir,
+    pub store: Arc<dyn ObjectStore>,
     pub scratch: tempfile::TempDir,
     pub clock: Arc<StillClock>,
     pub catalogue: Catalogue,
@@ -198,13 +201,21 @@ impl Table {
 
     pub async fn with(options: CatalogueOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = StillClock::at(DAY_0_MS);
         let store = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
-        let catalogue = Catalogue::open_or_create(Arc::new(store), options, clock.clone())
+        Self {
+            folder,
+            ..Self::over(Arc::new(store), options).await
+        }
+    }
+
+    pub async fn over(store: Arc<dyn ObjectStore>, options: CatalogueOptions) -> Self {
+        let clock = StillClock::at(DAY_0_MS);
+        let catalogue = Catalogue::open_or_create(store.clone(), options, clock.clone())
             .await
             .unwrap();
         Self {
-            folder,
+            folder: tempfile::tempdir().unwrap(),
+            store,
             scratch: tempfile::tempdir().unwrap(),
             clock,
             catalogue,
@@ -213,8 +224,7 @@ impl Table {
 
     /// Another handle on the same table, as another process has one.
     pub async fn reopened(&self) -> Catalogue {
-        let store = LocalFileSystem::new_with_prefix(self.folder.path()).unwrap();
-        Catalogue::open(Arc::new(store), small_files(), self.clock.clone())
+        Catalogue::open(self.store.clone(), small_files(), self.clock.clone())
             .await
             .unwrap()
     }

@@ -1,23 +1,26 @@
 //! The command line. Parsing is in two steps: clap checks the shape here, the
 //! commands turn text into types where an error can name what was meant.
 
+mod dlq;
+mod maintenance;
+
 use std::path::PathBuf;
 
+pub(crate) use dlq::{DlqCommand, WhichLetters, Who};
+pub(crate) use maintenance::{AddWindow, MaintenanceCommand, WindowTarget};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::telemetry::Loudness;
 
 /// Keeps a product catalogue and its images in step with partner shops.
 #[derive(Debug, Parser)]
 #[command(name = "trawler", version, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// Folder of trawler.toml; pipes are in its pipes/ folder.
-    #[arg(
-        long,
-        short = 'C',
-        global = true,
-        value_name = "DIR",
-        default_value = "."
-    )]
-    pub(crate) dir: PathBuf,
+    /// Folder of trawler.toml; pipes are in its pipes/ folder. Default: what
+    /// TRAWLER_DIR names, or else the current folder.
+    #[arg(long, short = 'C', global = true, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
 
     /// Print one JSON document (or JSON lines) instead of text for people.
     #[arg(long, global = true)]
@@ -38,12 +41,24 @@ pub(crate) enum Command {
     },
     /// Check configuration and pipes; reaches nothing.
     Check,
-    /// Collect what is due: feeds, changes, images.
+    /// Collect what is due: feeds, changes, images; all roles in one process.
     Run(RunArgs),
+    /// One role of a fleet: plan what is due and keep jobs moving.
+    Schedule(ScheduleArgs),
+    /// One role of a fleet: work on the crawl queue.
+    Crawl(WorkerArgs),
+    /// One role of a fleet: work on the image queue.
+    Images(WorkerArgs),
+    /// Set a fleet up.
+    #[command(subcommand)]
+    Fleet(FleetCommand),
     /// What is due, running, done and failed.
     Status,
-    /// The pipes and when they ran and run next.
-    Pipes,
+    /// The pipes and when they ran and run next; publish them to a fleet.
+    Pipes {
+        #[command(subcommand)]
+        command: Option<PipesCommand>,
+    },
     /// The runs: how far, how long, what changed.
     Runs(RunsArgs),
     /// The columns of a product: type, unit, and the feed fields they come from.
@@ -59,9 +74,22 @@ pub(crate) enum Command {
     Pause(PauseArgs),
     /// Take a pause back.
     Resume(ScopeArgs),
-    /// Jobs that were given up: list, back up, send again, throw away.
+    /// Windows in which a target is not to be touched.
     #[command(subcommand)]
-    Dead(DeadCommand),
+    Maintenance(MaintenanceCommand),
+    /// Jobs that were given up: list, look at, back up, send again, throw away.
+    #[command(subcommand, alias = "dead")]
+    Dlq(DlqCommand),
+}
+
+impl Command {
+    /// What its log says where nobody asks for more.
+    pub(crate) fn loudness(&self) -> Loudness {
+        match self {
+            Self::Schedule(_) | Self::Crawl(_) | Self::Images(_) => Loudness::Journal,
+            _ => Loudness::Warnings,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +117,88 @@ pub(crate) struct RunArgs {
     /// Only this pipe, whether it is due or not.
     #[arg(long, value_name = "ID")]
     pub(crate) pipe: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScheduleArgs {
+    /// One look at everything, then leave: for a timer or a function.
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    /// Jobs at once, instead of what trawler.toml says.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) slots: Option<u8>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FleetCommand {
+    /// Create the queues, and check that the buckets can be used.
+    Create {
+        /// Create the buckets as well, if they are not there.
+        #[arg(long)]
+        bucket: bool,
+    },
+    /// Check queues, buckets and pipe set; change nothing.
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PipesCommand {
+    /// The pipes and when they ran and run next.
+    List,
+    /// Check the pipes and mapping tables of a folder and publish them.
+    Push(PushArgs),
+    /// What a published set holds, or one pipe of it.
+    Show {
+        /// A set, by its first digits; the current one when absent.
+        set: Option<String>,
+        /// Print this pipe as it was published.
+        #[arg(long, value_name = "ID")]
+        pipe: Option<String>,
+    },
+    /// What was current when, and who published it.
+    History {
+        /// At most so many, newest first.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+    /// Make a set current that was published before.
+    Rollback {
+        /// The set, by its first digits.
+        set: String,
+        #[command(flatten)]
+        author: AuthorArgs,
+    },
+    /// How two sets differ.
+    Diff {
+        /// A set by its first digits, `current`, or a folder.
+        from: String,
+        /// The same; the current set when absent.
+        #[arg(default_value = "current")]
+        to: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// Folder with pipes/ and mappings/; the one of trawler.toml when absent.
+    pub(crate) folder: Option<PathBuf>,
+    /// Refuse unless this set is current, by its first digits: so that nobody's
+    /// push is undone unseen.
+    #[arg(long, value_name = "SET")]
+    pub(crate) parent: Option<String>,
+    #[command(flatten)]
+    pub(crate) author: AuthorArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuthorArgs {
+    /// Who publishes, for the history; default: the user of this machine.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -212,38 +322,4 @@ pub(crate) struct PauseArgs {
     /// Why, for the others.
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DeadCommand {
-    /// List dead letters.
-    List(DeadArgs),
-    /// Write dead letters to a CSV file.
-    Backup {
-        #[command(flatten)]
-        which: DeadArgs,
-        #[arg(long, value_name = "FILE")]
-        to: PathBuf,
-    },
-    /// Send dead letters again.
-    Redrive(DeadArgs),
-    /// Throw dead letters away.
-    Purge(DeadArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DeadArgs {
-    /// crawl or image; both when absent.
-    #[arg(long)]
-    pub(crate) queue: Option<String>,
-    /// Only those of this pipe.
-    #[arg(long, value_name = "ID")]
-    pub(crate) pipe: Option<String>,
-    /// Only this job.
-    #[arg(long, value_name = "ID")]
-    pub(crate) job: Option<String>,
-    /// All of them; needed where dead letters are sent or thrown away and
-    /// nothing else says which.
-    #[arg(long)]
-    pub(crate) all: bool,
 }

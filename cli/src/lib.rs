@@ -9,6 +9,7 @@ mod end;
 mod lookup;
 mod output;
 mod progress;
+mod secrets;
 mod telemetry;
 mod work;
 
@@ -21,7 +22,7 @@ use clap::Parser;
 /// 3 something is left that a later run has to do.
 pub fn main() -> ExitCode {
     let cli = args::Cli::parse();
-    telemetry::init();
+    telemetry::init(cli.command.loudness());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -17,10 +17,15 @@ const REDRAW: Duration = Duration::from_millis(120);
 /// Plain lines say something this often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
+/// A journal is told this often: it is kept, and read long after.
+const JOURNAL_EVERY: Duration = Duration::from_secs(60);
+
 /// Whether anything is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Show {
     Yes,
+    /// Few lines, through the log.
+    Journal,
     No,
 }
 
@@ -29,7 +34,8 @@ pub(crate) async fn show(board: ProgressBoard, drain: Drain, show: Show) {
     match show {
         Show::No => drain.wait().await,
         Show::Yes if stderr().is_terminal() => bars(board, drain).await,
-        Show::Yes => lines(board, drain).await,
+        Show::Yes => lines(board, drain, LINE_EVERY, |line| eprintln!("{line}")).await,
+        Show::Journal => lines(board, drain, JOURNAL_EVERY, |line| tracing::info!("{line}")).await,
     }
 }
 
@@ -74,9 +80,9 @@ fn draw(bar: &ProgressBar, progress: &Progress) {
     bar.tick();
 }
 
-async fn lines(board: ProgressBoard, drain: Drain) {
+async fn lines(board: ProgressBoard, drain: Drain, every: Duration, tell: impl Fn(String)) {
     let started = Instant::now();
-    while !waited(&drain, LINE_EVERY).await {
+    while !waited(&drain, every).await {
         let jobs = board.snapshot();
         // Image jobs of one pipe are one line.
         let mut told: BTreeMap<(String, &str), (u64, u64, usize)> = BTreeMap::new();
@@ -99,11 +105,11 @@ async fn lines(board: ProgressBoard, drain: Drain) {
             } else {
                 String::new()
             };
-            eprintln!(
+            tell(format!(
                 "[{:>4}s] {pipe}: {what} {}{of}{jobs}",
                 started.elapsed().as_secs(),
                 output::grouped(done)
-            );
+            ));
         }
     }
 }

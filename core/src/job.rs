@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::image::KnownImage;
 use crate::ports::MESSAGE_BYTES_MAX;
-use crate::{JobId, PipeId, RunId};
+use crate::{JobId, JobName, PipeId, RunId};
 
 /// The version that this program writes and the only one that it reads.
 pub const BODY_VERSION: u32 = 1;
@@ -39,8 +39,7 @@ impl CrawlJob {
     pub fn id(&self) -> JobId {
         match self {
             Self::Collect { run } => JobId::from(run),
-            Self::Fold { pipe, fold } => JobId::parse(&format!("{pipe}#images@{fold}"))
-                .expect("a pipe id and a number make a job id within its bound"),
+            Self::Fold { pipe, fold } => JobName::fold_id(pipe, *fold),
         }
     }
 
@@ -97,8 +96,7 @@ impl ImageJob {
             hash.update([0]);
             hash.update(&image.url);
         }
-        let name = format!("{}#{}", self.run.pipe, &hex::encode(hash.finalize())[..24]);
-        JobId::parse(&name).expect("a pipe id and 24 hex digits make a job id within its bound")
+        JobName::image_id(&self.run, &hex::encode(hash.finalize())[..24])
     }
 
     pub fn encode(&self) -> String {

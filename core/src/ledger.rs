@@ -7,6 +7,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::job_log::JobLog;
 use crate::verdict::PAUSED;
 use crate::{JobId, PipeId, QueueName};
 
@@ -92,6 +93,28 @@ pub struct JobRecord {
     /// Why it is parked, dead or superseded, or failed last.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// First failure or crash since it was planned or redriven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_failure: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<DateTime<Utc>>,
+    /// When a delivery was last found to have vanished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crashed: Option<DateTime<Utc>>,
+    /// What failing deliveries said last.
+    #[serde(default, skip_serializing_if = "JobLog::is_empty")]
+    pub log: JobLog,
+    /// Who threw its dead letter away, and when; it stays dead and has no
+    /// letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purged: Option<Purged>,
+}
+
+/// A person decided that a dead job is not needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purged {
+    pub by: String,
+    pub at: DateTime<Utc>,
 }
 
 /// A transition that the record does not allow.
@@ -148,6 +171,11 @@ impl JobRecord {
             hand_backs: 0,
             due: None,
             reason: String::new(),
+            first_failure: None,
+            last_failure: None,
+            crashed: None,
+            log: JobLog::default(),
+            purged: None,
         }
     }
 
@@ -159,6 +187,21 @@ impl JobRecord {
     /// until [`JobRecord::sent`] is written, since the id stays the same.
     pub fn dedup_id(&self) -> String {
         format!("{}:{}", self.job, self.sends)
+    }
+
+    /// A record that counts as sent from its first byte, so that a send which
+    /// succeeds needs no second write. Whoever creates it sends the message at
+    /// once and notes elsewhere that it did (the manifest of an image job), or
+    /// takes the send back with [`JobRecord::resend`].
+    pub fn announced(mut self) -> Self {
+        self.mark_sent(self.planned);
+        self
+    }
+
+    /// Whether no worker ever had it, so that its message may be lost or never
+    /// have been sent.
+    pub fn is_unseen(&self) -> bool {
+        self.status == JobStatus::Open && self.epoch == 0 && self.seen.is_none()
     }
 
     /// The message is in the queue.
@@ -174,11 +217,28 @@ impl JobRecord {
         }
         if self.in_hand {
             self.crashes += 1;
+            self.crashed = Some(now);
+            self.note_failure(now);
+            let (epoch, crashes) = (self.epoch, self.crashes);
+            let line = format!("delivery {epoch} ended without a verdict (crash {crashes})");
+            self.log.push(now, &line);
         }
         self.epoch += 1;
         self.in_hand = true;
         self.seen = Some(now);
         Taken::Work { epoch: self.epoch }
+    }
+
+    /// Whether the delivery that took the job just now found that the one
+    /// before it had vanished.
+    pub fn has_just_crashed(&self) -> bool {
+        self.in_hand && self.crashed.is_some() && self.crashed == self.seen
+    }
+
+    /// It failed or crashed.
+    pub fn note_failure(&mut self, now: DateTime<Utc>) {
+        self.first_failure.get_or_insert(now);
+        self.last_failure = Some(now);
     }
 
     /// The delivery gives the job back; neither an attempt nor a crash.
@@ -257,6 +317,7 @@ impl JobRecord {
         self.in_hand = false;
         self.status = JobStatus::Dead;
         self.seen = Some(now);
+        self.note_failure(now);
         reason.clone_into(&mut self.reason);
         Ok(())
     }
@@ -285,8 +346,54 @@ impl JobRecord {
         }
         self.attempts = 0;
         self.crashes = 0;
+        self.first_failure = None;
+        self.last_failure = None;
+        self.crashed = None;
+        self.purged = None;
         self.reopen();
         Ok(())
+    }
+
+    /// As [`JobRecord::redrive`], counting the message that the caller sends
+    /// right after, so that one write says both. A caller that dies in between
+    /// leaves the dead letter, by which the next one sends the same message
+    /// again; without one it is sent again as lost.
+    pub fn redrive_and_send(&mut self, now: DateTime<Utc>) -> Result<(), LedgerError> {
+        self.redrive()?;
+        self.mark_sent(now);
+        Ok(())
+    }
+
+    /// The queue did not take the message of a redrive: the job is as dead as
+    /// before, unless somebody took it meanwhile.
+    pub fn take_redrive_back(&mut self, reason: &str) {
+        if self.status == JobStatus::Open && !self.in_hand {
+            self.status = JobStatus::Dead;
+            reason.clone_into(&mut self.reason);
+        }
+    }
+
+    /// Something newer makes sending a dead job again pointless.
+    pub fn supersede_dead(&mut self, by: &str) -> Result<(), LedgerError> {
+        match self.status {
+            // Done by a redrive that died after this.
+            JobStatus::Superseded => Ok(()),
+            JobStatus::Dead => {
+                self.status = JobStatus::Superseded;
+                self.reason = format!("superseded by {by}");
+                Ok(())
+            }
+            JobStatus::Open | JobStatus::Parked | JobStatus::Done => Err(LedgerError::Status {
+                verb: "supersede",
+                job: self.job.clone(),
+                status: self.status,
+            }),
+        }
+    }
+
+    /// The dedup id of the message that was sent last.
+    pub fn last_dedup_id(&self) -> String {
+        format!("{}:{}", self.job, self.sends.saturating_sub(1))
     }
 
     /// Something newer replaces a job that nobody is working on.
@@ -481,10 +588,22 @@ mod tests {
         job.mark_sent(now());
         assert!(!job.needs_send());
         assert_ne!(first, job.dedup_id());
+        assert_eq!(first, job.last_dedup_id());
         assert!(!job.is_lost(now(), chrono::Duration::hours(24)));
         assert!(job.is_lost(
             now() + chrono::Duration::hours(24),
             chrono::Duration::hours(24)
         ));
+    }
+
+    #[test]
+    fn an_announced_job_counts_as_sent_until_the_send_is_taken_back() {
+        let mut job = record().announced();
+        assert!(!job.needs_send() && job.is_unseen());
+        assert_eq!(job.last_dedup_id(), record().dedup_id());
+        job.resend();
+        assert!(job.needs_send());
+        job.take(now());
+        assert!(!job.is_unseen());
     }
 }

@@ -24,6 +24,11 @@ impl PauseScope {
         }
     }
 
+    /// The documents that stop what a person does to a whole queue.
+    pub fn of_queue(queue: QueueName) -> [Self; 2] {
+        [Self::Fleet, Self::Queue(queue)]
+    }
+
     /// The documents that pause a job of this queue and pipe.
     pub fn of_job(queue: QueueName, pipe: &PipeId) -> [Self; 3] {
         [Self::Fleet, Self::Queue(queue), Self::Pipe(pipe.clone())]

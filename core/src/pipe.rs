@@ -11,8 +11,10 @@ use url::Url;
 use crate::PipeId;
 use crate::feed::FeedOptions;
 use crate::image::Recheck;
+use crate::maintenance::{PIPE_WINDOWS_MAX, Window, WindowText};
 use crate::problem::Problem;
 use crate::schedule::{Schedule, ScheduleError, ScheduleText};
+use crate::secret::{Place, SecretRef, SecretText};
 
 /// Most extra headers that a pipe may send.
 pub const HEADERS_MAX: usize = 32;
@@ -40,6 +42,11 @@ pub struct Pipe {
     pub judge: JudgeOptions,
     #[serde(default)]
     pub images: ImageOptions,
+    /// Times in which the partner is not to be touched; at most 32. `days =
+    /// ["sun"], from = "02:00", until = "04:00"` in the schedule's zone, or
+    /// `from` and `until` as instants, `"2026-12-24T18:00:00+09:00"`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maintenance: Vec<WindowText>,
 }
 
 fn unnamed() -> PipeId {
@@ -78,8 +85,13 @@ pub struct FetchOptions {
     /// Requests at once to one host; default 4, bound 1 to 64.
     pub concurrency: u32,
     /// Sent with every request to the source; at most 32 of 4096 bytes. A
-    /// value `env:NAME` is read from the environment and never printed.
-    pub headers: BTreeMap<String, String>,
+    /// value `env:NAME`, `file:/path` or `ssm:/name` is asked for by the worker
+    /// that sends it; a header that carries a credential takes nothing else.
+    pub headers: BTreeMap<String, SecretText>,
+    /// Credentials of the feed: `{ kind = "basic", user = "ann", password =
+    /// "env:NAME" }` or `{ kind = "bearer", token = "ssm:/name" }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<FeedAuth>,
     /// Longest whole download of a feed, in seconds; default 3600, bound 1 to
     /// 36000.
     pub timeout_s: u64,
@@ -93,10 +105,19 @@ impl Default for FetchOptions {
             rate_per_s: 10.0,
             concurrency: 4,
             headers: BTreeMap::new(),
+            auth: None,
             timeout_s: 3600,
             feed_mib_max: 4096,
         }
     }
+}
+
+/// Credentials of a feed, by reference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum FeedAuth {
+    Basic { user: String, password: SecretText },
+    Bearer { token: SecretText },
 }
 
 /// When a run is not to be trusted.
@@ -145,8 +166,31 @@ impl Default for ImageOptions {
 }
 
 impl Pipe {
+    /// The pipe under the name of its file, which is also what people see if it
+    /// has no other.
+    #[must_use]
+    pub fn named(mut self, id: PipeId) -> Self {
+        if self.name.is_empty() {
+            self.name = id.to_string();
+        }
+        self.id = id;
+        self
+    }
+
     pub fn schedule(&self) -> Result<Schedule, ScheduleError> {
         Schedule::try_from(&self.schedule)
+    }
+
+    /// The partner's maintenance windows; those that [`Pipe::problems`] tells
+    /// of are none.
+    pub fn windows(&self) -> Vec<Window> {
+        let Ok(schedule) = self.schedule() else {
+            return Vec::new();
+        };
+        self.maintenance
+            .iter()
+            .filter_map(|text| Window::parse(text, schedule.zone()).ok())
+            .collect()
     }
 
     /// Every value outside its bound, in the order of the file.
@@ -154,7 +198,19 @@ impl Pipe {
         let mut found = Problems::default();
         if let Source::Http(source) = &self.source {
             let web = matches!(source.url.scheme(), "http" | "https");
-            found.unless(web, "source.url", &source.url, "an http:// or https:// URL");
+            found.unless(
+                web,
+                "source.url",
+                &source.url.scheme(),
+                "an http:// or https:// URL",
+            );
+            let open = source.url.username().is_empty() && source.url.password().is_none();
+            found.unless(
+                open,
+                "source.url",
+                &"a URL with credentials (not shown)",
+                "a URL without them; give them by reference in fetch.auth",
+            );
         }
         match self.schedule() {
             Ok(_) => {}
@@ -174,6 +230,7 @@ impl Pipe {
             "a share from 0 to 1",
         );
         self.images.problems(&mut found);
+        self.window_problems(&mut found);
         for problem in self.feed.problems() {
             found.0.push(Problem {
                 key: format!("feed.{}", problem.key),
@@ -181,6 +238,23 @@ impl Pipe {
             });
         }
         found.0
+    }
+}
+
+impl Pipe {
+    fn window_problems(&self, found: &mut Problems) {
+        let count = self.maintenance.len() as u64;
+        found.within("maintenance", count, 0, PIPE_WINDOWS_MAX as u64);
+        // A zone that is not known has been told of.
+        let zone = self
+            .schedule()
+            .map_or(chrono_tz::UTC, |schedule| schedule.zone());
+        for text in &self.maintenance {
+            if let Err(error) = Window::parse(text, zone) {
+                let key = format!("maintenance.{}", error.key);
+                found.push(&key, &format!("{:?}", error.found), error.allowed);
+            }
+        }
     }
 }
 
@@ -214,14 +288,62 @@ impl FetchOptions {
                 name,
                 "a header name of ASCII letters, digits, '-' and '_'",
             );
-            let value_ok = value.len() <= HEADER_BYTES_MAX && !value.contains(['\r', '\n', '\0']);
+            let value_ok = match value {
+                SecretText::Literal(text) => {
+                    text.len() <= HEADER_BYTES_MAX && !text.contains(['\r', '\n', '\0'])
+                }
+                SecretText::Reference(_) => true,
+            };
             found.unless(
                 value_ok,
                 &key,
-                &"(not shown)",
+                &NOT_SHOWN,
                 "at most 4096 bytes without line breaks",
             );
+            found.secret(&key, value, Place::of_header(name));
         }
+        match &self.auth {
+            Some(FeedAuth::Basic { user, password }) => {
+                let user_ok = !user.is_empty()
+                    && user.len() <= HEADER_BYTES_MAX
+                    && !user.contains(|c: char| c == ':' || c.is_control());
+                let allowed = "a name without ':' and control characters";
+                found.unless(user_ok, "fetch.auth.user", &user, allowed);
+                found.secret("fetch.auth.password", password, Place::Credential);
+            }
+            Some(FeedAuth::Bearer { token }) => {
+                found.secret("fetch.auth.token", token, Place::Credential);
+            }
+            None => {}
+        }
+        if self.auth.is_some() {
+            let twice = self
+                .headers
+                .keys()
+                .find(|name| name.eq_ignore_ascii_case("authorization"));
+            let allowed = "either fetch.auth or this header, not both";
+            found.unless(
+                twice.is_none(),
+                "fetch.headers.Authorization",
+                &"both",
+                allowed,
+            );
+        }
+    }
+
+    /// Every secret that fetching the source needs, with its key.
+    pub fn secrets(&self) -> impl Iterator<Item = (String, &SecretRef)> {
+        let headers = self
+            .headers
+            .iter()
+            .map(|(name, value)| (format!("fetch.headers.{name}"), value));
+        let auth = self.auth.as_ref().map(|auth| match auth {
+            FeedAuth::Basic { password, .. } => ("fetch.auth.password".to_owned(), password),
+            FeedAuth::Bearer { token } => ("fetch.auth.token".to_owned(), token),
+        });
+        headers
+            .chain(auth)
+            .filter_map(|(key, value)| Some((key, value.reference()?)))
     }
 }
 
@@ -234,6 +356,9 @@ impl ImageOptions {
         }
     }
 }
+
+/// Stands for a value that may be a secret.
+const NOT_SHOWN: &str = "(not shown)";
 
 #[derive(Default)]
 struct Problems(Vec<Problem>);
@@ -260,6 +385,12 @@ impl Problems {
             &found,
             &format!("{min} to {max}"),
         );
+    }
+
+    fn secret(&mut self, key: &str, value: &SecretText, place: Place) {
+        if let Some(rule) = value.problem(place) {
+            self.push(key, &"a credential written out (not shown)", rule);
+        }
     }
 }
 

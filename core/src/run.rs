@@ -7,9 +7,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::RunId;
 use crate::feed::FeedMode;
 use crate::feed_validators::FeedValidators;
+use crate::{PipeSetId, RunId};
 
 /// What a run did, in rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +82,10 @@ pub struct Run {
     pub mode: FeedMode,
     pub phase: RunPhase,
     pub planned: DateTime<Utc>,
+    /// The published set that the run was planned with and keeps. `None` where
+    /// pipes are read from a folder, which keeps no older ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipe_set: Option<PipeSetId>,
     #[serde(default)]
     pub started: Option<DateTime<Utc>>,
     #[serde(default)]
@@ -118,6 +122,7 @@ impl Run {
             mode,
             phase: RunPhase::Planned,
             planned: now,
+            pipe_set: None,
             started: None,
             finished: None,
             epoch: 0,

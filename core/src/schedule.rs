@@ -67,6 +67,10 @@ impl Schedule {
         })
     }
 
+    pub fn zone(&self) -> Tz {
+        self.zone
+    }
+
     /// The first due instant after `instant`; `None` when there is none (31
     /// February).
     pub fn next_after(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {

@@ -7,9 +7,24 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::QueueName;
+
 /// Waits longer than this are parked in State instead of held in the queue: a
-/// released message would lock its group.
+/// released message locks its group until then. The group of a crawl job is its
+/// own pipe, which waits with it anyway.
 pub const RELEASE_MAX: Duration = Duration::from_secs(60);
+
+/// The same for image jobs, whose group is a host that many pipes share: a job
+/// that waits is out of the way, and the others of the host go on.
+pub const IMAGE_RELEASE_MAX: Duration = Duration::from_secs(5);
+
+/// The longest wait that a message of the queue may spend in the queue.
+pub fn release_max(queue: QueueName) -> Duration {
+    match queue {
+        QueueName::Crawl => RELEASE_MAX,
+        QueueName::Image => IMAGE_RELEASE_MAX,
+    }
+}
 
 /// How a job failed, as far as retrying is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +161,7 @@ pub const PAUSE_PARK: Duration = Duration::from_secs(24 * 60 * 60);
 /// Turns an ending into a verdict. `attempt` is 1-based and counts this one.
 pub fn judge(
     ending: Ending,
+    queue: QueueName,
     attempt: u32,
     job: &str,
     now: DateTime<Utc>,
@@ -183,13 +199,11 @@ pub fn judge(
                 .unwrap_or_default();
             let bound = Duration::from_millis(policy.backoff_max_ms);
             let wait = backoff(attempt, job, policy).max(asked.min(bound));
-            if wait <= RELEASE_MAX {
+            if wait <= release_max(queue) {
                 Verdict::Retry { after: wait }
             } else {
-                let due =
-                    now + chrono::Duration::from_std(wait).unwrap_or(chrono::Duration::days(1));
                 Verdict::Park {
-                    due,
+                    due: after(now, wait),
                     reason: failure.reason,
                 }
             }
@@ -199,6 +213,31 @@ pub fn judge(
 
 /// The reason that parks a paused job; the tick looks for it after a resume.
 pub const PAUSED: &str = "paused";
+
+fn after(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+    now + chrono::Duration::from_std(wait).unwrap_or(chrono::Duration::days(1))
+}
+
+/// What to do with a job whose last delivery vanished, before it is tried
+/// again; `None`: try it. One crash is a lost machine more often than a bad
+/// job. After the next ones an image job lets the others of its host go first,
+/// since every crash locks the group for a whole visibility.
+pub fn after_crash(
+    queue: QueueName,
+    crashes: u32,
+    job: &str,
+    now: DateTime<Utc>,
+    policy: &RetryPolicy,
+) -> Option<Verdict> {
+    let locks_others = match queue {
+        QueueName::Crawl => false,
+        QueueName::Image => crashes >= 2,
+    };
+    locks_others.then(|| Verdict::Park {
+        due: after(now, backoff(crashes - 1, job, policy)),
+        reason: format!("{crashes} deliveries ended without a verdict"),
+    })
+}
 
 /// A job whose deliveries keep vanishing kills its workers and is buried.
 pub fn crashed_too_often(crashes: u32, policy: &RetryPolicy) -> Option<Verdict> {
@@ -237,7 +276,12 @@ mod tests {
     };
 
     fn verdict(ending: Ending, attempt: u32) -> &'static str {
-        judge(ending, attempt, "job", DateTime::<Utc>::UNIX_EPOCH, &POLICY).as_str()
+        verdict_of(QueueName::Crawl, ending, attempt)
+    }
+
+    fn verdict_of(queue: QueueName, ending: Ending, attempt: u32) -> &'static str {
+        let now = DateTime::<Utc>::UNIX_EPOCH;
+        judge(ending, queue, attempt, "job", now, &POLICY).as_str()
     }
 
     #[test]
@@ -258,6 +302,31 @@ mod tests {
             verdict(Ending::Failed(Failure::throttled("x", wait(90))), 1),
             "park"
         );
+    }
+
+    #[test]
+    fn an_image_job_that_waits_is_out_of_the_way_of_its_host() {
+        let check = |queue, wait_s, expected| {
+            let wait = Duration::from_secs(wait_s);
+            let ending = Ending::Failed(Failure::throttled("busy", wait));
+            assert_eq!(verdict_of(queue, ending, 1), expected, "{queue} {wait_s}");
+        };
+        check(QueueName::Image, 5, "retry");
+        check(QueueName::Image, 6, "park");
+        check(QueueName::Crawl, 60, "retry");
+        check(QueueName::Crawl, 61, "park");
+    }
+
+    #[test]
+    fn an_image_job_that_crashed_twice_lets_others_go_first() {
+        let now = DateTime::<Utc>::UNIX_EPOCH;
+        let check = |queue, crashes, parked| {
+            let verdict = after_crash(queue, crashes, "job", now, &POLICY);
+            assert_eq!(verdict.is_some(), parked, "{queue} {crashes}");
+        };
+        check(QueueName::Image, 1, false);
+        check(QueueName::Image, 2, true);
+        check(QueueName::Crawl, 4, false);
     }
 
     #[test]

@@ -14,13 +14,13 @@ use trawler_core::pipe::Pipe;
 use trawler_core::ports::Metric;
 use trawler_core::run::RunPhase;
 use trawler_core::verdict::{Ending, Failure};
-use trawler_fleet::{JobContext, TakenJob, chain};
+use trawler_fleet::{JobContext, PipeSet, TakenJob, chain};
 
 use crate::crawler::Crawler;
 use crate::failure::{catalogue_failure, commit_failure};
 use crate::fingerprint::fingerprint;
 use crate::input::{Found, Input, Wanted};
-use crate::mappings::PipeMappings;
+use crate::mappings::{self, PipeMappings};
 use crate::parse::{Parse, Parsed};
 use crate::plan_images::PlanImages;
 use crate::run_document::RunDocument;
@@ -31,6 +31,8 @@ use crate::validators;
 pub(crate) struct Collect<'a> {
     pub(crate) crawler: &'a Crawler,
     pub(crate) pipe: &'a Pipe,
+    /// That the pipe is of.
+    pub(crate) set: &'a PipeSet,
     pub(crate) run: RunId,
     pub(crate) job: &'a TakenJob,
     pub(crate) ctx: &'a JobContext,
@@ -98,6 +100,7 @@ impl Collect<'_> {
         let wanted = Wanted {
             pipe: self.pipe,
             fetcher: &self.crawler.fetcher,
+            secrets: &*self.crawler.secrets,
             options: &self.crawler.options,
             scratch: scratch.path(),
             known: known.as_ref(),
@@ -257,6 +260,7 @@ impl Collect<'_> {
         let fence = Fence::new(|| self.ctx.still_mine());
         match self.crawler.catalogue.commit(prepared, &txn, &fence).await {
             Ok(CommitOutcome::Committed { version, .. }) => {
+                self.crawler.ports.metrics.record(Metric::CommitLanded);
                 self.document()
                     .update(|run| run.version = Some(version))
                     .await?;
@@ -336,14 +340,19 @@ impl Collect<'_> {
     }
 
     async fn mappings(&self) -> Result<PipeMappings, Ending> {
-        let (mappings, pipe) = (self.crawler.mappings.clone(), self.pipe.id.clone());
-        let loaded = tokio::task::spawn_blocking(move || mappings.load(&pipe)).await;
-        let failed = |error: &dyn std::error::Error| Failure::permanent(chain(error));
-        loaded
-            .map_err(|error| {
-                Ending::Failed(Failure::transient(format!("read mapping tables: {error}")))
-            })?
-            .map_err(|error| Ending::Failed(failed(&error)))
+        let mut tables = Vec::new();
+        for name in mappings::table_names(&self.pipe.id) {
+            let table = self.crawler.pipes.table(self.set, &name).await;
+            if let Some(bytes) = table.map_err(|error| Ending::Failed(error.into()))? {
+                tables.push((name, bytes));
+            }
+        }
+        let pipe = self.pipe.id.clone();
+        let read = tokio::task::spawn_blocking(move || mappings::read(&pipe, &tables)).await;
+        read.map_err(|error| {
+            Ending::Failed(Failure::transient(format!("read mapping tables: {error}")))
+        })?
+        .map_err(|error| Ending::Failed(Failure::permanent(chain(&error))))
     }
 
     fn document(&self) -> RunDocument<'_> {

@@ -1,25 +1,21 @@
 //! What every crawl job of this process shares; what is done with it is in
 //! `handler` and the modules under it.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use trawler_catalogue::{Catalogue, SortLimits};
-use trawler_core::PipeId;
-use trawler_core::pipe::Pipe;
-use trawler_fleet::{Documents, Jobs, Ports};
+use trawler_core::ports::Secrets;
+use trawler_fleet::{Documents, Jobs, Pipes, Ports};
 use trawler_net::Fetcher;
-
-use crate::mappings::Mappings;
 
 /// Ports, configuration and tools of the crawl jobs.
 pub struct Crawler {
     pub ports: Ports,
     pub documents: Documents,
     pub jobs: Jobs,
-    pub pipes: Arc<BTreeMap<PipeId, Pipe>>,
-    pub mappings: Mappings,
+    pub pipes: Pipes,
+    pub secrets: Arc<dyn Secrets>,
     pub catalogue: Arc<Catalogue>,
     pub fetcher: Fetcher,
     pub options: CrawlerOptions,

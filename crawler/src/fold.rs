@@ -4,10 +4,10 @@
 use trawler_catalogue::{
     CommitOutcome, Fence, FoldStamp, ImageStaging, PreparedCommit, Snapshot, Txn, WriteId,
 };
-use trawler_core::RunId;
 use trawler_core::manifest::ImageResult;
-use trawler_core::pipe::Pipe;
+use trawler_core::ports::Metric;
 use trawler_core::verdict::{Ending, Failure};
+use trawler_core::{PipeId, RunId};
 use trawler_fleet::manifests;
 use trawler_fleet::{JobContext, TakenJob};
 
@@ -21,7 +21,7 @@ const RESULTS_A_STEP: usize = 10;
 /// One delivery of one fold.
 pub(crate) struct Fold<'a> {
     pub(crate) crawler: &'a Crawler,
-    pub(crate) pipe: &'a Pipe,
+    pub(crate) pipe: &'a PipeId,
     pub(crate) fold: i64,
     pub(crate) job: &'a TakenJob,
     pub(crate) ctx: &'a JobContext,
@@ -63,12 +63,12 @@ impl Fold<'_> {
 
     async fn fold(&self, snapshot: &Snapshot) -> Result<Vec<Counted>, Ending> {
         let delivery = format!("fold{}-{}", self.fold, self.job.epoch);
-        let scratch = Scratch::new(&self.crawler.options.scratch, &self.pipe.id, &delivery)
+        let scratch = Scratch::new(&self.crawler.options.scratch, self.pipe, &delivery)
             .map_err(Ending::Failed)?;
         let mut staging = ImageStaging::new(scratch.path(), self.crawler.options.sort)
             .map_err(catalogue_failure)?;
         let mut counted = Vec::new();
-        let unsettled = manifests::unsettled_of(&self.crawler.documents, &self.pipe.id)
+        let unsettled = manifests::unsettled_of(&self.crawler.documents, self.pipe)
             .await
             .map_err(documents_failure)?;
         // The oldest first: of two results of one product the later run's wins.
@@ -103,7 +103,7 @@ impl Fold<'_> {
         let folded = self
             .crawler
             .catalogue
-            .fold_images(snapshot, &self.pipe.id, &staged, &stamp);
+            .fold_images(snapshot, self.pipe, &staged, &stamp);
         if let Some(prepared) = folded.await.map_err(catalogue_failure)? {
             self.commit(&prepared).await?;
         }
@@ -117,7 +117,10 @@ impl Fold<'_> {
         };
         let fence = Fence::new(|| self.ctx.still_mine());
         match self.crawler.catalogue.commit(prepared, &txn, &fence).await {
-            Ok(CommitOutcome::Committed { .. }) => Ok(()),
+            Ok(CommitOutcome::Committed { .. }) => {
+                self.crawler.ports.metrics.record(Metric::CommitLanded);
+                Ok(())
+            }
             // Another delivery's commit of this fold: what it held is not known.
             Ok(CommitOutcome::AlreadyCommitted | CommitOutcome::Superseded { .. }) => {
                 Err(Ending::Done)
@@ -127,7 +130,7 @@ impl Fold<'_> {
     }
 
     fn app_id(&self) -> String {
-        format!("{}#images", self.pipe.id)
+        format!("{}#images", self.pipe)
     }
 }
 

@@ -1,11 +1,11 @@
 //! The handler of the crawl queue: takes a crawl job to its end.
 
 use async_trait::async_trait;
-use trawler_core::QueueName;
 use trawler_core::job::CrawlJob;
 use trawler_core::run::{Run, RunPhase};
 use trawler_core::verdict::{Ending, Failure};
-use trawler_fleet::{Handler, JobContext, TakenJob};
+use trawler_core::{QueueName, RunId};
+use trawler_fleet::{Brief, Handler, JobContext, PipeError, TakenJob};
 
 use crate::collect::Collect;
 use crate::crawler::Crawler;
@@ -22,28 +22,12 @@ impl Handler for Crawler {
             Ok(body) => body,
             Err(error) => return Ending::Failed(Failure::permanent(error.to_string())),
         };
-        let Some(pipe) = self.pipes.get(body.pipe()) else {
-            return Ending::Failed(Failure::permanent(format!(
-                "pipe {} is not configured here; restore its file or purge the job",
-                body.pipe()
-            )));
-        };
         let result = match body {
-            CrawlJob::Collect { run } => {
-                Collect {
-                    crawler: self,
-                    pipe,
-                    run,
-                    job,
-                    ctx,
-                }
-                .run()
-                .await
-            }
-            CrawlJob::Fold { fold, .. } => {
+            CrawlJob::Collect { run } => self.collect(run, job, ctx).await,
+            CrawlJob::Fold { pipe, fold } => {
                 Fold {
                     crawler: self,
-                    pipe,
+                    pipe: &pipe,
                     fold,
                     job,
                     ctx,
@@ -55,7 +39,16 @@ impl Handler for Crawler {
         result.unwrap_or_else(|ending| ending)
     }
 
-    async fn before_bury(&self, job: &TakenJob, reason: &str) -> Result<(), Failure> {
+    async fn brief(&self, job: &TakenJob) -> Brief {
+        Brief::of(&job.record, &self.pipes).await
+    }
+
+    async fn before_bury(
+        &self,
+        job: &TakenJob,
+        _: &JobContext,
+        reason: &str,
+    ) -> Result<(), Failure> {
         // A fold has no document of its own: its dead letter says all.
         let Ok(CrawlJob::Collect { run }) = CrawlJob::decode(&job.record.body) else {
             return Ok(());
@@ -73,5 +66,27 @@ impl Handler for Crawler {
             .await
             .map(|_| ())
             .map_err(|error| Failure::transient(format!("mark run {run} failed: {error}")))
+    }
+}
+
+impl Crawler {
+    /// With the pipe as it was when the run was planned.
+    async fn collect(
+        &self,
+        run: RunId,
+        job: &TakenJob,
+        ctx: &JobContext,
+    ) -> Result<Ending, Ending> {
+        let failed = |error: PipeError| Ending::Failed(error.into());
+        let set = self.pipes.of_run(&run).await.map_err(failed)?;
+        let collect = Collect {
+            crawler: self,
+            pipe: set.pipe(&run.pipe).map_err(failed)?,
+            set: &set,
+            run,
+            job,
+            ctx,
+        };
+        collect.run().await
     }
 }

@@ -10,11 +10,13 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use trawler_core::feed_validators::FeedValidators;
-use trawler_core::pipe::{HttpSource, Pipe, Source};
+use trawler_core::pipe::{FeedAuth, HttpSource, Pipe, Source};
+use trawler_core::ports::Secrets;
+use trawler_core::secret::{SecretText, SecretValue};
 use trawler_core::verdict::Failure;
 use trawler_fleet::{JobContext, chain};
 use trawler_net::{
-    FetchClass, FetchError, Fetched, Fetcher, Limits, Request, Secret, StatusClass, Timeouts,
+    Auth, FetchClass, FetchError, Fetched, Fetcher, Limits, Request, Secret, StatusClass, Timeouts,
     Validators,
 };
 
@@ -51,6 +53,7 @@ pub(crate) enum Found {
 pub(crate) struct Wanted<'a> {
     pub(crate) pipe: &'a Pipe,
     pub(crate) fetcher: &'a Fetcher,
+    pub(crate) secrets: &'a dyn Secrets,
     pub(crate) options: &'a CrawlerOptions,
     /// A folder of this delivery's own.
     pub(crate) scratch: &'a Path,
@@ -83,7 +86,7 @@ impl Wanted<'_> {
     async fn download(&self, source: &HttpSource) -> Result<Option<Input>, Failure> {
         let path = self.scratch.join("feed");
         let stop = self.ctx.cancelled().child_token();
-        let request = self.request(source, stop.clone())?;
+        let request = self.request(source, stop.clone()).await?;
         let mut fetch = pin!(self.fetcher.fetch_to_file(&request, &path));
         // A pause cancels no token by itself, and a download may take an hour.
         let fetched = loop {
@@ -106,7 +109,11 @@ impl Wanted<'_> {
         }
     }
 
-    fn request(&self, source: &HttpSource, stop: CancellationToken) -> Result<Request, Failure> {
+    async fn request(
+        &self,
+        source: &HttpSource,
+        stop: CancellationToken,
+    ) -> Result<Request, Failure> {
         let fetch = &self.pipe.fetch;
         let limits = Limits {
             raw_bytes_max: fetch.feed_mib_max.saturating_mul(1024 * 1024),
@@ -119,22 +126,8 @@ impl Wanted<'_> {
                 whole_ms: fetch.timeout_s.saturating_mul(1000),
             },
         };
-        let mut request = Request::get_url(&source.url).map_err(|error| failure(&error))?;
-        for (name, value) in &fetch.headers {
-            let told = |error: &dyn std::fmt::Display| {
-                Failure::permanent(format!("fetch.headers.{name}: {error}"))
-            };
-            let value = match value.strip_prefix("env:") {
-                Some(variable) => std::env::var(variable)
-                    .map_err(|_| told(&format!("the environment has no variable {variable}")))?,
-                None => value.clone(),
-            };
-            // Meant for the partner alone, also where it is written out: what
-            // a redirect to another host gets is nobody's to decide but ours.
-            request = request
-                .secret_header(name, &Secret::new(value))
-                .map_err(|error| told(&error))?;
-        }
+        let request = Request::get_url(&source.url).map_err(|error| failure(&error))?;
+        let request = self.with_credentials(request).await?;
         let (ctx, pace) = (
             self.ctx.clone(),
             Duration::from_secs_f64(1.0 / fetch.rate_per_s),
@@ -156,6 +149,51 @@ impl Wanted<'_> {
             }),
             None => request,
         })
+    }
+}
+
+impl Wanted<'_> {
+    /// Headers and credentials of the pipe, asked for now.
+    async fn with_credentials(&self, mut request: Request) -> Result<Request, Failure> {
+        let fetch = &self.pipe.fetch;
+        for (name, text) in &fetch.headers {
+            let key = format!("fetch.headers.{name}");
+            let value = self.value(&key, text).await?;
+            // Meant for the partner alone, also where it is written out: what
+            // a redirect to another host gets is nobody's to decide but ours.
+            request = request
+                .secret_header(name, &value)
+                .map_err(|error| Failure::permanent(format!("{key}: {error}")))?;
+        }
+        let auth = match &fetch.auth {
+            Some(FeedAuth::Basic { user, password }) => Auth::Basic {
+                user: user.clone(),
+                password: self.value("fetch.auth.password", password).await?,
+            },
+            Some(FeedAuth::Bearer { token }) => {
+                Auth::Bearer(self.value("fetch.auth.token", token).await?)
+            }
+            None => return Ok(request),
+        };
+        request
+            .auth(&auth)
+            .map_err(|error| Failure::permanent(format!("fetch.auth: {error}")))
+    }
+
+    async fn value(&self, key: &str, text: &SecretText) -> Result<Secret, Failure> {
+        let reference = match text {
+            SecretText::Literal(text) => return Ok(Secret::new(text.clone())),
+            SecretText::Reference(reference) => reference,
+        };
+        let value = self.secrets.resolve(reference).await.map_err(|error| {
+            let reason = format!("{key}: {}", chain(&error));
+            if error.is_transient() {
+                Failure::transient(reason)
+            } else {
+                Failure::permanent(reason)
+            }
+        })?;
+        Ok(Secret::new(SecretValue::reveal(&value)))
     }
 }
 

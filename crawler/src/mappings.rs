@@ -9,16 +9,21 @@
 //! ```
 //!
 //! They are read at the start of every run, so that an edited table counts from
-//! the next run on, which then reads the whole feed again.
+//! the next run on, which then reads the whole feed again. In a fleet the tables
+//! come with the run's pipe set instead of a folder.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use trawler_core::PipeId;
+use trawler_fleet::read_table;
 
 use crate::normalise::{MappingError, MappingTable, Normaliser};
+
+/// Kinds of tables, in the order that digests have them.
+const KINDS: [&str; 2] = ["category", "brand"];
 
 /// A folder of mapping tables; it need not exist.
 #[derive(Debug, Clone)]
@@ -55,56 +60,54 @@ impl Mappings {
 
     /// The tables of one pipe, its own before the ones for all.
     pub fn load(&self, pipe: &PipeId) -> Result<PipeMappings, MappingsError> {
-        let mut hash = Sha256::new();
-        let mut tables = |kind: &str| -> Result<Vec<MappingTable>, MappingsError> {
-            let names = [format!("{pipe}.{kind}.csv"), format!("{kind}.csv")];
-            let mut found = Vec::new();
-            for name in names {
-                let Some(bytes) = read(&self.folder.join(&name))? else {
-                    continue;
-                };
-                hash.update(name.len().to_be_bytes());
-                hash.update(&name);
-                hash.update(bytes.len().to_be_bytes());
-                hash.update(&bytes);
-                found.push(MappingTable::read(
-                    &*bytes,
-                    &self.folder.join(&name).display().to_string(),
-                )?);
-            }
-            Ok(found)
-        };
-        let (categories, brands) = (tables("category")?, tables("brand")?);
-        Ok(PipeMappings {
-            normaliser: Normaliser::new(categories, brands),
-            digest: hex::encode(hash.finalize()),
-        })
+        let mut tables = Vec::new();
+        for name in table_names(pipe) {
+            let path = self.folder.join(&name);
+            let bytes = read_table(&path).map_err(|source| MappingsError::Io {
+                path: path.clone(),
+                source,
+            })?;
+            tables.extend(bytes.map(|bytes| (name, bytes)));
+        }
+        Ok(read_in(&self.folder, pipe, &tables)?)
     }
 }
 
-/// Largest table, in bytes: a million rows of 256.
-const TABLE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Names of the tables that a pipe may have, each kind's own one first.
+pub fn table_names(pipe: &PipeId) -> impl Iterator<Item = String> {
+    let names = |kind: &str| [format!("{pipe}.{kind}.csv"), format!("{kind}.csv")];
+    KINDS.map(names).into_iter().flatten()
+}
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, MappingsError> {
-    let failed = |source| MappingsError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut bytes = Vec::new();
-    file.take(TABLE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    if bytes.len() as u64 > TABLE_BYTES_MAX {
-        return Err(failed(io::Error::other(format!(
-            "it is larger than {TABLE_BYTES_MAX} bytes"
-        ))));
+/// Reads the tables that there are, in the order of [`table_names`].
+pub fn read(pipe: &PipeId, tables: &[(String, Bytes)]) -> Result<PipeMappings, MappingError> {
+    read_in(Path::new("mappings"), pipe, tables)
+}
+
+/// `folder` is what errors say.
+fn read_in(
+    folder: &Path,
+    pipe: &PipeId,
+    tables: &[(String, Bytes)],
+) -> Result<PipeMappings, MappingError> {
+    let mut hash = Sha256::new();
+    let mut kinds: [Vec<MappingTable>; 2] = Default::default();
+    for (kind, into) in KINDS.iter().zip(&mut kinds) {
+        let own = [format!("{pipe}.{kind}.csv"), format!("{kind}.csv")];
+        for (name, bytes) in tables.iter().filter(|(name, _)| own.contains(name)) {
+            hash.update(name.len().to_be_bytes());
+            hash.update(name);
+            hash.update(bytes.len().to_be_bytes());
+            hash.update(bytes);
+            let shown = folder.join(name).display().to_string();
+            into.push(MappingTable::read(&**bytes, &shown)?);
+        }
     }
-    Ok(Some(bytes))
+    let [categories, brands] = kinds;
+    Ok(PipeMappings {
+        normaliser: Normaliser::new(categories, brands),
+        digest: hex::encode(hash.finalize()),
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! Turns the pipe's due images into the run's manifest and sends the first
-//! jobs of it.
+//! Turns the pipe's due images into the run's manifest. The scheduler's tick
+//! sends its jobs as there is room: it alone knows how much, and a look at the
+//! whole ledger after every run would cost more than the run.
 //!
 //! Images come from the rows of the catalogue, not from what this run changed,
 //! so that a run also picks up what an earlier one left. An image that an
@@ -16,7 +17,7 @@ use trawler_core::manifest::Manifest;
 use trawler_core::pipe::Pipe;
 use trawler_core::recheck::{ImageStanding, is_image_due};
 use trawler_core::verdict::Ending;
-use trawler_fleet::manifests::{self, ManifestWriter, PART_JOBS, Windows};
+use trawler_fleet::manifests::{self, ManifestWriter, PART_JOBS};
 use trawler_fleet::{JobContext, TakenJob};
 use url::Url;
 
@@ -48,14 +49,10 @@ pub(crate) struct PlannedImages {
 
 impl PlanImages<'_> {
     pub(crate) async fn run(&self) -> Result<PlannedImages, Ending> {
-        let ports = &self.crawler.ports;
         let manifest = match self.existing().await? {
             Some(manifest) => manifest,
             None => self.write().await?,
         };
-        manifests::fill(ports, &self.crawler.jobs, Windows::default())
-            .await
-            .map_err(manifest_failure)?;
         Ok(PlannedImages {
             jobs: manifest.jobs,
             images: manifest.images,
@@ -64,9 +61,7 @@ impl PlanImages<'_> {
 
     /// The manifest of an earlier delivery; it stays as it is.
     async fn existing(&self) -> Result<Option<Manifest>, Ending> {
-        self.crawler
-            .documents
-            .get(&Manifest::key(self.run))
+        manifests::find(&self.crawler.documents, self.run)
             .await
             .map_err(documents_failure)
     }

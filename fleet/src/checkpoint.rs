@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use trawler_core::verdict::Failure;
 use trawler_core::{JobId, QueueName};
 
-use crate::{Created, DocumentError, Documents, UpdateError};
+use crate::{Created, DocumentError, Documents, Jobs, UpdateError};
 
 /// Rounds of "absent, then there after all" before giving up.
 const ROUNDS: u32 = 8;
@@ -57,6 +57,17 @@ pub(crate) async fn load<T: DeserializeOwned>(
             key: key.to_owned(),
             reason: error.to_string(),
         }),
+    }
+}
+
+impl Jobs {
+    /// What the job's deliveries saved last, for who settles it in their place.
+    pub async fn checkpoint<T: DeserializeOwned>(
+        &self,
+        queue: QueueName,
+        job: &JobId,
+    ) -> Result<Option<T>, DocumentError> {
+        load(&self.documents, &key(queue, job)).await
     }
 }
 

@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use trawler_core::dead::DeadLetter;
 use trawler_core::ledger::{JobRecord, JobStatus, LedgerError};
 use trawler_core::ports::{Lease, Metric, QueueError};
-use trawler_core::verdict::Verdict;
+use trawler_core::verdict::{Verdict, release_max};
 
-use crate::delivery::{Failed, Held, Settled, UNREAD_WAIT};
+use crate::delivery::{Failed, Held, Said, Settled, UNREAD_WAIT};
 use crate::documents::chain;
 use crate::hold::Hold;
 use crate::worker::Shared;
@@ -25,12 +26,12 @@ impl Shared {
         lease: Lease,
         taken: &TakenJob,
         verdict: Verdict,
-        failed: Failed,
+        said: Said,
         hold: &Hold,
     ) -> Settled {
         let word = verdict.as_str();
         let job = &taken.record.job;
-        if let Err(error) = self.record(taken, &verdict, &failed).await {
+        if let Err(error) = self.record(taken, &verdict, &said).await {
             let reason = chain(&error);
             if matches!(error, JobsError::Ledger(_)) {
                 tracing::warn!(%job, %reason, "{word} of {job} refused: another delivery has it");
@@ -64,7 +65,7 @@ impl Shared {
                 self.ack(lease, Settled::Buried).await
             }
             Verdict::Retry { after } => {
-                tracing::info!(%job, ?failed, "failed, again in {after:?}: {job}");
+                tracing::info!(%job, failed = ?said.failed, "failed, again in {after:?}: {job}");
                 self.release(lease, after, Settled::Retried).await
             }
             Verdict::HandBack => {
@@ -85,15 +86,17 @@ impl Shared {
         &self,
         taken: &TakenJob,
         verdict: &Verdict,
-        failed: &Failed,
+        said: &Said,
     ) -> Result<(), JobsError> {
-        if let Verdict::Bury { reason } = verdict {
-            self.write_dead_letter(taken, reason, failed).await?;
-        }
         let now = self.ports.clock.now();
+        if let Verdict::Bury { reason } = verdict {
+            self.write_dead_letter(taken, reason, said, now).await?;
+        }
         let epoch = taken.epoch;
+        let failed = &said.failed;
         let (queue, job) = (taken.record.queue, &taken.record.job);
         let change = |record: &mut JobRecord| -> Result<(), LedgerError> {
+            let tells = !matches!(verdict, Verdict::Done | Verdict::Superseded { .. });
             match verdict {
                 Verdict::Done => record.settle(epoch, JobStatus::Done, "", now)?,
                 Verdict::Superseded { by } => {
@@ -109,11 +112,15 @@ impl Shared {
                         Failed::No => "its burial did not succeed",
                     };
                     // Counts the attempt itself.
-                    return record.fail(epoch, reason, now);
+                    record.fail(epoch, reason, now)?;
                 }
             }
-            if matches!(failed, Failed::Yes(_)) && *verdict != Verdict::HandBack {
+            let counts = !matches!(verdict, Verdict::HandBack | Verdict::Retry { .. });
+            if matches!(failed, Failed::Yes(_)) && counts {
                 record.attempts = record.attempts.saturating_add(1);
+            }
+            if tells {
+                tell(record, said, now);
             }
             Ok(())
         };
@@ -127,36 +134,27 @@ impl Shared {
         &self,
         taken: &TakenJob,
         reason: &str,
-        failed: &Failed,
+        said: &Said,
+        now: DateTime<Utc>,
     ) -> Result<(), JobsError> {
-        let record = &taken.record;
-        // A delivery that is over must not leave a document behind.
+        let mut record = taken.record.clone();
+        // A delivery that is over must not leave a document behind; one whose
+        // record is gone was settled by another.
         let current = self.jobs.find(record.queue, &record.job).await?;
-        if let Some(current) = current
-            && (current.epoch != taken.epoch || current.status != JobStatus::Open)
-        {
+        let current_epoch = current.as_ref().map_or(u64::MAX, |current| current.epoch);
+        if current.is_none_or(|now| now.epoch != taken.epoch || now.status != JobStatus::Open) {
             return Err(JobsError::Ledger(LedgerError::Epoch {
                 verb: "bury",
                 job: record.job.clone(),
                 epoch: taken.epoch,
-                current: current.epoch,
+                current: current_epoch,
             }));
         }
-        let attempts = match failed {
-            Failed::Yes(_) => record.attempts.saturating_add(1),
-            Failed::No => record.attempts,
-        };
-        let letter = DeadLetter {
-            job: record.job.to_string(),
-            queue: record.queue,
-            pipe: Some(record.pipe.clone()),
-            group: record.group.clone(),
-            body: record.body.clone(),
-            reason: reason.to_owned(),
-            attempts,
-            crashes: record.crashes,
-            buried: self.ports.clock.now(),
-        };
+        if matches!(said.failed, Failed::Yes(_)) {
+            record.attempts = record.attempts.saturating_add(1);
+        }
+        tell(&mut record, said, now);
+        let letter = DeadLetter::of_job(&record, reason, said.input.clone(), now);
         let key = DeadLetter::key(record.queue, &letter.job);
         self.documents.put(&key, &letter).await?;
         Ok(())
@@ -169,20 +167,11 @@ impl Shared {
             return Settled::Lost;
         }
         let queue = self.handler.queue();
-        let letter = DeadLetter {
-            job: format!("message-{}", key_part(&lease.message_id)),
-            queue,
-            pipe: None,
-            group: lease.group.clone(),
-            body: lease.body.clone(),
-            reason: format!(
-                "{reason} (dedup id {:?}, delivery {})",
-                lease.dedup_id, lease.receive_count
-            ),
-            attempts: 0,
-            crashes: 0,
-            buried: self.ports.clock.now(),
-        };
+        let why = format!(
+            "{reason} (dedup id {:?}, delivery {})",
+            lease.dedup_id, lease.receive_count
+        );
+        let letter = DeadLetter::of_message(queue, &lease, &why, self.ports.clock.now());
         let key = DeadLetter::key(queue, &letter.job);
         match self.documents.create(&key, &letter).await {
             Ok(_) => {
@@ -191,7 +180,8 @@ impl Shared {
             }
             Err(error) => {
                 tracing::warn!(%queue, %error, "message {} could not be kept; it comes again", lease.message_id);
-                self.release_untouched(lease, UNREAD_WAIT).await
+                self.release_untouched(lease, UNREAD_WAIT.min(release_max(queue)))
+                    .await
             }
         }
     }
@@ -228,18 +218,13 @@ fn not_settled(verb: &'static str, name: &str, error: &QueueError) {
     tracing::warn!(job = name, %error, "{verb} of {name} failed; its message comes again: {}", chain(error));
 }
 
-/// A message id as a part of a key: adapters choose ids, State rules keys.
-fn key_part(id: &str) -> String {
-    /// Longest part that is kept; ids of known queues have 36 characters.
-    const CHARS_MAX: usize = 100;
-    id.chars()
-        .take(CHARS_MAX)
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || "-_".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect()
+/// Keeps what the delivery said, and when it failed.
+fn tell(record: &mut JobRecord, said: &Said, now: DateTime<Utc>) {
+    record.log.append(&said.log);
+    if let Failed::Yes(reason) = &said.failed {
+        record.note_failure(now);
+        let attempt = record.attempts;
+        let line = format!("attempt {attempt} failed: {reason}");
+        record.log.push(now, &line);
+    }
 }

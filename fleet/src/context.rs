@@ -1,15 +1,19 @@
 //! What a handler may ask while it works on a job.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
+use trawler_core::job_log::JobLog;
 use trawler_core::ledger::{JobRecord, JobStatus};
+use trawler_core::maintenance::after_window;
+use trawler_core::ports::Clock;
 use trawler_core::verdict::Ending;
 use trawler_core::{JobId, PipeId, QueueName};
 
+use crate::handler::Brief;
 use crate::hold::{Hold, Interrupt};
 use crate::{
     CheckpointError, DocumentError, Documents, Drain, Pauses, Ports, Progress, ProgressBoard,
@@ -27,16 +31,28 @@ struct Inner {
     queue: QueueName,
     pipe: PipeId,
     epoch: u64,
+    group: String,
+    brief: Brief,
     hold: Arc<Hold>,
     pauses: Pauses,
     documents: Documents,
+    clock: Arc<dyn Clock>,
     board: ProgressBoard,
     has_checkpoint: AtomicBool,
+    said: Mutex<Said>,
+}
+
+/// What the delivery said so far.
+#[derive(Default)]
+struct Said {
+    log: JobLog,
+    progress: Option<Progress>,
 }
 
 impl JobContext {
     pub(crate) fn new(
         taken: &TakenJob,
+        brief: Brief,
         hold: Arc<Hold>,
         pauses: &Pauses,
         documents: &Documents,
@@ -48,11 +64,15 @@ impl JobContext {
                 queue: taken.record.queue,
                 pipe: taken.record.pipe.clone(),
                 epoch: taken.epoch,
+                group: taken.record.group.clone(),
+                brief,
+                clock: Arc::clone(hold.clock()),
                 hold,
                 pauses: pauses.clone(),
                 documents: documents.clone(),
                 board: board.clone(),
                 has_checkpoint: AtomicBool::new(false),
+                said: Mutex::default(),
             }),
         }
     }
@@ -64,6 +84,7 @@ impl JobContext {
         let pauses = Pauses::new(ports);
         Self::new(
             taken,
+            Brief::default(),
             Arc::new(hold),
             &pauses,
             &ports.documents(),
@@ -92,6 +113,7 @@ impl JobContext {
                 if paused {
                     return Err(Ending::Paused);
                 }
+                self.look_for_maintenance().await;
             }
             // A flag that cannot be looked up now is looked up at the next
             // step; failing the job for it would count against the job.
@@ -101,9 +123,67 @@ impl JobContext {
         }
         // The look-up may have taken a while.
         match inner.hold.interrupted() {
+            Some(Interrupt::Paused) => Err(self.not_before().unwrap_or(Ending::Paused)),
             Some(interrupt) => Err(interrupt.ending()),
             None => Ok(()),
         }
+    }
+
+    /// Keeps the hold up to date with the windows that touch this job. What
+    /// cannot be looked up now is looked up at the next step.
+    pub(crate) async fn look_for_maintenance(&self) {
+        let inner = &*self.inner;
+        let maintenance = inner.pauses.maintenance();
+        match maintenance.closed(&inner.brief.touches, &inner.pipe).await {
+            Ok(closed) => inner.hold.set_closed(closed),
+            Err(error) => {
+                tracing::debug!(job = %inner.job, %error, "maintenance windows of {} not read", inner.job);
+            }
+        }
+    }
+
+    /// How the job ends because of a maintenance window, if there is one.
+    pub(crate) fn not_before(&self) -> Option<Ending> {
+        let closed = self.inner.hold.closed()?;
+        let now = self.inner.clock.now();
+        Some(Ending::NotBefore {
+            due: after_window(closed.until, &self.inner.group, now),
+            reason: closed.reason,
+        })
+    }
+
+    pub(crate) fn brief(&self) -> &Brief {
+        &self.inner.brief
+    }
+
+    /// A line for the job's log, which is kept while the job fails and with
+    /// its dead letter. Bounded: the newest 4 KiB.
+    pub fn note(&self, line: &str) {
+        let now = self.inner.clock.now();
+        self.said().log.push(now, line);
+    }
+
+    /// Everything that was noted, and how far the job was.
+    pub(crate) fn take_log(&self) -> JobLog {
+        let mut said = std::mem::take(&mut *self.said());
+        if let Some(Progress {
+            what, done, total, ..
+        }) = said.progress
+        {
+            let of = total.map_or(String::new(), |total| format!(" of {total}"));
+            let now = self.inner.clock.now();
+            said.log
+                .push(now, &format!("got as far as {what} {done}{of}"));
+        }
+        said.log
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        // Each statement leaves it whole, also one that panicked.
+        self.inner
+            .said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sync and cheap, for CPU loops in blocking threads; never blocks.
@@ -164,13 +244,15 @@ impl JobContext {
 
     /// Shows how far the job is. Never waits; only the latest value is kept.
     pub fn progress(&self, what: &'static str, done: u64, total: Option<u64>) {
-        self.inner.board.show(Progress {
+        let progress = Progress {
             job: self.inner.job.clone(),
             pipe: self.inner.pipe.clone(),
             what,
             done,
             total,
-        });
+        };
+        self.said().progress = Some(progress.clone());
+        self.inner.board.show(progress);
     }
 
     pub(crate) fn has_checkpoint(&self) -> bool {

@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use trawler_core::dead::Input;
 use trawler_core::drain::PAUSE_CACHE;
+use trawler_core::job_log::JobLog;
 use trawler_core::ports::Lease;
-use trawler_core::verdict::{Ending, Failure, FailureClass, Verdict, crashed_too_often, judge};
+use trawler_core::verdict::{
+    Ending, Failure, FailureClass, Verdict, after_crash, crashed_too_often, judge, release_max,
+};
 
 use crate::documents::chain;
 use crate::hold::{EndWith, Hold};
@@ -91,7 +95,8 @@ impl Shared {
                 let reason = chain(&error);
                 tracing::warn!(job = %held.lease.dedup_id, %reason, "take {} failed; it comes again", held.lease.dedup_id);
                 let (lease, _) = held.let_go().await;
-                return self.release_untouched(lease, UNREAD_WAIT).await;
+                let wait = UNREAD_WAIT.min(release_max(queue));
+                return self.release_untouched(lease, wait).await;
             }
         };
         self.work(held, Arc::new(*taken)).await
@@ -127,17 +132,18 @@ impl Shared {
         let _end = EndWith(Arc::clone(&held.hold));
         let ctx = JobContext::new(
             &taken,
+            self.handler.brief(&taken).await,
             Arc::clone(&held.hold),
             &self.pauses,
             &self.documents,
             &self.board,
         );
-        self.watch_pause(&mut held, &taken);
+        self.watch_pause(&mut held, &taken, &ctx);
         let (verdict, failed) = self.verdict(&held, &taken, &ctx).await;
         self.board.remove(&taken.record.job);
         let verdict = match verdict {
             Verdict::Bury { reason } if !held.hold.is_lost() => {
-                self.before_bury(&held, &taken, reason).await
+                self.before_bury(&held, &taken, &ctx, reason).await
             }
             verdict => verdict,
         };
@@ -145,7 +151,12 @@ impl Shared {
         let settled = if hold.is_lost() {
             Settled::Lost
         } else {
-            self.conclude(lease, &taken, verdict, failed, &hold).await
+            let said = Said {
+                failed,
+                log: ctx.take_log(),
+                input: ctx.brief().input.clone(),
+            };
+            self.conclude(lease, &taken, verdict, said, &hold).await
         };
         if ctx.has_checkpoint() && matches!(settled, Settled::Done | Settled::Superseded) {
             // What stays is pruned with the settled job.
@@ -164,7 +175,20 @@ impl Shared {
         ctx: &JobContext,
     ) -> (Verdict, Failed) {
         let policy = &self.options.retry;
-        if let Some(verdict) = crashed_too_often(taken.record.crashes, policy) {
+        let record = &taken.record;
+        if let Some(verdict) = crashed_too_often(record.crashes, policy) {
+            return (verdict, Failed::No);
+        }
+        let now = self.ports.clock.now();
+        if record.has_just_crashed()
+            && let Some(verdict) = after_crash(
+                record.queue,
+                record.crashes,
+                record.job.as_str(),
+                now,
+                policy,
+            )
+        {
             return (verdict, Failed::No);
         }
         let ending = match ctx.step().await {
@@ -178,16 +202,36 @@ impl Shared {
             {
                 Ending::HandedBack
             }
-            ending => ending,
+            ending => self.ending_under_maintenance(ending, ctx).await,
         };
         let failed = match &ending {
             Ending::Failed(failure) => Failed::Yes(failure.reason.clone()),
             _ => Failed::No,
         };
-        let attempt = taken.record.attempts.saturating_add(1);
+        let attempt = record.attempts.saturating_add(1);
         let now = self.ports.clock.now();
-        let verdict = judge(ending, attempt, taken.record.job.as_str(), now, policy);
+        let job = record.job.as_str();
+        let verdict = judge(ending, record.queue, attempt, job, now, policy);
         (verdict, failed)
+    }
+
+    /// A target in maintenance answers in all kinds of ways, which say nothing
+    /// of the job; and blocking work ends by the flag alone, which does not
+    /// say until when.
+    async fn ending_under_maintenance(&self, ending: Ending, ctx: &JobContext) -> Ending {
+        let may_be = match &ending {
+            Ending::Paused => true,
+            Ending::Failed(failure) => failure.class != FailureClass::Permanent,
+            Ending::Done
+            | Ending::HandedBack
+            | Ending::NotBefore { .. }
+            | Ending::Superseded { .. } => false,
+        };
+        if !may_be {
+            return ending;
+        }
+        ctx.look_for_maintenance().await;
+        ctx.not_before().unwrap_or(ending)
     }
 
     async fn handle(
@@ -214,10 +258,12 @@ impl Shared {
         self: &Arc<Self>,
         held: &Held,
         taken: &Arc<TakenJob>,
+        ctx: &JobContext,
         reason: String,
     ) -> Verdict {
         let (handler, job, why) = (Arc::clone(&self.handler), Arc::clone(taken), reason.clone());
-        let work = async move { handler.before_bury(&job, &why).await };
+        let context = ctx.clone();
+        let work = async move { handler.before_bury(&job, &context, &why).await };
         let problem = match self.contain(work, held.hold.token()).await {
             Contained::Returned(Ok(())) => return Verdict::Bury { reason },
             Contained::Dropped => return Verdict::HandBack,
@@ -225,7 +271,9 @@ impl Shared {
             Contained::Panicked(what) => format!("panicked: {what}"),
         };
         tracing::warn!(job = %taken.record.job, "job {} is not buried yet: {problem}", taken.record.job);
-        Verdict::Retry { after: UNREAD_WAIT }
+        Verdict::Retry {
+            after: UNREAD_WAIT.min(release_max(taken.record.queue)),
+        }
     }
 
     /// Runs work in a task of its own: a panic stays in it, and work that was
@@ -256,7 +304,8 @@ impl Shared {
     }
 
     /// Keeps the pause flag fresh for loops that cannot ask State.
-    fn watch_pause(&self, held: &mut Held, taken: &Arc<TakenJob>) {
+    fn watch_pause(&self, held: &mut Held, taken: &Arc<TakenJob>, ctx: &JobContext) {
+        let ctx = ctx.clone();
         let (pauses, hold) = (self.pauses.clone(), Arc::clone(&held.hold));
         let (clock, stop) = (Arc::clone(&self.ports.clock), held.stop.clone());
         let (queue, pipe) = (taken.record.queue, taken.record.pipe.clone());
@@ -270,9 +319,17 @@ impl Shared {
                 if let Ok(paused) = pauses.is_paused(queue, &pipe).await {
                     hold.set_paused(paused);
                 }
+                ctx.look_for_maintenance().await;
             }
         });
     }
+}
+
+/// What a delivery leaves behind beside its verdict.
+pub(crate) struct Said {
+    pub(crate) failed: Failed,
+    pub(crate) log: JobLog,
+    pub(crate) input: Input,
 }
 
 /// Whether a verdict came from a failure, and which.

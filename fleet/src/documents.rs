@@ -26,6 +26,9 @@ const PAGE: usize = 1000;
 /// Documents that a cached load fetches at once.
 const FETCHES: usize = 16;
 
+/// What the cache counts for a document that is kept without its long parts.
+const BRIEF_BYTES: usize = 1024;
+
 /// Most keys that one listing collects: ten million keys of 100 bytes are a
 /// gigabyte, and nothing that lists needs a tenth of it.
 const KEYS_MAX: usize = 1_000_000;
@@ -103,6 +106,13 @@ pub enum Created {
 pub struct Loaded<T> {
     pub documents: Vec<Arc<T>>,
     pub unreadable: Vec<DocumentError>,
+}
+
+/// A document with the version to delete it at.
+#[derive(Debug, Clone)]
+pub struct At<T> {
+    pub document: Arc<T>,
+    pub version: Version,
 }
 
 /// Documents of State. Clones share the cache of `load`.
@@ -282,62 +292,69 @@ impl Documents {
     where
         T: DeserializeOwned + Send + Sync + 'static,
     {
+        let (found, unreadable) = self.load_at(prefix, limit, |bytes| bytes).await?;
+        Ok(Loaded {
+            documents: found.into_iter().map(|at| at.document).collect(),
+            unreadable,
+        })
+    }
+
+    /// As `load_readable`, for types that keep little of what they read, with
+    /// the versions to delete the documents at.
+    pub(crate) async fn load_brief<T>(
+        &self,
+        prefix: &str,
+    ) -> Result<(Vec<At<T>>, Vec<DocumentError>), DocumentError>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        let kept = |bytes: usize| bytes.min(BRIEF_BYTES);
+        self.load_at(prefix, usize::MAX, kept).await
+    }
+
+    /// `kept` says how many bytes stay in memory of a document of so many.
+    async fn load_at<T>(
+        &self,
+        prefix: &str,
+        limit: usize,
+        kept: fn(usize) -> usize,
+    ) -> Result<(Vec<At<T>>, Vec<DocumentError>), DocumentError>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
         let entries = self.entries(prefix, limit).await?;
-        let mut slots: Vec<Option<Arc<T>>> = self.cache.find(&entries);
-        let mut unreadable = Vec::new();
+        let known = self.cache.find::<T>(&entries).into_iter().zip(&entries);
+        let mut load = Load {
+            slots: known
+                .map(|(known, (_, version))| {
+                    known.map(|document| At {
+                        document,
+                        version: version.clone(),
+                    })
+                })
+                .collect(),
+            unreadable: Vec::new(),
+            cache: &self.cache,
+            kept,
+        };
         let mut fetches = JoinSet::new();
         for (slot, (key, _)) in entries.iter().enumerate() {
-            if slots[slot].is_some() {
+            if load.slots[slot].is_some() {
                 continue;
             }
             if fetches.len() == FETCHES {
-                self.keep_fetched(
-                    joined(fetches.join_next().await),
-                    &mut slots,
-                    &mut unreadable,
-                )?;
+                load.keep(joined(fetches.join_next().await))?;
             }
             let (documents, key) = (self.clone(), key.clone());
             fetches.spawn(async move { (slot, documents.read(&key).await, key) });
         }
         while let Some(fetched) = joined(fetches.join_next().await) {
-            self.keep_fetched(Some(fetched), &mut slots, &mut unreadable)?;
+            load.keep(Some(fetched))?;
         }
         if limit == usize::MAX || entries.len() < limit {
             self.cache.forget_others(prefix, &entries);
         }
-        Ok(Loaded {
-            documents: slots.into_iter().flatten().collect(),
-            unreadable,
-        })
-    }
-
-    fn keep_fetched<T>(
-        &self,
-        fetched: Option<Fetched>,
-        slots: &mut [Option<Arc<T>>],
-        unreadable: &mut Vec<DocumentError>,
-    ) -> Result<(), DocumentError>
-    where
-        T: DeserializeOwned + Send + Sync + 'static,
-    {
-        let Some((slot, found, key)) = fetched else {
-            return Ok(());
-        };
-        // Deleted since it was listed: not there.
-        let Some(found) = found? else {
-            return Ok(());
-        };
-        match parse::<T>(&key, &found.value) {
-            Ok(value) => {
-                let value = Arc::new(value);
-                slots[slot] = Some(Arc::clone(&value));
-                self.cache
-                    .remember(key, found.version, found.value.len(), value);
-            }
-            Err(error) => unreadable.push(error),
-        }
-        Ok(())
+        Ok((load.slots.into_iter().flatten().collect(), load.unreadable))
     }
 
     async fn entries(
@@ -408,6 +425,39 @@ impl Documents {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+/// A listing while its documents come in.
+struct Load<'a, T> {
+    slots: Vec<Option<At<T>>>,
+    unreadable: Vec<DocumentError>,
+    cache: &'a Cache,
+    kept: fn(usize) -> usize,
+}
+
+impl<T: DeserializeOwned + Send + Sync + 'static> Load<'_, T> {
+    fn keep(&mut self, fetched: Option<Fetched>) -> Result<(), DocumentError> {
+        let Some((slot, found, key)) = fetched else {
+            return Ok(());
+        };
+        // Deleted since it was listed: not there.
+        let Some(found) = found? else {
+            return Ok(());
+        };
+        match parse::<T>(&key, &found.value) {
+            Ok(value) => {
+                let document = Arc::new(value);
+                let bytes = (self.kept)(found.value.len());
+                self.slots[slot] = Some(At {
+                    document: Arc::clone(&document),
+                    version: found.version.clone(),
+                });
+                self.cache.remember(key, found.version, bytes, document);
+            }
+            Err(error) => self.unreadable.push(error),
+        }
+        Ok(())
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a delivery may still do: the one place that its keeper, its watcher
 //! and its work (also in blocking threads) look at.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use trawler_core::drain::lease_margin;
+use trawler_core::maintenance::Closed;
 use trawler_core::ports::Clock;
 use trawler_core::verdict::Ending;
 
@@ -20,6 +21,7 @@ pub enum Interrupt {
     /// The queue takes the message back soon, renewed or not.
     HeldTooLong,
     Drain,
+    /// By a person, or by a maintenance window.
     Paused,
 }
 
@@ -43,6 +45,7 @@ pub(crate) struct Hold {
     token: CancellationToken,
     ended: AtomicU8,
     paused: AtomicBool,
+    closed: Mutex<Option<Closed>>,
     /// Monotonic nanoseconds at which the lease counts as lost.
     lost_at: AtomicU64,
     margin: Duration,
@@ -62,6 +65,7 @@ impl Hold {
             token: drain.token().child_token(),
             ended: AtomicU8::new(HELD),
             paused: AtomicBool::new(false),
+            closed: Mutex::default(),
             lost_at: AtomicU64::new(0),
             margin: lease_margin(visibility),
         };
@@ -82,6 +86,10 @@ impl Hold {
         let lost_at = (asked + visibility).saturating_sub(self.margin);
         let nanos = u64::try_from(lost_at.as_nanos()).unwrap_or(u64::MAX);
         self.lost_at.store(nanos, Ordering::Release);
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
     /// How long from now until the lease counts as lost.
@@ -116,6 +124,20 @@ impl Hold {
         self.paused.store(paused, Ordering::Release);
     }
 
+    pub(crate) fn set_closed(&self, closed: Option<Closed>) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = closed;
+    }
+
+    /// The maintenance window that keeps the job from going on, if it is that
+    /// and no pause.
+    pub(crate) fn closed(&self) -> Option<Closed> {
+        if self.paused.load(Ordering::Acquire) {
+            return None;
+        }
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.clone()
+    }
+
     /// Looks at the clock as well, since a stalled process renews nothing.
     pub(crate) fn is_lost(&self) -> bool {
         self.ended.load(Ordering::Acquire) == LOST || self.left().is_zero()
@@ -133,7 +155,7 @@ impl Hold {
             Some(Interrupt::HeldTooLong)
         } else if self.drain.requested() {
             Some(Interrupt::Drain)
-        } else if self.paused.load(Ordering::Acquire) {
+        } else if self.paused.load(Ordering::Acquire) || self.closed().is_some() {
             Some(Interrupt::Paused)
         } else {
             None

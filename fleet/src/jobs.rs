@@ -1,24 +1,39 @@
-//! The ledger of jobs and the sending of their messages: the only place that
-//! touches job records.
+//! The ledger of jobs: with `sending` and `settled` the only place that touches
+//! job records.
 //!
 //! A record is written before its message is sent, and a message is only a
 //! hint: what was sent twice is delivered to a record that says so.
+//!
+//! A settled record does not stay: once another document tells how the job
+//! ended it is taken away (`settled`), so that a look at the ledger costs what
+//! is open and not what ever was. Who finds no record asks that document:
+//!
+//! - `take` of a late message: the answer is "stale", as with the record. The
+//!   message cannot come before its record, so "no record" means settled, or a
+//!   stranger.
+//! - `plan` of a job that was planned before: *create, then ask*. A record that
+//!   this call created was absent at that moment: the job is new, or its record
+//!   was taken away, and then the other document told so before. Asked the
+//!   other way round, the job could be done and taken away between the question
+//!   and the creation. A planner that dies between the two leaves an unsent
+//!   record of a settled job; before that is sent the tick asks again
+//!   ([`Jobs::withdraw_settled`]).
+//! - a delivery that lost its lease and settles late: refused, as with the
+//!   record.
+//!
+//! Tests: `a_settled_job_is_known_when_its_record_is_gone`,
+//! `a_planner_that_comes_late_plans_nothing_twice`.
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
 use trawler_core::ledger::{JobRecord, JobStatus, LedgerError, Taken};
-use trawler_core::ports::{BATCH_MAX, Clock, Outgoing, QueueError};
+use trawler_core::ports::{BlobError, Clock, QueueError};
 use trawler_core::verdict::Failure;
 use trawler_core::{JobId, QueueName};
 
 use crate::documents::chain;
-use crate::retry::{joined, retry};
-use crate::{Created, DocumentError, Documents, Loaded, Ports, TakenJob, UpdateError};
-
-/// Records that are planned at once: enough to hide the latency of a remote
-/// store, few enough not to be throttled by it.
-const PLANS: usize = 16;
+use crate::sending::side_by_side;
+use crate::{Created, DocumentError, Documents, Loaded, Ports, SendReport, TakenJob, UpdateError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum JobsError {
@@ -28,6 +43,8 @@ pub enum JobsError {
     Queue(#[from] QueueError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
     #[error("{verb} job {job} of the {queue} queue: there is no such job")]
     Absent {
         verb: &'static str,
@@ -50,6 +67,7 @@ impl JobsError {
         match self {
             Self::Document(error) => error.is_transient(),
             Self::Queue(error) => error.is_transient(),
+            Self::Blob(error) => error.is_transient(),
             Self::InHand { .. } => true,
             Self::Ledger(_) | Self::Absent { .. } | Self::NotAJob { .. } | Self::Backup(_) => false,
         }
@@ -82,21 +100,6 @@ pub enum Planned {
     New,
     /// The job had been planned before and was left as it is.
     Existed,
-}
-
-/// What became of a send.
-#[derive(Debug, Default)]
-pub struct SendReport {
-    pub sent: usize,
-    /// Not accepted by the queue; the records still need a send, and the next
-    /// tick tries again.
-    pub unsent: Vec<Unsent>,
-}
-
-#[derive(Debug)]
-pub struct Unsent {
-    pub job: JobId,
-    pub reason: QueueError,
 }
 
 /// What a delivery found.
@@ -138,7 +141,8 @@ impl Jobs {
         Ok(self.documents.get(&JobRecord::key(queue, job)).await?)
     }
 
-    /// Every record of the queue, settled ones included, in order of id.
+    /// Every record of the queue in order of id. A settled one is there until
+    /// a tick takes it away; [`Jobs::settled`] has those.
     pub async fn list(&self, queue: QueueName) -> Result<Vec<Arc<JobRecord>>, JobsError> {
         let prefix = format!("jobs/{queue}/");
         Ok(self.documents.load(&prefix, usize::MAX).await?)
@@ -151,36 +155,38 @@ impl Jobs {
         Ok(self.documents.load_readable(&prefix, usize::MAX).await?)
     }
 
-    /// Writes the record unless the job is known.
+    /// Writes the record unless the job is known, by its record or because it
+    /// is settled and its record gone.
     pub async fn plan(&self, record: &JobRecord) -> Result<Planned, JobsError> {
-        let key = JobRecord::key(record.queue, &record.job);
-        match self.documents.create(&key, record).await? {
-            Created::New => Ok(Planned::New),
-            Created::Existed => Ok(Planned::Existed),
+        if self.create(record).await? == Created::Existed {
+            return Ok(Planned::Existed);
         }
+        Ok(if self.withdraw_settled(record.queue, &record.job).await? {
+            Planned::Existed
+        } else {
+            Planned::New
+        })
+    }
+
+    async fn create(&self, record: &JobRecord) -> Result<Created, JobsError> {
+        let key = JobRecord::key(record.queue, &record.job);
+        Ok(self.documents.create(&key, record).await?)
     }
 
     /// Plans all and sends those that need it, in order. Jobs that are known
     /// and settled, parked or sent are left alone.
     pub async fn plan_and_send(&self, records: Vec<JobRecord>) -> Result<SendReport, JobsError> {
-        let mut ledger: Vec<Option<JobRecord>> = records.iter().map(|_| None).collect();
-        let mut plans = JoinSet::new();
-        for (at, record) in records.into_iter().enumerate() {
-            if plans.len() == PLANS {
-                keep_planned(joined(plans.join_next().await), &mut ledger)?;
-            }
+        let plan = |record: JobRecord| {
             let jobs = self.clone();
-            plans.spawn(async move { (at, jobs.plan_one(record).await) });
-        }
-        while let Some(planned) = joined(plans.join_next().await) {
-            keep_planned(Some(planned), &mut ledger)?;
-        }
-        let to_send: Vec<JobRecord> = ledger
+            async move { jobs.plan_one(record).await }
+        };
+        let planned = side_by_side(records, plan).await?;
+        let needing: Vec<JobRecord> = planned
             .into_iter()
             .flatten()
             .filter(JobRecord::needs_send)
             .collect();
-        self.send(&to_send).await
+        self.send(&needing).await
     }
 
     async fn plan_one(&self, record: JobRecord) -> Result<Option<JobRecord>, JobsError> {
@@ -188,94 +194,6 @@ impl Jobs {
             Planned::New => Ok(Some(record)),
             Planned::Existed => self.find(record.queue, &record.job).await,
         }
-    }
-
-    /// Sends the messages of these records in batches and in order, then
-    /// records that they were sent. A crash in between sends the same dedup id
-    /// again, which the queue swallows or a stale record answers.
-    pub async fn send(&self, records: &[JobRecord]) -> Result<SendReport, JobsError> {
-        let mut report = SendReport::default();
-        for queue in QueueName::ALL {
-            let of_queue: Vec<&JobRecord> = records
-                .iter()
-                .filter(|record| record.queue == queue)
-                .collect();
-            for batch in of_queue.chunks(BATCH_MAX) {
-                self.send_batch(queue, batch, &mut report).await?;
-            }
-        }
-        Ok(report)
-    }
-
-    async fn send_batch(
-        &self,
-        queue: QueueName,
-        batch: &[&JobRecord],
-        report: &mut SendReport,
-    ) -> Result<(), JobsError> {
-        let outgoing: Vec<Outgoing> = batch.iter().map(|record| message_of(record)).collect();
-        let failed = self.send_outgoing(queue, &outgoing).await?;
-        let mut accepted = vec![true; batch.len()];
-        for failure in failed {
-            let Some(record) = batch.get(failure.index) else {
-                continue;
-            };
-            if let Err(reason) = self.send_single(queue, &outgoing[failure.index]).await {
-                accepted[failure.index] = false;
-                let job = record.job.clone();
-                report.unsent.push(Unsent { job, reason });
-            }
-        }
-        let mut marks = JoinSet::new();
-        for (record, accepted) in batch.iter().zip(accepted) {
-            if accepted {
-                let (jobs, job, sends) = (self.clone(), record.job.clone(), record.sends);
-                marks.spawn(async move { jobs.mark_sent(queue, &job, sends).await });
-            }
-        }
-        while let Some(marked) = joined(marks.join_next().await) {
-            report.sent += 1;
-            marked?;
-        }
-        Ok(())
-    }
-
-    async fn send_outgoing(
-        &self,
-        queue: QueueName,
-        batch: &[Outgoing],
-    ) -> Result<Vec<trawler_core::ports::SendError>, QueueError> {
-        retry(self.clock(), QueueError::is_transient, || {
-            self.ports.queue(queue).send(batch)
-        })
-        .await
-    }
-
-    /// One message that its batch did not take, on its own.
-    async fn send_single(&self, queue: QueueName, message: &Outgoing) -> Result<(), QueueError> {
-        retry(self.clock(), QueueError::is_transient, || async {
-            let batch = std::slice::from_ref(message);
-            match self.ports.queue(queue).send(batch).await?.pop() {
-                Some(failure) => Err(failure.source),
-                None => Ok(()),
-            }
-        })
-        .await
-    }
-
-    async fn mark_sent(&self, queue: QueueName, job: &JobId, sends: u32) -> Result<(), JobsError> {
-        let now = self.clock().now();
-        let key = JobRecord::key(queue, job);
-        self.documents
-            .update(&key, |record: &mut JobRecord| {
-                // A worker that has taken the message already has counted it.
-                if record.sends == sends {
-                    record.mark_sent(now);
-                }
-                Ok::<(), LedgerError>(())
-            })
-            .await?;
-        Ok(())
     }
 
     /// A delivery takes the job that its dedup id names.
@@ -299,7 +217,10 @@ impl Jobs {
             })
             .await?;
         Ok(match (updated, taken) {
-            (None, _) => Take::Unknown,
+            (None, _) => match self.settled_as(queue, &job).await? {
+                Some(status) => Take::Stale(status),
+                None => Take::Unknown,
+            },
             (Some(record), Taken::Work { epoch }) => {
                 Take::Work(Box::new(TakenJob { record, epoch }))
             }
@@ -319,11 +240,18 @@ impl Jobs {
             .documents
             .update(&JobRecord::key(queue, job), change)
             .await?;
-        updated.ok_or_else(|| JobsError::Absent {
-            verb,
-            queue,
-            job: job.to_string(),
-        })
+        let Some(record) = updated else {
+            let job = job.clone();
+            return Err(match self.settled_as(queue, &job).await? {
+                Some(status) => JobsError::Ledger(LedgerError::Status { verb, job, status }),
+                None => JobsError::Absent {
+                    verb,
+                    queue,
+                    job: job.to_string(),
+                },
+            });
+        };
+        Ok(record)
     }
 
     /// A parked job goes back into the queue.
@@ -371,27 +299,6 @@ impl Jobs {
 
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.ports.clock
-    }
-}
-
-/// What planning number so many of a list came to.
-type PlannedOne = (usize, Result<Option<JobRecord>, JobsError>);
-
-fn keep_planned(
-    planned: Option<PlannedOne>,
-    ledger: &mut [Option<JobRecord>],
-) -> Result<(), JobsError> {
-    if let Some((at, record)) = planned {
-        ledger[at] = record?;
-    }
-    Ok(())
-}
-
-fn message_of(record: &JobRecord) -> Outgoing {
-    Outgoing {
-        group: record.group.clone(),
-        dedup_id: record.dedup_id(),
-        body: record.body.clone(),
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use trawler_core::drain::PAUSE_CACHE;
 use trawler_core::pause::{Pause, PauseScope};
 use trawler_core::ports::Clock;
 use trawler_core::{PipeId, QueueName};
 
-use crate::{DocumentError, Documents, Ports};
+use crate::flag_changes::{AsOf, FlagChanges};
+use crate::{DocumentError, Documents, Maintenance, Ports};
 
 /// Flags kept in memory; as many pipes as a big fleet has.
 const CACHED_MAX: usize = 20_000;
@@ -17,9 +16,8 @@ const CACHED_MAX: usize = 20_000;
 /// Most pauses that a listing gives.
 const LIST_MAX: usize = 20_000;
 
-#[derive(Clone, Copy)]
 struct Flag {
-    looked_up: Duration,
+    as_of: AsOf,
     paused: bool,
 }
 
@@ -29,15 +27,26 @@ pub struct Pauses {
     documents: Documents,
     clock: Arc<dyn Clock>,
     flags: Arc<Mutex<HashMap<PauseScope, Flag>>>,
+    changes: FlagChanges,
+    maintenance: Maintenance,
 }
 
 impl Pauses {
     pub fn new(ports: &Ports) -> Self {
+        let documents = ports.documents();
+        let changes = FlagChanges::new(&documents, &ports.clock);
         Self {
-            documents: ports.documents(),
+            maintenance: Maintenance::sharing(&documents, &ports.clock, &changes),
+            documents,
             clock: Arc::clone(&ports.clock),
             flags: Arc::default(),
+            changes,
         }
+    }
+
+    /// The windows that make jobs wait by the clock.
+    pub fn maintenance(&self) -> &Maintenance {
+        &self.maintenance
     }
 
     /// Pauses the scope; one that is paused already gets the new reason and
@@ -54,14 +63,14 @@ impl Pauses {
                 reason.clone_into(&mut stored.reason);
             })
             .await?;
-        self.remember(scope.clone(), true);
+        self.changes.announce().await?;
         tracing::info!(%scope, "paused {scope}: {reason}");
         Ok(())
     }
 
     pub async fn resume(&self, scope: &PauseScope) -> Result<(), DocumentError> {
         self.documents.delete(&scope.key()).await?;
-        self.remember(scope.clone(), false);
+        self.changes.announce().await?;
         tracing::info!(%scope, "resumed {scope}");
         Ok(())
     }
@@ -69,12 +78,21 @@ impl Pauses {
     /// Whether a job of this queue and pipe is paused, as of at most
     /// [`PAUSE_CACHE`] ago.
     pub async fn is_paused(&self, queue: QueueName, pipe: &PipeId) -> Result<bool, DocumentError> {
-        for scope in PauseScope::of_job(queue, pipe) {
-            if self.scope_is_paused(scope).await? {
-                return Ok(true);
+        Ok(self.which(PauseScope::of_job(queue, pipe)).await?.is_some())
+    }
+
+    /// The first of these scopes that is paused, as of at most
+    /// [`trawler_core::drain::PAUSE_CACHE`] ago.
+    pub async fn which(
+        &self,
+        scopes: impl IntoIterator<Item = PauseScope>,
+    ) -> Result<Option<PauseScope>, DocumentError> {
+        for scope in scopes {
+            if self.scope_is_paused(scope.clone()).await? {
+                return Ok(Some(scope));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Everything that is paused now.
@@ -96,25 +114,19 @@ impl Pauses {
     }
 
     async fn scope_is_paused(&self, scope: PauseScope) -> Result<bool, DocumentError> {
-        let now = self.clock.monotonic();
-        let known = self.flags().get(&scope).copied();
-        if let Some(flag) = known
-            && now.saturating_sub(flag.looked_up) < PAUSE_CACHE
+        let as_of = self.changes.now().await?;
+        if let Some(flag) = self.flags().get(&scope)
+            && flag.as_of.holds(&as_of)
         {
             return Ok(flag.paused);
         }
         let paused = self.documents.get::<Pause>(&scope.key()).await?.is_some();
-        self.remember(scope, paused);
-        Ok(paused)
-    }
-
-    fn remember(&self, scope: PauseScope, paused: bool) {
-        let looked_up = self.clock.monotonic();
         let mut flags = self.flags();
         if flags.len() >= CACHED_MAX {
             flags.clear();
         }
-        flags.insert(scope, Flag { looked_up, paused });
+        flags.insert(scope, Flag { as_of, paused });
+        Ok(paused)
     }
 
     fn flags(&self) -> MutexGuard<'_, HashMap<PauseScope, Flag>> {

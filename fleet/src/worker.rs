@@ -13,7 +13,7 @@ use trawler_core::ports::{Lease, Metric, RECEIVE_WAIT_MAX};
 use trawler_core::verdict::RetryPolicy;
 
 use crate::delivery::Settled;
-use crate::{Documents, Drain, Handler, Jobs, Pauses, Ports, ProgressBoard};
+use crate::{Documents, Drain, Handler, Jobs, Pauses, Ports, ProgressBoard, Slots};
 
 /// Longest wait between two tries of a receive that fails.
 const RECEIVE_BACKOFF_MAX: Duration = Duration::from_secs(30);
@@ -99,6 +99,7 @@ pub(crate) struct Shared {
     pub(crate) pauses: Pauses,
     pub(crate) drain: Drain,
     pub(crate) board: ProgressBoard,
+    pub(crate) slots: Slots,
 }
 
 impl Worker {
@@ -122,6 +123,7 @@ impl Worker {
                 pauses,
                 drain,
                 board: ProgressBoard::new(),
+                slots: Slots::new(Arc::clone(&ports.clock)),
             }),
         }
     }
@@ -133,6 +135,16 @@ impl Worker {
         };
         Self {
             shared: Arc::new(Shared { board, ..shared }),
+        }
+    }
+
+    /// Counts its jobs in hand where somebody else looks.
+    pub fn with_slots(self, slots: Slots) -> Self {
+        let Some(shared) = Arc::into_inner(self.shared) else {
+            unreachable!("a worker that does not run is not shared")
+        };
+        Self {
+            shared: Arc::new(Shared { slots, ..shared }),
         }
     }
 
@@ -196,7 +208,11 @@ impl Worker {
 
     fn start(&self, deliveries: &mut JoinSet<Settled>, lease: Lease, asked: Duration) {
         let shared = Arc::clone(&self.shared);
-        deliveries.spawn(async move { shared.deliver(lease, asked).await });
+        let slot = shared.slots.take();
+        deliveries.spawn(async move {
+            let _slot = slot;
+            shared.deliver(lease, asked).await
+        });
     }
 
     fn receive_wait(&self) -> Duration {

@@ -8,14 +8,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use support::{TestClock, World, pipe};
+use trawler_core::feed::FeedMode;
+use trawler_core::folds::Folds;
 use trawler_core::image::KnownImage;
 use trawler_core::job::{ImageJob, ImageTask};
 use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::manifest::{ImageResult, Manifest};
 use trawler_core::ports::{Clock, Put};
-use trawler_core::{JobId, QueueName, RunId};
-use trawler_fleet::manifests::{self, ManifestWriter, PART_JOBS, Room, Windows};
-use trawler_fleet::{Created, DocumentError, Planned, Take};
+use trawler_core::run::{Run, RunPhase};
+use trawler_core::{JobId, JobName, QueueName, RunId};
+use trawler_fleet::manifests::{self, Filler, Ledger, ManifestWriter, PART_JOBS, Room, Windows};
+use trawler_fleet::{Created, DocumentError, JobsError, Planned, Take};
 
 const V: Duration = Duration::from_secs(60);
 
@@ -198,7 +201,7 @@ async fn a_redrive_that_dies_anywhere_can_be_done_again() {
         dead.status = JobStatus::Dead;
         jobs.plan(&dead).await.unwrap();
         let letter = serde_json::json!({
-            "job": "job", "queue": "crawl", "group": "job", "body": "{}", "reason": "bad",
+            "job": "job", "queue": "crawl", "pipe": "shop", "group": "job", "body": "{}", "reason": "bad",
             "attempts": 1, "crashes": 0, "buried": "2026-11-21T03:00:00Z",
         });
         world
@@ -366,6 +369,299 @@ async fn results_are_put_once_and_settle_the_manifest() {
         .await
         .unwrap();
     assert!(noted.unwrap().settled);
+}
+
+/// Puts the result of a job and settles its record.
+async fn finish(world: &World, job: &ImageJob) {
+    let result = ImageResult {
+        job: job.id(),
+        run: job.run.clone(),
+        tried: world.clock.now(),
+        outcomes: Vec::new(),
+    };
+    manifests::put_result(&world.ports, &result).await.unwrap();
+    let (jobs, id) = (world.ports.jobs(), job.id());
+    let taken = jobs.take(QueueName::Image, &format!("{id}:0")).await;
+    assert!(matches!(taken.unwrap(), Take::Work(_)));
+    let settled = jobs.transition("settle", QueueName::Image, &id, |record| {
+        record.settle(record.epoch, JobStatus::Done, "", record.planned)
+    });
+    settled.await.unwrap();
+}
+
+/// Takes every settled record out of the ledger.
+async fn take_away(world: &World) -> u64 {
+    let jobs = world.ports.jobs();
+    let survey = jobs.survey(QueueName::Image).await.unwrap();
+    let settled = survey.jobs.into_iter();
+    let settled = settled.filter(|at| at.document.status.is_settled());
+    let told = jobs.images_told(settled.collect()).await.unwrap();
+    jobs.take_away(QueueName::Image, &told).await.unwrap()
+}
+
+fn poke(world: &World, key: &str, document: &impl serde::Serialize) {
+    world
+        .state
+        .poke(key, &serde_json::to_vec(document).unwrap());
+}
+
+#[tokio::test]
+async fn a_settled_job_is_known_when_its_record_is_gone() {
+    let world = world();
+    let jobs = world.ports.jobs();
+    let check = async |queue, job: &JobId, expected: Option<JobStatus>| {
+        let late = jobs.take(queue, &format!("{job}:3")).await.unwrap();
+        match (late, expected) {
+            (Take::Stale(found), Some(expected)) => assert_eq!(found, expected, "{job}"),
+            (Take::Unknown, None) => {}
+            (late, _) => panic!("{job}: {late:?}"),
+        }
+        let late = jobs.transition("settle", queue, job, |_| panic!("{job} has no record"));
+        match late.await.unwrap_err() {
+            JobsError::Ledger(_) => assert!(expected.is_some(), "{job}"),
+            JobsError::Absent { .. } => assert!(expected.is_none(), "{job}"),
+            other => panic!("{job}: {other}"),
+        }
+        if expected.is_some() {
+            let mut again = record(&world, job.as_str());
+            again.queue = queue;
+            assert_eq!(jobs.plan(&again).await.unwrap(), Planned::Existed);
+            assert!(jobs.find(queue, job).await.unwrap().is_none(), "{job}");
+        }
+    };
+    let crawl = QueueName::Crawl;
+    let mut document = Run::plan(run(), FeedMode::Full, world.clock.now());
+    for (phase, expected) in [
+        (RunPhase::Planned, None),
+        (RunPhase::Committed, None),
+        (RunPhase::Finished, Some(JobStatus::Done)),
+        (RunPhase::Superseded, Some(JobStatus::Superseded)),
+        (RunPhase::Failed, Some(JobStatus::Dead)),
+    ] {
+        document.phase = phase;
+        poke(&world, &Run::key(&run()), &document);
+        check(crawl, &JobId::from(&run()), expected).await;
+    }
+    let fold = |fold| JobName::fold_id(&run().pipe, fold);
+    check(crawl, &fold(1), None).await;
+    let folds = Folds { newest: 2, done: 1 };
+    poke(&world, &Folds::key(&run().pipe), &folds);
+    check(crawl, &fold(1), Some(JobStatus::Done)).await;
+    check(crawl, &fold(2), None).await;
+    check(crawl, &JobId::parse("stranger").unwrap(), None).await;
+    let image = image_job(1, "a.test");
+    document.phase = RunPhase::Committed;
+    poke(&world, &Run::key(&run()), &document);
+    check(QueueName::Image, &image.id(), None).await;
+    let planned = std::slice::from_ref(&image);
+    let manifest = manifests::write(&world.ports, &run(), 1, planned)
+        .await
+        .unwrap();
+    check(QueueName::Image, &image.id(), None).await;
+    jobs.plan_and_send(vec![manifests::image_record(&image, world.clock.now())])
+        .await
+        .unwrap();
+    finish(&world, &image).await;
+    assert_eq!(take_away(&world).await, 1);
+    check(QueueName::Image, &image.id(), Some(JobStatus::Done)).await;
+    let documents = world.ports.documents();
+    let now = world.clock.now();
+    let manifest = manifests::note_fold(&documents, &manifest.run, 1, now)
+        .await
+        .unwrap();
+    manifests::retire(&world.ports, &documents, &manifest.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(world.blobs.keys().len(), 1, "the log of settled records");
+    check(QueueName::Image, &image.id(), Some(JobStatus::Done)).await;
+    document.phase = RunPhase::Finished;
+    poke(&world, &Run::key(&run()), &document);
+    documents
+        .delete(&Manifest::settled_key(&run()))
+        .await
+        .unwrap();
+    check(QueueName::Image, &image.id(), Some(JobStatus::Done)).await;
+}
+
+#[tokio::test]
+async fn a_planner_that_comes_late_plans_nothing_twice() {
+    let world = world();
+    let jobs = world.ports.jobs();
+    let planned: Vec<_> = (0..3).map(|n| image_job(n, "a.test")).collect();
+    // What a planner read before it fell asleep.
+    let stale = manifests::write(&world.ports, &run(), 1, &planned)
+        .await
+        .unwrap();
+    let part = world.blobs.keys();
+    manifests::fill(&world.ports, &jobs, Windows::default())
+        .await
+        .unwrap();
+    let wake = async || {
+        world.image.lose_all();
+        let mut room = Room::new(Windows::default(), []);
+        manifests::send_more(&world.ports, &jobs, &stale, &mut room)
+            .await
+            .unwrap();
+        assert_eq!(world.image.len(), 0, "nothing is sent");
+    };
+    for job in &planned {
+        finish(&world, job).await;
+    }
+    // Settled and still in the ledger; taken away; folded and retired.
+    wake().await;
+    assert_eq!(world.state.keys("jobs/").len(), 3);
+    assert_eq!(take_away(&world).await, 3);
+    wake().await;
+    assert_eq!(world.state.keys("jobs/"), [""; 0]);
+    let documents = world.ports.documents();
+    let now = world.clock.now();
+    let settled = manifests::note_fold(&documents, &run(), 3, now)
+        .await
+        .unwrap();
+    let body = world.ports.blobs.get(&part[0], None).await.unwrap();
+    manifests::retire(&world.ports, &documents, &settled.unwrap())
+        .await
+        .unwrap();
+    // It had read the part as well.
+    world.blobs.poke(&part[0], &body);
+    wake().await;
+    assert_eq!(world.state.keys("jobs/"), [""; 0]);
+    assert_eq!(world.state.keys("manifests/"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_planner_that_dies_anywhere_is_followed_by_one_that_sends_all_once() {
+    let mut writes = 0;
+    loop {
+        let world = world();
+        let planned: Vec<_> = (0..12).map(|n| image_job(n, "a.test")).collect();
+        manifests::write(&world.ports, &run(), 1, &planned)
+            .await
+            .unwrap();
+        // The host's window is full of the jobs of the one that died.
+        let windows = Windows {
+            host: 12,
+            queue: 100,
+        };
+        world.crash.after_writes(writes);
+        let died = manifests::fill(&world.ports, &world.ports.jobs(), windows)
+            .await
+            .is_err();
+        world.crash.restart();
+        manifests::fill(&world.ports, &world.ports.jobs(), windows)
+            .await
+            .unwrap();
+        assert_eq!(world.image.len(), 12, "{writes}");
+        let records = world.ports.jobs().list(QueueName::Image).await.unwrap();
+        assert_eq!(records.len(), 12, "{writes}");
+        let unsent = records
+            .iter()
+            .filter(|job| job.needs_send() || job.sends != 1);
+        assert_eq!(unsent.count(), 0, "{writes}");
+        if !died {
+            break;
+        }
+        writes += 1;
+    }
+    assert!(writes >= 15, "{writes}");
+}
+
+#[tokio::test]
+async fn an_announced_message_that_the_queue_refuses_is_sent_by_a_later_tick() {
+    let world = world();
+    let jobs = world.ports.jobs();
+    let planned: Vec<_> = (0..2).map(|n| image_job(n, "a.test")).collect();
+    let records = planned
+        .iter()
+        .map(|job| manifests::image_record(job, world.clock.now()));
+    let refused = format!("{}:0", planned[0].id());
+    world.image.refuse_always.lock().unwrap().insert(refused);
+    let report = jobs.announce(records.collect()).await.unwrap();
+    assert_eq!((report.sent, report.unsent.len()), (1, 1));
+    let record = world.record(QueueName::Image, &planned[0].id());
+    assert!(record.needs_send());
+    assert_eq!(jobs.send(&[record]).await.unwrap().sent, 1);
+    assert_eq!(world.image.len(), 2);
+}
+
+#[tokio::test]
+async fn a_full_host_holds_back_no_other() {
+    let world = world();
+    let jobs = world.ports.jobs();
+    // Five of a slow host first, then others, and more of the slow one.
+    let host = |n: usize| {
+        if n < 5 || n >= 9 {
+            "slow.test"
+        } else {
+            "fast.test"
+        }
+    };
+    let planned: Vec<_> = (0..12).map(|n| image_job(n, host(n))).collect();
+    manifests::write(&world.ports, &run(), 1, &planned)
+        .await
+        .unwrap();
+    let windows = Windows {
+        host: 4,
+        queue: 100,
+    };
+    let fill = || manifests::fill(&world.ports, &jobs, windows);
+    let stored = || async {
+        let documents = world.ports.documents();
+        let stored: Option<Manifest> = documents.get(&Manifest::key(&run())).await.unwrap();
+        let stored = stored.unwrap();
+        (stored.planned, stored.ahead)
+    };
+    assert_eq!(fill().await.unwrap(), 8);
+    assert_eq!(stored().await, (4, vec![(5, 9)]));
+    assert_eq!(fill().await.unwrap(), 0);
+    finish(&world, &planned[0]).await;
+    assert_eq!(fill().await.unwrap(), 1);
+    assert_eq!(stored().await, (9, vec![]));
+    for job in &planned[1..4] {
+        finish(&world, job).await;
+    }
+    assert_eq!(take_away(&world).await, 4);
+    assert_eq!(fill().await.unwrap(), 3);
+    assert_eq!(stored().await, (12, vec![]));
+    assert_eq!(world.image.len(), 12);
+}
+
+#[tokio::test]
+async fn a_manifest_that_waits_for_its_hosts_is_not_read_again() {
+    let world = world();
+    let jobs = world.ports.jobs();
+    let planned: Vec<_> = (0..5).map(|n| image_job(n, "a.test")).collect();
+    let manifest = manifests::write(&world.ports, &run(), 1, &planned)
+        .await
+        .unwrap();
+    let windows = Windows {
+        host: 2,
+        queue: 100,
+    };
+    let filler = Filler::default();
+    let pass = async || {
+        let before = world.blobs.bill();
+        let survey = jobs.survey(QueueName::Image).await.unwrap();
+        let ledger = Ledger::of(&survey.jobs);
+        let mut room = ledger.room(windows);
+        let stored = manifests::find(&world.ports.documents(), &manifest.run)
+            .await
+            .unwrap();
+        let (ports, stored) = (&world.ports, stored.unwrap());
+        let sent = filler
+            .send_more(ports, &jobs, &stored, &ledger, &mut room)
+            .await;
+        let parts = world.blobs.bill() - before;
+        // Each planned job is looked for among the results as well.
+        (sent.unwrap(), parts.gets)
+    };
+    assert_eq!(pass().await, (2, 1 + 2));
+    assert_eq!(pass().await, (0, 0));
+    finish(&world, &planned[0]).await;
+    assert_eq!(pass().await, (1, 1 + 1));
+    assert_eq!(pass().await, (0, 0));
+    filler.keep_only([].into_iter());
+    assert_eq!(pass().await, (0, 1));
 }
 
 /// Futures of the ledger have to be `Send`: handlers await them in tasks.

@@ -218,11 +218,6 @@ fn outcome(task: &ImageTask, status: ImageStatus, reason: String) -> ImageOutcom
     }
 }
 
-/// What becomes of an image whose tries never came to an end.
-pub(crate) fn given_up(task: &ImageTask, reason: &str) -> ImageOutcome {
-    outcome(task, ImageStatus::Unreachable, reason.to_owned())
-}
-
 fn ended(outcome: ImageOutcome) -> Tried {
     Tried {
         outcome,

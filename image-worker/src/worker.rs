@@ -8,25 +8,23 @@
 //! Unchanged images cost a request and nothing else (invariant 6). Test:
 //! `invariant_06_unchanged_images_cost_nothing`.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use serde::{Deserialize, Serialize};
 use trawler_core::image::ImageOutcome;
+use trawler_core::image_ended::EndedImages;
 use trawler_core::job::{ImageJob, ImageTask};
 use trawler_core::manifest::{ImageResult, Manifest};
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::BlobError;
 use trawler_core::verdict::{Ending, Failure};
-use trawler_core::{JobId, PipeId, QueueName};
+use trawler_core::{JobId, QueueName};
 use trawler_fleet::manifests;
-use trawler_fleet::{DocumentError, Handler, JobContext, Ports, TakenJob};
+use trawler_fleet::{Brief, DocumentError, Handler, JobContext, PipeError, Pipes, Ports, TakenJob};
 use trawler_net::Fetcher;
 
-use crate::attempt::{Again, Attempt, Tried, given_up};
+use crate::attempt::{Again, Attempt, Tried};
 use crate::studio::Studio;
 
 /// A checkpoint is written when so much work would be lost.
@@ -52,16 +50,10 @@ pub struct ImageWorkerOptions {
 /// What every image job of this process shares.
 pub struct ImageWorker {
     ports: Ports,
-    pipes: Arc<BTreeMap<PipeId, Pipe>>,
+    pipes: Pipes,
     fetcher: Fetcher,
     studio: Studio,
     options: ImageWorkerOptions,
-}
-
-/// Outcomes that need no further try, by their place in the job.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Ended {
-    outcomes: BTreeMap<usize, ImageOutcome>,
 }
 
 /// An image that may fare better soon, and the tasks that want it.
@@ -74,7 +66,7 @@ struct Unsettled {
 impl ImageWorker {
     pub fn new(
         ports: Ports,
-        pipes: Arc<BTreeMap<PipeId, Pipe>>,
+        pipes: Pipes,
         fetcher: Fetcher,
         studio: Studio,
         options: ImageWorkerOptions,
@@ -91,18 +83,15 @@ impl ImageWorker {
     async fn work(&self, job: &TakenJob, ctx: &JobContext) -> Result<Ending, Ending> {
         let body =
             ImageJob::decode(&job.record.body).map_err(|error| permanent(error.to_string()))?;
-        let pipe = self.pipes.get(&body.run.pipe).ok_or_else(|| {
-            permanent(format!(
-                "pipe {} is not configured here; restore its file or purge the job",
-                body.run.pipe
-            ))
-        })?;
+        let failed = |error: PipeError| Ending::Failed(error.into());
+        let set = self.pipes.of_run(&body.run).await.map_err(failed)?;
+        let pipe = set.pipe(&body.run.pipe).map_err(failed)?;
         let key = Manifest::result_key(&body.run, &job.record.job);
         let there = self.ports.blobs.head(&key).await;
         if there.map_err(|error| blob_failure(&error))?.is_some() {
             return Ok(Ending::Done);
         }
-        let mut ended = kept(ctx).await?;
+        let mut ended = kept(ctx).await.map_err(Ending::Failed)?;
         let unsettled = self.fetch_all(&body.images, pipe, ctx, &mut ended).await?;
         if !unsettled.is_empty() && job.record.attempts + 1 < self.options.attempts_max {
             keep(ctx, &ended).await;
@@ -128,7 +117,7 @@ impl ImageWorker {
         images: &[ImageTask],
         pipe: &Pipe,
         ctx: &JobContext,
-        ended: &mut Ended,
+        ended: &mut EndedImages,
     ) -> Result<Vec<Unsettled>, Ending> {
         let attempt = Attempt {
             ports: &self.ports,
@@ -207,18 +196,24 @@ impl Handler for ImageWorker {
         self.work(job, ctx).await.unwrap_or_else(|ending| ending)
     }
 
+    async fn brief(&self, job: &TakenJob) -> Brief {
+        Brief::of(&job.record, &self.pipes).await
+    }
+
     /// A buried job has a result as well, or its run would wait for it for
-    /// ever.
-    async fn before_bury(&self, job: &TakenJob, reason: &str) -> Result<(), Failure> {
+    /// ever. What it had finished stays finished.
+    async fn before_bury(
+        &self,
+        job: &TakenJob,
+        ctx: &JobContext,
+        reason: &str,
+    ) -> Result<(), Failure> {
         let Ok(body) = ImageJob::decode(&job.record.body) else {
             // Not a job that any manifest planned.
             return Ok(());
         };
-        let outcomes = body
-            .images
-            .iter()
-            .map(|task| given_up(task, reason))
-            .collect();
+        let ended = kept(ctx).await?;
+        let outcomes = ended.given_up(&body.images, reason);
         self.put_result(&body, &job.record.job, outcomes).await
     }
 }
@@ -236,22 +231,9 @@ fn blob_failure(error: &BlobError) -> Ending {
     })
 }
 
-impl Ended {
-    fn insert(&mut self, images: &[ImageTask], places: &[usize], outcome: &ImageOutcome) {
-        for &place in places {
-            let product_id = images[place].product_id.clone();
-            let own = ImageOutcome {
-                product_id,
-                ..outcome.clone()
-            };
-            self.outcomes.insert(place, own);
-        }
-    }
-}
-
 /// The places of what has not ended, those that ask for the same with the same
 /// knowledge together: products share pictures.
-fn distinct(images: &[ImageTask], ended: &Ended) -> Vec<Vec<usize>> {
+fn distinct(images: &[ImageTask], ended: &EndedImages) -> Vec<Vec<usize>> {
     let mut distinct: Vec<Vec<usize>> = Vec::new();
     // At most JOB_IMAGES_MAX of them, so looking through all is cheap.
     for (place, task) in images.iter().enumerate() {
@@ -271,20 +253,20 @@ fn distinct(images: &[ImageTask], ended: &Ended) -> Vec<Vec<usize>> {
 }
 
 /// What an earlier delivery finished.
-async fn kept(ctx: &JobContext) -> Result<Ended, Ending> {
+async fn kept(ctx: &JobContext) -> Result<EndedImages, Failure> {
     match ctx.checkpoint().await {
         Ok(kept) => Ok(kept.unwrap_or_default()),
         Err(error @ DocumentError::Unreadable { .. }) => {
             let job = ctx.job();
             tracing::warn!(%job, %error, "the checkpoint of {job} cannot be read: its images are fetched again");
-            Ok(Ended::default())
+            Ok(EndedImages::default())
         }
-        Err(error) => Err(Ending::Failed(error.into())),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// Losing a checkpoint costs requests and nothing else, so it fails no job.
-async fn keep(ctx: &JobContext, ended: &Ended) {
+async fn keep(ctx: &JobContext, ended: &EndedImages) {
     if ended.outcomes.is_empty() {
         return;
     }
@@ -310,6 +292,7 @@ fn again(unsettled: &[Unsettled]) -> Ending {
 #[cfg(test)]
 mod tests {
     use trawler_core::image::{ImageStatus, KnownImage};
+    use trawler_core::image_ended::given_up;
 
     use super::*;
 
@@ -332,7 +315,7 @@ mod tests {
             task("c", "u1", None),
             task("d", "u1", Some("\"e\"")),
         ];
-        let mut ended = Ended::default();
+        let mut ended = EndedImages::default();
         assert_eq!(distinct(&images, &ended), [vec![0, 2], vec![1], vec![3]]);
         let mut outcome = given_up(&images[0], "");
         outcome.status = ImageStatus::NotFound;

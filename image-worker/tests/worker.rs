@@ -11,7 +11,8 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use trawler_core::image::{ImageStatus, KnownImage, OutputFormat};
+use trawler_core::image::{ImageOutcome, ImageStatus, KnownImage, OutputFormat};
+use trawler_core::image_ended::{EndedImages, given_up};
 use trawler_core::job::{ImageJob, ImageTask};
 use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::pause::PauseScope;
@@ -355,7 +356,7 @@ async fn a_buried_job_has_a_result_for_every_image() {
     let (worker, taken) = (world.worker(), world.taken(&job, 5));
     for _ in 0..2 {
         worker
-            .before_bury(&taken, "it kills its worker")
+            .before_bury(&taken, &world.context(&taken), "it kills its worker")
             .await
             .unwrap();
     }
@@ -374,8 +375,9 @@ async fn a_buried_job_has_a_result_for_every_image() {
     let job = world.job(1, world.tasks(0));
     world.done(&job).await;
     let result = world.result(&job).await;
+    let late = world.taken(&job, 5);
     worker
-        .before_bury(&world.taken(&job, 5), "late")
+        .before_bury(&late, &world.context(&late), "late")
         .await
         .unwrap();
     assert_eq!(world.result(&job).await, result);
@@ -383,7 +385,34 @@ async fn a_buried_job_has_a_result_for_every_image() {
     // What cannot be read belongs to no manifest.
     let mut unread = taken;
     unread.record.body = "{}".to_owned();
-    worker.before_bury(&unread, "not a job").await.unwrap();
+    let ctx = world.context(&unread);
+    worker
+        .before_bury(&unread, &ctx, "not a job")
+        .await
+        .unwrap();
+    world.shop.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_job_had_stored_before_it_crashed_stays_stored_when_it_is_buried() {
+    let world = World::start(shop_of(4)).await;
+    let job = world.job(0, world.tasks(0));
+    let (worker, taken) = (world.worker(), world.taken(&job, 5));
+    let stored = ImageOutcome {
+        status: ImageStatus::Stored,
+        ..given_up(&job.images[2], "")
+    };
+    let mut ended = EndedImages::default();
+    ended.insert(&job.images, &[2], &stored);
+    let ctx = world.context(&taken);
+    ctx.save_checkpoint(&ended).await.unwrap();
+    let why = "it kills its worker";
+    worker.before_bury(&taken, &ctx, why).await.unwrap();
+    let outcomes = world.result(&job).await.unwrap().outcomes;
+    let mut expected = [ImageStatus::Unreachable; 4];
+    expected[2] = ImageStatus::Stored;
+    assert_eq!(statuses(&outcomes), expected);
+    assert_eq!(world.requests(), 0);
     world.shop.stop().await;
 }
 

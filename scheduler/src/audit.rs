@@ -1,13 +1,21 @@
 //! Holds the ledger against itself: every fault test ends with it.
+//!
+//! The record of a settled job does not stay (`trawler_fleet::Jobs`), so what
+//! was planned is counted where it was planned: a job for every run, one for
+//! every number of a pipe's folds, one for every line of a manifest that is
+//! planned. Each has a record, or a document that tells how it ended, and never
+//! neither; each is counted in exactly one status.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use trawler_core::dead::DeadLetter;
+use trawler_core::folds::Folds;
 use trawler_core::ledger::JobStatus;
 use trawler_core::manifest::Manifest;
+use trawler_core::open_runs::OpenRuns;
 use trawler_core::run::{Run, RunPhase};
-use trawler_core::{JobId, QueueName};
+use trawler_core::{JobId, JobName, PipeId, QueueName};
 use trawler_fleet::{Jobs, Ports, manifests};
 
 use crate::error::SchedulerError;
@@ -26,6 +34,16 @@ impl Audit {
             .values()
             .filter_map(|jobs| jobs.get(&status))
             .sum()
+    }
+
+    /// Counts jobs that have no record any more; says that this is as it should
+    /// be.
+    fn add(&mut self, queue: QueueName, status: JobStatus, jobs: u64) -> bool {
+        if jobs > 0 {
+            let of_queue = self.jobs.entry(queue).or_default();
+            *of_queue.entry(status).or_default() += jobs;
+        }
+        true
     }
 
     /// Nothing is open or parked and nothing contradicts itself.
@@ -61,12 +79,29 @@ pub async fn audit(ports: &Ports) -> Result<Audit, SchedulerError> {
     }
     audit_letters(ports, &mut audit).await?;
     audit_messages(ports, &mut audit).await?;
+    audit_runs(ports, &mut audit).await?;
+    audit_folds(ports, &mut audit).await?;
+    for manifest in documents.load::<Manifest>("manifests/", usize::MAX).await? {
+        audit_manifest(ports, &manifest, &mut audit).await?;
+    }
+    Ok(audit)
+}
+
+/// Every run has a job that fits its phase, or is over; and every run that is
+/// open in its pipe's schedule has a document.
+async fn audit_runs(ports: &Ports, audit: &mut Audit) -> Result<(), SchedulerError> {
+    let (documents, jobs) = (ports.documents(), ports.jobs());
+    let mut known = BTreeSet::new();
     for run in documents.load::<Run>("runs/", usize::MAX).await? {
+        known.insert(run.id.clone());
         let record = jobs.find(QueueName::Crawl, &JobId::from(&run.id)).await?;
         let status = record.map(|record| record.status);
         let fits = match (run.phase, status) {
-            // Pruned jobs leave their run behind.
-            (phase, None) => phase.is_over(),
+            (RunPhase::Finished, None) => audit.add(QueueName::Crawl, JobStatus::Done, 1),
+            (RunPhase::Superseded, None) => audit.add(QueueName::Crawl, JobStatus::Superseded, 1),
+            // Its dead letter was purged.
+            (RunPhase::Failed, None) => audit.add(QueueName::Crawl, JobStatus::Dead, 1),
+            (_, None) => false,
             (RunPhase::Finished, Some(status)) => {
                 status == JobStatus::Done || status == JobStatus::Open
             }
@@ -85,11 +120,61 @@ pub async fn audit(ports: &Ports) -> Result<Audit, SchedulerError> {
                 run.phase.as_str()
             ));
         }
+        audit_settled_images(ports, &run, audit).await?;
     }
-    for manifest in documents.load::<Manifest>("manifests/", usize::MAX).await? {
-        audit_manifest(ports, &manifest, &mut audit).await?;
+    for schedule in documents.load::<OpenRuns>("schedule/", usize::MAX).await? {
+        for run in schedule.runs().filter(|run| !known.contains(run)) {
+            audit
+                .problems
+                .push(format!("run {run} is open and has no document"));
+        }
     }
-    Ok(audit)
+    Ok(())
+}
+
+/// Image jobs of a settled manifest are done, but for those that still have a
+/// record. When its document was pruned, the run tells how many there were.
+async fn audit_settled_images(
+    ports: &Ports,
+    run: &Run,
+    audit: &mut Audit,
+) -> Result<(), SchedulerError> {
+    let documents = ports.documents();
+    let planned = match manifests::find(&documents, &run.id).await? {
+        // Looked at by itself.
+        Some(manifest) if !manifest.settled => return Ok(()),
+        Some(manifest) => manifest.jobs,
+        None if run.phase.is_over() => run.counts.image_jobs,
+        None => 0,
+    };
+    let prefix = format!("jobs/{}/{}@{}#", QueueName::Image, run.id.pipe, run.id.seq);
+    let recorded = documents.keys(&prefix).await?.len() as u64;
+    audit.add(
+        QueueName::Image,
+        JobStatus::Done,
+        planned.saturating_sub(recorded),
+    );
+    Ok(())
+}
+
+/// Every fold that was planned has a record or is known to be done.
+async fn audit_folds(ports: &Ports, audit: &mut Audit) -> Result<(), SchedulerError> {
+    let (documents, jobs) = (ports.documents(), ports.jobs());
+    for key in documents.keys("folds/").await? {
+        let pipe = PipeId::parse(&key["folds/".len()..]).ok();
+        let folds: Option<Folds> = documents.get(&key).await?;
+        let (Some(pipe), Some(folds)) = (pipe, folds) else {
+            continue;
+        };
+        for fold in 1..=folds.newest {
+            let job = JobName::fold_id(&pipe, fold);
+            // The newest number may be taken and its job not planned yet.
+            if folds.is_done(fold) && jobs.find(QueueName::Crawl, &job).await?.is_none() {
+                audit.add(QueueName::Crawl, JobStatus::Done, 1);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Every dead job tells why, unless a person purged it.
@@ -143,43 +228,47 @@ async fn audit_messages(ports: &Ports, audit: &mut Audit) -> Result<(), Schedule
     Ok(())
 }
 
-/// Every planned job has at most one result, and every result a job.
+/// Every planned job of an open manifest has a record or a result, and every
+/// result a job.
 async fn audit_manifest(
     ports: &Ports,
     manifest: &Manifest,
     audit: &mut Audit,
 ) -> Result<(), SchedulerError> {
-    let mut planned = BTreeSet::new();
-    let mut from = 0;
+    if manifest.settled {
+        // Its results may be on their way out.
+        return Ok(());
+    }
+    let keys = manifests::result_keys(ports, &manifest.run, None, usize::MAX).await?;
+    let results: BTreeSet<String> = keys.into_iter().collect();
+    let (jobs, mut listed, mut from) = (ports.jobs(), BTreeSet::new(), 0);
     while from < manifest.jobs {
-        let jobs = manifests::read_jobs(ports, manifest, from, manifests::PART_JOBS).await?;
-        from += jobs.len() as u64;
-        for job in jobs {
-            if !planned.insert(Manifest::result_key(&manifest.run, &job.id())) {
-                audit.problems.push(format!(
-                    "run {} planned image job {} twice",
-                    manifest.run,
-                    job.id()
-                ));
+        let part = manifests::read_jobs(ports, manifest, from, manifests::PART_JOBS).await?;
+        for (number, job) in (from..).zip(&part) {
+            let id = job.id();
+            let key = Manifest::result_key(&manifest.run, &id);
+            if manifest.is_planned(number) && jobs.find(QueueName::Image, &id).await?.is_none() {
+                if results.contains(&key) {
+                    audit.add(QueueName::Image, JobStatus::Done, 1);
+                } else {
+                    audit.problems.push(format!(
+                        "image job {id} is planned and has neither record nor result"
+                    ));
+                }
+            }
+            if !listed.insert(key) {
+                let run = &manifest.run;
+                audit
+                    .problems
+                    .push(format!("run {run} planned image job {id} twice"));
             }
         }
+        from += part.len() as u64;
     }
-    let results: BTreeSet<String> = manifests::result_keys(ports, &manifest.run, None, usize::MAX)
-        .await?
-        .into_iter()
-        .collect();
-    for stray in results.difference(&planned) {
+    for stray in results.difference(&listed) {
         audit
             .problems
             .push(format!("result {stray} belongs to no planned job"));
-    }
-    if manifest.settled {
-        for missing in planned.difference(&results) {
-            audit.problems.push(format!(
-                "settled run {} has no result {missing}",
-                manifest.run
-            ));
-        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use trawler_core::PipeId;
 use trawler_core::ports::QueueError;
 use trawler_core::schedule::ScheduleError;
 use trawler_fleet::manifests::ManifestError;
-use trawler_fleet::{DocumentError, JobsError};
+use trawler_fleet::{DocumentError, JobsError, PipeError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum SchedulerError {
@@ -22,8 +22,8 @@ pub enum SchedulerError {
         #[source]
         source: ScheduleError,
     },
-    #[error("there is no pipe {0}")]
-    NoSuchPipe(PipeId),
+    #[error(transparent)]
+    Pipes(#[from] PipeError),
 }
 
 impl SchedulerError {
@@ -39,7 +39,9 @@ impl SchedulerError {
                 ManifestError::Blob(_) | ManifestError::Jobs(_) => false,
             },
             Self::Schedule { .. } => true,
-            Self::Jobs(_) | Self::Queue(_) | Self::NoSuchPipe(_) => false,
+            Self::Pipes(PipeError::Document(error)) => unreadable(error),
+            Self::Pipes(error) => !error.is_transient(),
+            Self::Jobs(_) | Self::Queue(_) => false,
         }
     }
 }

@@ -1,16 +1,18 @@
 //! One look at everything, and the loop round it.
 
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use trawler_core::pipe::Pipe;
-use trawler_core::{PipeId, RunId};
-use trawler_fleet::manifests::{self, Windows};
-use trawler_fleet::{Documents, Drain, Jobs, Pauses, Ports};
+use trawler_core::ports::Capacity;
+use trawler_core::{JobId, PipeId, RunId};
+use trawler_fleet::manifests::{self, Filler, Windows};
+use trawler_fleet::{Documents, Drain, Jobs, Pipes, Ports};
 
 use crate::error::SchedulerError;
+use crate::look::Look;
 
 /// Settings of the scheduler.
 #[derive(Debug, Clone)]
@@ -50,6 +52,8 @@ pub struct TickReport {
     pub image_jobs_sent: u64,
     pub folds_planned: u64,
     pub runs_closed: u64,
+    /// Records of settled jobs that left the ledger.
+    pub records_taken: u64,
     pub pruned: u64,
     /// What could not be looked after and needs a person, a sentence each;
     /// everything else was.
@@ -87,28 +91,53 @@ pub struct Scheduler {
     pub(crate) ports: Ports,
     pub(crate) documents: Documents,
     pub(crate) jobs: Jobs,
-    pub(crate) pauses: Pauses,
-    pub(crate) pipes: Arc<[Pipe]>,
+    pub(crate) pipes: Pipes,
     pub(crate) options: SchedulerOptions,
+    pub(crate) filler: Filler,
+    /// Tells how many workers there are; without it nobody asks.
+    pub(crate) capacity: Option<Arc<dyn Capacity>>,
+    memory: Mutex<Memory>,
+}
+
+/// What a scheduler remembers between ticks so as not to ask again. A new one
+/// asks once.
+#[derive(Default)]
+pub(crate) struct Memory {
+    /// When the last prune pass began, whoever did it.
+    pub(crate) pruned: Option<DateTime<Utc>>,
+    /// Dead jobs, at their epoch, whose run is closed.
+    pub(crate) closed: HashSet<(JobId, u64)>,
+    /// When the results of a run were counted and too few.
+    pub(crate) counted: HashMap<RunId, DateTime<Utc>>,
 }
 
 impl Scheduler {
-    pub fn new(ports: Ports, pipes: Arc<[Pipe]>, options: SchedulerOptions) -> Self {
+    pub fn new(ports: Ports, pipes: Pipes, options: SchedulerOptions) -> Self {
         Self {
             documents: ports.documents(),
             jobs: ports.jobs(),
-            pauses: Pauses::new(&ports),
             ports,
             pipes,
             options,
+            filler: Filler::default(),
+            capacity: None,
+            memory: Mutex::default(),
         }
+    }
+
+    /// Records the backlog for each worker in service as well.
+    pub fn with_capacity(mut self, capacity: Arc<dyn Capacity>) -> Self {
+        self.capacity = Some(capacity);
+        self
     }
 
     /// Looks at everything once.
     pub async fn tick(&self) -> Result<TickReport, SchedulerError> {
         let mut report = TickReport::default();
-        self.plan_due(&mut report).await?;
-        self.keep_moving(&mut report).await?;
+        let mut look = self.look(&mut report).await?;
+        self.close_runs(&mut look, &mut report).await?;
+        self.plan_due(&look, &mut report).await?;
+        self.keep_moving(&look, &mut report).await?;
         Ok(report)
     }
 
@@ -116,22 +145,26 @@ impl Scheduler {
     /// pipes.
     pub async fn tick_without_planning(&self) -> Result<TickReport, SchedulerError> {
         let mut report = TickReport::default();
-        self.keep_moving(&mut report).await?;
+        let mut look = self.look(&mut report).await?;
+        self.close_runs(&mut look, &mut report).await?;
+        self.keep_moving(&look, &mut report).await?;
         Ok(report)
     }
 
     /// Plans a run of the pipe that is due now.
     pub async fn run_now(&self, pipe: &PipeId) -> Result<RunId, SchedulerError> {
-        let known = self.pipes.iter().find(|known| &known.id == pipe);
-        let pipe = known.ok_or_else(|| SchedulerError::NoSuchPipe(pipe.clone()))?;
+        let set = self.pipes.current().await?;
+        let pipe = set.pipe(pipe)?;
         let run = RunId::new(pipe.id.clone(), self.now());
-        self.plan_run(pipe, &run).await?;
+        self.plan_now(pipe, &run, set.id.as_ref()).await?;
         Ok(run)
     }
 
     /// Whether image work is planned that no job in the ledger stands for yet.
     pub async fn has_work(&self) -> Result<bool, SchedulerError> {
-        Ok(!manifests::unsettled(&self.documents).await?.is_empty())
+        // One that cannot be read is told by the tick and waits for a person.
+        let open = manifests::open(&self.documents).await?.documents;
+        Ok(open.iter().any(|manifest| !manifest.settled))
     }
 
     /// Ticks until the drain. A tick that fails is told and tried again.
@@ -151,12 +184,23 @@ impl Scheduler {
         }
     }
 
-    async fn keep_moving(&self, report: &mut TickReport) -> Result<(), SchedulerError> {
+    async fn keep_moving(
+        &self,
+        look: &Look,
+        report: &mut TickReport,
+    ) -> Result<(), SchedulerError> {
         self.sweep_dead(report).await?;
-        self.move_jobs(report).await?;
-        self.move_images(report).await?;
-        self.close_runs(report).await?;
-        self.prune(report).await
+        self.move_jobs(look, report).await?;
+        self.move_images(look, report).await?;
+        self.take_settled(look, report).await?;
+        self.prune(look, report).await?;
+        self.record_gauges(look).await;
+        Ok(())
+    }
+
+    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
+        // Each use leaves it whole, also one that panicked.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {

@@ -8,16 +8,19 @@ mod support;
 use std::time::Duration;
 
 use support::{TestClock, World, pipe};
+use trawler_core::dead::{DeadLetter, Input};
+use trawler_core::feed::FeedMode;
 use trawler_core::image::{ImageStatus, KnownImage};
 use trawler_core::job::{CrawlJob, ImageJob, ImageTask};
 use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::manifest::{ImageResult, Manifest};
+use trawler_core::open_runs::OpenRuns;
 use trawler_core::pause::PauseScope;
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::Clock;
 use trawler_core::run::{Run, RunPhase};
 use trawler_core::verdict::PAUSED;
-use trawler_core::{JobId, QueueName, RunId};
+use trawler_core::{JobId, JobName, QueueName, RunId};
 use trawler_fleet::manifests::{self, Windows};
 use trawler_fleet::{Drain, Pauses, Take};
 use trawler_scheduler::{Scheduler, SchedulerOptions, TickReport, audit};
@@ -79,6 +82,14 @@ async fn settle(world: &World, queue: QueueName, job: &JobId, status: JobStatus)
     })
     .await
     .unwrap();
+}
+
+/// Writes the dead letter of a dead job.
+async fn bury(world: &World, queue: QueueName, job: &JobId) {
+    let (record, now) = (world.record(queue, job), world.clock.now());
+    let letter = DeadLetter::of_job(&record, "so it is", Input::default(), now);
+    let key = DeadLetter::key(queue, job.as_str());
+    world.ports.documents().put(&key, &letter).await.unwrap();
 }
 
 async fn finish_run(world: &World, run: &RunId) {
@@ -197,8 +208,9 @@ async fn a_tick_that_dies_at_any_write_is_healed_by_the_next() {
         }
         writes += 1;
     }
-    // Run document, job record, message, that it was sent; and the looks after.
-    assert_eq!(writes, 5);
+    // Schedule document, run document, job record, message, that it was sent,
+    // that the prune pass began; and the looks after.
+    assert_eq!(writes, 7);
 }
 
 #[tokio::test]
@@ -316,6 +328,7 @@ async fn the_run_of_a_buried_job_has_failed() {
     );
     let found = audit(&world.ports).await.unwrap().problems;
     assert_eq!(found, [format!("job {job} is dead and has no dead letter")]);
+    bury(&world, CRAWL, &job).await;
     world
         .ports
         .jobs()
@@ -404,6 +417,7 @@ async fn image_jobs_go_out_as_their_host_has_room_and_are_folded_once() {
     settle(&world, CRAWL, &fold(2), JobStatus::Done).await;
     world.crawl.lose_all();
     world.image.lose_all();
+    assert_eq!(ticker.tick().await.unwrap().pruned, 1, "the manifest");
     assert_eq!(ticker.tick().await.unwrap(), TickReport::default());
     assert!(!ticker.has_work().await.unwrap());
     let audited = audit(&world.ports).await.unwrap();
@@ -485,8 +499,8 @@ async fn a_document_that_cannot_be_read_holds_up_nobody_else() {
     let report = scheduler(&world, &pipes).tick().await.unwrap();
     assert_eq!(report.runs_planned, 1);
     assert_eq!(report.problems.len(), 2, "{:?}", report.problems);
-    assert!(report.problems[0].contains("runs/broken/00000000000001"));
-    assert!(report.problems[1].contains("jobs/crawl/broken"));
+    assert!(report.problems[0].contains("jobs/crawl/broken"));
+    assert!(report.problems[1].contains("runs/broken/00000000000001"));
     assert_eq!(world.state.peek("jobs/crawl/broken").unwrap(), b"{half");
 }
 
@@ -495,6 +509,9 @@ async fn what_is_settled_and_old_goes_and_history_stays() {
     let world = world_at("2026-11-21T03:00:00Z");
     let ticker = scheduler(&world, &[daily()]);
     let (run, jobs) = with_images(&world, &ticker, 1).await;
+    let count = |run: &mut Run| run.counts.image_jobs = 1;
+    let documents = world.ports.documents();
+    documents.change(&Run::key(&run), count).await.unwrap();
     ticker.tick().await.unwrap();
     finish_image(&world, &jobs[0]).await;
     ticker.tick().await.unwrap();
@@ -517,14 +534,21 @@ async fn what_is_settled_and_old_goes_and_history_stays() {
     assert_eq!(world.state.keys("jobs/image/"), [""; 0]);
     assert_eq!(world.state.keys("manifests/"), [""; 0]);
     assert_eq!(world.state.keys("checkpoints/"), [""; 0]);
-    assert_eq!(world.blobs.keys(), [""; 0]);
+    assert_eq!(world.state.keys("jobs/crawl/"), [""; 0]);
     assert_eq!(world.state.keys("runs/").len(), 1);
-    let newest = JobRecord::key(CRAWL, &fold.id());
-    assert_eq!(
-        world.state.keys("jobs/crawl/"),
-        [newest],
-        "the next fold is counted from it"
+    let audited = audit(&world.ports).await.unwrap();
+    assert!(audited.is_settled(), "{audited:?}");
+    assert_eq!(audited.count(JobStatus::Done), 3, "run, image job, fold");
+    // What is kept for people goes a week later.
+    let logs = world.blobs.keys();
+    assert!(
+        logs.iter().all(|key| key.starts_with("settled/")),
+        "{logs:?}"
     );
+    world.clock.advance(HOUR * 24 * 8);
+    scheduler(&world, &[]).tick().await.unwrap();
+    assert_eq!(world.state.keys("settled/"), [""; 0]);
+    assert_eq!(world.blobs.keys(), [""; 0]);
     assert_eq!(audit(&world.ports).await.unwrap().problems, [""; 0]);
 }
 
@@ -540,4 +564,241 @@ async fn the_loop_ticks_until_the_drain() {
     support::until("the run is planned", || world.crawl.len() == 1).await;
     drain.finish();
     running.await.unwrap();
+}
+
+#[tokio::test]
+async fn settled_records_leave_the_ledger_and_are_still_known_and_counted() {
+    let world = world_at("2026-11-21T03:00:00Z");
+    let ticker = scheduler(&world, &[daily()]);
+    let (run, jobs) = with_images(&world, &ticker, 3).await;
+    ticker.tick().await.unwrap();
+    for job in &jobs[..2] {
+        finish_image(&world, job).await;
+    }
+    let before = audit(&world.ports).await.unwrap();
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(ticker.tick().await.unwrap().records_taken, 3);
+    let open = JobRecord::key(IMAGE, &jobs[2].id());
+    assert_eq!(world.state.keys("jobs/"), [open]);
+    assert_eq!(audit(&world.ports).await.unwrap().jobs, before.jobs);
+    let ledger = world.ports.jobs();
+    let logged = ledger.settled(IMAGE).await.unwrap();
+    assert!(
+        logged
+            .iter()
+            .all(|job| job.epoch == 1 && job.body.is_empty())
+    );
+    assert_eq!(logged.len(), 2);
+    // Late messages are stale, and nothing is planned again.
+    for (queue, job) in [(CRAWL, JobId::from(&run)), (IMAGE, jobs[0].id())] {
+        let late = ledger.take(queue, &format!("{job}:0")).await.unwrap();
+        assert!(matches!(late, Take::Stale(JobStatus::Done)), "{late:?}");
+    }
+    finish_image(&world, &jobs[2]).await;
+    assert_eq!(ticker.tick().await.unwrap().folds_planned, 1);
+    let fold = JobName::fold_id(&run.pipe, 1);
+    settle(&world, CRAWL, &fold, JobStatus::Done).await;
+    let now = world.clock.now();
+    let documents = world.ports.documents();
+    manifests::note_fold(&documents, &run, 3, now)
+        .await
+        .unwrap();
+    world.clock.advance(Duration::from_secs(60));
+    ticker.tick().await.unwrap();
+    assert_eq!(world.state.keys("jobs/"), [""; 0]);
+    assert_eq!(world.state.keys("manifests/"), [""; 0]);
+    for (queue, job) in [(CRAWL, fold), (IMAGE, jobs[0].id())] {
+        let late = ledger.take(queue, &format!("{job}:0")).await.unwrap();
+        assert!(matches!(late, Take::Stale(JobStatus::Done)), "{late:?}");
+    }
+    world.crawl.lose_all();
+    world.image.lose_all();
+    let audited = audit(&world.ports).await.unwrap();
+    assert!(audited.is_settled(), "{audited:?}");
+    assert_eq!(audited.count(JobStatus::Done), 1 + 3 + 1);
+}
+
+#[tokio::test]
+async fn taking_settled_records_away_survives_a_death_at_any_write() {
+    let mut writes = 0;
+    loop {
+        let world = world_at("2026-11-21T03:00:00Z");
+        let ticker = scheduler(&world, &[daily()]);
+        let (run, jobs) = with_images(&world, &ticker, 2).await;
+        ticker.tick().await.unwrap();
+        for job in &jobs {
+            finish_image(&world, job).await;
+        }
+        ticker.tick().await.unwrap();
+        settle(
+            &world,
+            CRAWL,
+            &JobName::fold_id(&run.pipe, 1),
+            JobStatus::Done,
+        )
+        .await;
+        let now = world.clock.now();
+        let documents = world.ports.documents();
+        manifests::note_fold(&documents, &run, 2, now)
+            .await
+            .unwrap();
+        world.clock.advance(HOUR);
+        world.crash.after_writes(writes);
+        let died = scheduler(&world, &[daily()]).tick().await.is_err();
+        world.crash.restart();
+        world.crawl.lose_all();
+        world.image.lose_all();
+        let between = audit(&world.ports).await.unwrap();
+        assert_eq!(between.problems, [""; 0], "{writes}");
+        assert_eq!(between.count(JobStatus::Done), 4, "{writes}");
+        for _ in 0..2 {
+            scheduler(&world, &[daily()]).tick().await.unwrap();
+        }
+        assert_eq!(world.state.keys("jobs/"), [""; 0], "{writes}");
+        let audited = audit(&world.ports).await.unwrap();
+        assert_eq!(audited.jobs, between.jobs, "{writes}");
+        let logged = world.ports.jobs().settled(IMAGE).await.unwrap();
+        assert_eq!(logged.len(), 2, "{writes}: each once");
+        if !died {
+            break;
+        }
+        writes += 1;
+    }
+    assert!(writes >= 8, "{writes}");
+}
+
+#[tokio::test]
+async fn runs_of_the_version_before_are_taken_over() {
+    let world = world_at("2026-11-21T03:00:00Z");
+    scheduler(&world, &[daily()]).tick().await.unwrap();
+    finish_run(&world, &runs(&world)[0].id).await;
+    world.clock.advance(HOUR * 24);
+    scheduler(&world, &[daily()]).tick().await.unwrap();
+    let documents = world.ports.documents();
+    documents.delete("schedule/shop").await.unwrap();
+    documents
+        .delete(&JobRecord::key(CRAWL, &JobId::from(&runs(&world)[1].id)))
+        .await
+        .unwrap();
+    // One run of history, one whose planner died before its record.
+    let ticker = scheduler(&world, &[daily()]);
+    assert_eq!(ticker.tick().await.unwrap().runs_planned, 0);
+    assert_eq!(ticker.tick().await.unwrap().jobs_sent, 1);
+    let known: OpenRuns = documents.get("schedule/shop").await.unwrap().unwrap();
+    assert_eq!(known.open, [runs(&world)[1].id.seq]);
+    assert_eq!(known.newest, Some(runs(&world)[1].id.seq));
+    world.clock.advance(HOUR * 24);
+    assert_eq!(ticker.tick().await.unwrap().runs_planned, 1);
+}
+
+#[tokio::test]
+async fn an_image_job_of_the_version_before_ends_as_it_would_have() {
+    let world = world_at("2026-11-21T03:00:00Z");
+    let ticker = scheduler(&world, &[daily()]);
+    let (run, jobs) = with_images(&world, &ticker, 1).await;
+    let documents = world.ports.documents();
+    let note = |manifest: &mut Manifest| manifest.planned = 1;
+    documents.change(&Manifest::key(&run), note).await.unwrap();
+    // Named without its run, planned and sent.
+    let now = world.clock.now();
+    let mut record = manifests::image_record(&jobs[0], now);
+    record.job = JobId::parse("shop#0123456789abcdef01234567").unwrap();
+    world
+        .ports
+        .jobs()
+        .plan_and_send(vec![record.clone()])
+        .await
+        .unwrap();
+    assert_eq!(ticker.tick().await.unwrap().folds_planned, 0);
+    let result = ImageResult {
+        job: record.job.clone(),
+        run: run.clone(),
+        tried: now,
+        outcomes: Vec::new(),
+    };
+    manifests::put_result(&world.ports, &result).await.unwrap();
+    settle(&world, IMAGE, &record.job, JobStatus::Done).await;
+    assert_eq!(ticker.tick().await.unwrap().folds_planned, 1);
+    world.clock.advance(HOUR);
+    ticker.tick().await.unwrap();
+    assert_eq!(world.state.keys("jobs/image/"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_dead_fold_waits_for_a_person_and_a_purged_one_for_nobody() {
+    let world = world_at("2026-11-21T03:00:00Z");
+    let ticker = scheduler(&world, &[daily()]);
+    let (run, jobs) = with_images(&world, &ticker, 1).await;
+    ticker.tick().await.unwrap();
+    finish_image(&world, &jobs[0]).await;
+    assert_eq!(ticker.tick().await.unwrap().folds_planned, 1);
+    let fold = JobName::fold_id(&run.pipe, 1);
+    settle(&world, CRAWL, &fold, JobStatus::Dead).await;
+    bury(&world, CRAWL, &fold).await;
+    world.clock.advance(HOUR * 3);
+    assert_eq!(ticker.tick().await.unwrap().folds_planned, 0);
+    assert!(world.state.peek(&JobRecord::key(CRAWL, &fold)).is_some());
+    let ledger = world.ports.jobs();
+    ledger.purge(CRAWL, fold.as_str()).await.unwrap();
+    assert_eq!(ticker.tick().await.unwrap().folds_planned, 1);
+    ticker.tick().await.unwrap();
+    let next = JobRecord::key(CRAWL, &JobName::fold_id(&run.pipe, 2));
+    assert_eq!(world.state.keys("jobs/crawl/"), [next]);
+}
+
+#[tokio::test]
+async fn a_broken_manifest_holds_up_no_other_pipe() {
+    let world = world_at("2026-11-21T03:00:00Z");
+    let ticker = scheduler(&world, &[daily()]);
+    world.state.poke("manifests/aaa/00000000000001", b"{half");
+    let run = RunId::parse("bbb@2026-11-20T03:00:00.000Z").unwrap();
+    let jobs = [image_job(&run, 1)];
+    let torn = manifests::write(&world.ports, &run, 1, &jobs)
+        .await
+        .unwrap();
+    world
+        .blobs
+        .poke(&format!("{}.000000", torn.jobs_key), b"{half");
+    with_images(&world, &ticker, 2).await;
+    let report = ticker.tick().await.unwrap();
+    assert_eq!(report.image_jobs_sent, 2);
+    assert_eq!(report.problems.len(), 2, "{:?}", report.problems);
+    assert!(report.problems[0].contains("manifests/aaa/00000000000001"));
+    assert!(report.problems[1].contains(&torn.jobs_key));
+}
+
+#[tokio::test]
+async fn parts_and_results_that_nobody_needs_are_pruned() {
+    let world = world_at("2026-11-21T03:00:00Z");
+    let ticker = scheduler(&world, &[daily()]);
+    let (run, _) = with_images(&world, &ticker, 1).await;
+    let under_way = RunId::parse("shop@2026-11-21T02:00:00.000Z").unwrap();
+    let documents = world.ports.documents();
+    let planned = Run::plan(under_way.clone(), FeedMode::Full, world.clock.now());
+    documents
+        .create(&Run::key(&under_way), &planned)
+        .await
+        .unwrap();
+    let part = |run: &RunId, epoch| format!("{}.000000", Manifest::jobs_key(run, epoch));
+    // A delivery that died before the one whose manifest it is; one that is
+    // writing now; one of a run that nobody knows; a result that came late.
+    let gone = RunId::parse("shop@2026-11-01T03:00:00.000Z").unwrap();
+    let late = format!("{}x.json", Manifest::results_of(&gone));
+    for key in [
+        part(&run, 0),
+        part(&under_way, 1),
+        part(&gone, 1),
+        late.clone(),
+    ] {
+        world.blobs.poke(&key, b"");
+    }
+    world.clock.advance(HOUR);
+    ticker.tick().await.unwrap();
+    let left = world.blobs.keys();
+    for key in [part(&run, 1), part(&under_way, 1)] {
+        assert!(left.contains(&key), "{key} of {left:?}");
+    }
+    for key in [part(&run, 0), part(&gone, 1), late] {
+        assert!(!left.contains(&key), "{key}");
+    }
 }

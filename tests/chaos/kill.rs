@@ -112,7 +112,7 @@ async fn invariant_03_and_04_killed_at_fifty_moments_ends_as_undisturbed() {
             let outcome = Outcome::of(&folder).await;
             let what = format!("folder {folders}, day {at}, {killed} kills");
             outcome.assert_same(&undisturbed.outcomes[at], &what);
-            outcome.check_against_shops(&world, at);
+            outcome.check_against_shops(world.shops(), DAYS[at]);
         }
         let jobs = jobs(&ports(&folder).await).await;
         crashes += jobs.iter().map(|job| job.crashes as usize).sum::<usize>();

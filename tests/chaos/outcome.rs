@@ -1,10 +1,13 @@
-//! What a folder holds at the end of a day, and what must be true of it.
+//! What is stored at the end of a day, and what must be true of it: in a
+//! folder, or wherever the ports lead.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use trawler_catalogue::{Catalogue, CatalogueOptions, Watermark, local_store, rows_as_json};
@@ -15,9 +18,9 @@ use trawler_core::{PipeId, QueueName};
 use trawler_fleet::Ports;
 use trawler_local::{CountingMetrics, LocalStore, QueueOptions, SystemClock};
 use trawler_scheduler::audit;
+use trawler_shop::Shop;
 
 use crate::support::Folder;
-use crate::world::{DAYS, World};
 
 type Row = Map<String, Value>;
 
@@ -59,22 +62,32 @@ pub(crate) async fn ports(folder: &Folder) -> Ports {
     }
 }
 
-/// Every job of the folder.
+/// Every job of the folder, those that are settled and have left the ledger
+/// included (without their bodies).
 pub(crate) async fn jobs(ports: &Ports) -> Vec<Arc<JobRecord>> {
-    let mut all = Vec::new();
+    let (ledger, mut all) = (ports.jobs(), BTreeMap::new());
     for queue in QueueName::ALL {
-        all.extend(ports.jobs().list(queue).await.unwrap());
+        // A record is in the log before it leaves the ledger.
+        let mut known = ledger.list(queue).await.unwrap();
+        known.extend(ledger.settled(queue).await.unwrap());
+        let by_job = known.into_iter().map(|job| ((queue, job.job.clone()), job));
+        all.extend(by_job);
     }
-    all
+    all.into_values().collect()
 }
 
 impl Outcome {
-    /// Reads the folder and holds it against itself: the ledger is settled, no
-    /// commit is there twice, and the change feed leads to the table.
+    /// As [`Outcome::read`], of a folder.
     pub(crate) async fn of(folder: &Folder) -> Self {
-        let ports = ports(folder).await;
-        check_settled(&ports).await;
         let store = local_store(&folder.catalogue()).unwrap();
+        Self::read(&ports(folder).await, store).await
+    }
+
+    /// Reads everything and holds it against itself: the ledger is settled, no
+    /// commit is there twice, and the change feed leads to the table.
+    pub(crate) async fn read(ports: &Ports, store: Arc<dyn ObjectStore>) -> Self {
+        check_settled(ports).await;
+        let commits = commits(&*store).await;
         let clock = Arc::clone(&ports.clock);
         let catalogue = Catalogue::open_or_create(store, CatalogueOptions::default(), clock);
         let catalogue = catalogue.await.unwrap();
@@ -91,17 +104,21 @@ impl Outcome {
         }
         Self {
             rows,
-            images: images(&ports).await,
-            runs: runs(&ports).await,
-            commits: commits(folder),
+            images: images(ports).await,
+            runs: runs(ports).await,
+            commits,
         }
     }
 
     /// The catalogue has every product of the shops and no other.
-    pub(crate) fn check_against_shops(&self, world: &World, at: usize) {
+    pub(crate) fn check_against_shops<'a, 'b>(
+        &self,
+        shops: impl Iterator<Item = (&'a str, &'b Shop)>,
+        day: u32,
+    ) {
         let mut products = 0;
-        for (pipe, shop) in world.shops() {
-            for product in shop.products(DAYS[at]) {
+        for (pipe, shop) in shops {
+            for product in shop.products(day) {
                 let row = self.rows.get(&(pipe.to_owned(), product.id.clone()));
                 let title = row.map(|row| text(&row["title"]));
                 assert_eq!(
@@ -115,6 +132,12 @@ impl Outcome {
         }
         assert_eq!(self.rows.len(), products);
         assert!(!self.images.is_empty());
+    }
+
+    /// Objects whose bytes are stored under another key as well.
+    pub(crate) fn stored_twice(&self) -> usize {
+        let contents: BTreeSet<&String> = self.images.values().collect();
+        self.images.len() - contents.len()
     }
 
     /// As `assert_eq`, but says what differs instead of printing everything.
@@ -232,14 +255,17 @@ async fn runs(ports: &Ports) -> BTreeMap<String, RunCounts> {
 }
 
 /// The commits of runs, from the log itself; none is there twice.
-fn commits(folder: &Folder) -> BTreeSet<(String, i64)> {
+async fn commits(store: &dyn ObjectStore) -> BTreeSet<(String, i64)> {
     let mut commits = BTreeSet::new();
-    for entry in fs::read_dir(folder.catalogue().join("_delta_log")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "json") {
+    let log = Path::from("_delta_log");
+    let entries: Vec<_> = store.list(Some(&log)).try_collect().await.unwrap();
+    for entry in entries {
+        if entry.location.extension() != Some("json") {
             continue;
         }
-        for line in fs::read_to_string(&path).unwrap().lines() {
+        let stored = store.get(&entry.location).await.unwrap();
+        let stored = stored.bytes().await.unwrap();
+        for line in std::str::from_utf8(&stored).unwrap().lines() {
             let line: Value = serde_json::from_str(line).unwrap();
             if let Some(txn) = line.get("txn") {
                 let commit = (text(&txn["appId"]), txn["version"].as_i64().unwrap());

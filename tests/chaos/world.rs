@@ -152,7 +152,7 @@ impl World {
             let started = Utc::now();
             run_to_end(&folder).await;
             let outcome = Outcome::of(&folder).await;
-            outcome.check_against_shops(self, at);
+            outcome.check_against_shops(self.shops(), DAYS[at]);
             outcomes.push(outcome);
             let jobs = jobs(&ports(&folder).await).await;
             let last = jobs.iter().filter_map(|job| job.seen).max();

@@ -2,3 +2,17 @@
 //! against emulators: checks at start, metrics, notices, capacity.
 
 #![allow(clippy::unwrap_used)]
+
+mod capacity;
+mod group;
+mod metrics;
+mod notices;
+mod parameters;
+mod queue_checks;
+mod queue_faults;
+mod queue_support;
+mod s3_faults;
+mod s3_objects;
+mod s3_open;
+mod s3_support;
+mod wire;

@@ -1,5 +1,5 @@
-//! The contract suites of `Queue`, `State` and `Blobs`, and the adapters that
-//! are held to them.
+//! The contract suites of `Queue`, `State`, `Blobs` and the catalogue's commit,
+//! and the adapters that are held to them.
 //!
 //! A case is a function over a harness; a suite lists its cases once, and
 //! every adapter below gets each of them as a test of its own. To hold another
@@ -11,13 +11,16 @@
 mod suite;
 
 mod blobs;
+mod emulated;
+mod catalogue;
+mod emulated_s3;
 mod local_adapter;
-mod memory;
-mod model;
+mod naive;
 mod processes;
 mod queue;
 mod simulation;
 mod state;
+mod strict;
 
 /// SQLite and files.
 mod local {
@@ -30,18 +33,36 @@ mod local {
     mod blobs {
         blobs_contract!(crate::local_adapter::LocalBlobsHarness::fresh);
     }
+    mod catalogue {
+        catalogue_contract!(crate::catalogue::LocalCatalogueHarness::fresh);
+    }
 }
 
-/// The strict models in memory: proof that the suites ask for nothing but what
-/// the ports say.
+/// A map in memory, where no write takes time.
+mod memory {
+    mod catalogue {
+        catalogue_contract!(crate::catalogue::MemoryCatalogueHarness::fresh);
+    }
+}
+
+/// A list in memory: proof that the suite asks for nothing but what the port
+/// says.
+mod naive_model {
+    mod queue {
+        queue_contract!(crate::naive::NaiveHarness::fresh);
+    }
+}
+
+/// SQS and S3 as `trawler_tests::model` has them, which the fleet is simulated
+/// against.
 mod strict_model {
     mod queue {
-        queue_contract!(crate::model::ModelHarness::fresh);
+        queue_contract!(crate::strict::SqsHarness::fresh);
     }
     mod state {
-        state_contract!(crate::memory::MemoryStateHarness::fresh);
+        state_contract!(crate::strict::S3StateHarness::fresh);
     }
     mod blobs {
-        blobs_contract!(crate::memory::MemoryBlobsHarness::fresh);
+        blobs_contract!(crate::strict::S3BlobsHarness::fresh);
     }
 }

@@ -1,4 +1,4 @@
-//! Random operations on the local queue and on the strict model, side by side
+//! Random operations on the local queue and on the naive queue, side by side
 //! on one clock: every answer must be the same.
 //!
 //! `TRAWLER_SEED=n cargo test -p trawler-tests --test contract simulation`
@@ -15,7 +15,7 @@ use trawler_core::ports::{Lease, MESSAGE_BYTES_MAX, Outgoing, Queue, QueueError}
 use trawler_tests::{ManualClock, QUEUE_VISIBILITY, QueueHarness};
 
 use crate::local_adapter::LocalQueueHarness;
-use crate::model::ModelQueue;
+use crate::naive::NaiveQueue;
 use crate::queue::copy;
 
 const SEEDS: std::ops::Range<u64> = 0..12;
@@ -34,7 +34,7 @@ struct Walk {
     rng: SmallRng,
     clock: Arc<ManualClock>,
     local: LocalQueueHarness,
-    model: ModelQueue,
+    model: NaiveQueue,
     held: Vec<Held>,
     dead: Vec<Held>,
     sent: usize,
@@ -72,7 +72,7 @@ impl Walk {
         Self {
             rng: SmallRng::seed_from_u64(seed),
             local: LocalQueueHarness::with_clock(clock.clone()).await,
-            model: ModelQueue::new(clock.clone()),
+            model: NaiveQueue::new(clock.clone()),
             clock,
             held: Vec::new(),
             dead: Vec::new(),

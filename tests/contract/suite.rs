@@ -15,7 +15,11 @@ macro_rules! each_case {
 
 macro_rules! queue_contract {
     ($fresh:path) => {
-        each_case!(
+        queue_contract!($fresh, each_case);
+    };
+    // `$each` makes the tests of one topic.
+    ($fresh:path, $each:ident) => {
+        $each!(
             $fresh,
             [queue::order],
             [
@@ -28,7 +32,7 @@ macro_rules! queue_contract {
                 many_workers_get_every_message_once_and_in_order,
             ]
         );
-        each_case!(
+        $each!(
             $fresh,
             [queue::send],
             [
@@ -42,7 +46,7 @@ macro_rules! queue_contract {
                 a_failed_message_can_be_sent_again_with_its_dedup_id,
             ]
         );
-        each_case!(
+        $each!(
             $fresh,
             [queue::lease],
             [
@@ -60,7 +64,7 @@ macro_rules! queue_contract {
                 twelve_hours_count_from_the_receive,
             ]
         );
-        each_case!(
+        $each!(
             $fresh,
             [queue::dead],
             [
@@ -72,7 +76,7 @@ macro_rules! queue_contract {
                 dead_messages_come_in_pages,
             ]
         );
-        each_case!(
+        $each!(
             $fresh,
             [queue::poll],
             [
@@ -84,7 +88,7 @@ macro_rules! queue_contract {
                 depth_tells_where_messages_are,
             ]
         );
-        each_case!(
+        $each!(
             $fresh,
             [queue::durable],
             [
@@ -143,6 +147,29 @@ macro_rules! blobs_contract {
                 keys_follow_the_rule,
                 long_keys_are_stored,
                 objects_survive_a_restart,
+            ]
+        );
+    };
+}
+
+macro_rules! catalogue_contract {
+    ($fresh:path) => {
+        each_case!(
+            $fresh,
+            [catalogue],
+            [
+                sixty_four_writers_of_different_pipes_lose_nothing,
+                a_commit_whose_response_was_lost_is_known_again,
+                a_conflict_that_leaves_no_entry_is_tried_again,
+                a_store_that_stays_down_is_an_error,
+                a_run_commits_once_and_never_after_a_later_one,
+                a_lost_lease_is_refused_before_every_put,
+                two_writers_of_one_pipe_conflict,
+                other_applications_have_their_own_transactions,
+                a_crash_before_the_commit_leaves_orphans_and_a_whole_table,
+                orphans_are_removed_and_named_files_are_kept,
+                the_same_input_and_stamp_give_the_same_bytes,
+                opening_needs_a_table_and_creating_twice_is_one_table,
             ]
         );
     };

@@ -247,14 +247,17 @@ fn invariant_08_a_redirect_to_another_host_gets_no_header_of_the_pipe() {
     });
     let folder = Folder::new(&[partner.host(), other.host()], FAIL_SOON);
     let table = feed_table(FeedFormat::NaverEp);
-    let text = pipe(&partner.url("/feed"), &table, "").replace(
-        "concurrency = 8",
-        "concurrency = 8\nheaders = { Authorization = \"Bearer plain\", X-Key = \"written out\" }",
+    let token = folder.path().join("token");
+    std::fs::write(&token, "Bearer plain\n").unwrap();
+    let headers = format!(
+        "concurrency = 8\nheaders = {{ Authorization = \"file:{}\", X-Client = \"written out\" }}",
+        token.display()
     );
+    let text = pipe(&partner.url("/feed"), &table, "").replace("concurrency = 8", &headers);
     folder.pipe("keyed", &text);
     folder.run_pipe("keyed").with_code(0);
     assert_eq!(folder.rows("keyed").len(), 1);
-    for secret in ["authorization: bearer plain", "x-key: written out"] {
+    for secret in ["authorization: bearer plain", "x-client: written out"] {
         assert!(
             partner.heads().contains(secret),
             "the partner gets {secret}"

@@ -3,13 +3,19 @@
 //!
 //! The suites themselves are in `contract/`.
 
+mod bucket;
 mod clock;
 pub mod emulator;
 mod harness;
+mod imds;
+pub mod model;
+pub mod proxy;
 mod wait;
 
+pub use bucket::make_bucket;
 pub use clock::ManualClock;
 pub use harness::{
     BlobsHarness, QUEUE_RECEIVE_COUNT_MAX, QUEUE_VISIBILITY, QueueHarness, StateHarness,
 };
+pub use imds::Imds;
 pub use wait::{WAIT_MAX, until};

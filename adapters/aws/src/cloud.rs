@@ -7,13 +7,16 @@
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_types::retry::RetryConfig;
 use trawler_core::ports::RECEIVE_WAIT_MAX;
 
 /// Until a connection stands.
-const CONNECT_MAX: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(3);
 
 /// One attempt of a call that answers at once; a lost packet costs this much.
 pub(crate) const ATTEMPT_MAX: Duration = Duration::from_secs(10);
@@ -22,8 +25,7 @@ pub(crate) const ATTEMPT_MAX: Duration = Duration::from_secs(10);
 pub(crate) const CALL_MAX: Duration = Duration::from_secs(25);
 
 /// One attempt of a long poll: the longest wait and the way back.
-pub(crate) const POLL_ATTEMPT_MAX: Duration =
-    Duration::from_secs(RECEIVE_WAIT_MAX.as_secs() + 5);
+pub(crate) const POLL_ATTEMPT_MAX: Duration = Duration::from_secs(RECEIVE_WAIT_MAX.as_secs() + 5);
 
 /// Attempts of one call within the SDK. What lasts longer is retried by those
 /// who know what they hold, see `queue::retry`.
@@ -36,8 +38,12 @@ pub enum CloudError {
         "no AWS region is set; set AWS_REGION, or `region` in the profile that AWS_PROFILE names"
     )]
     NoRegion,
-    #[error("no AWS credentials were found; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or give the instance a role")]
+    #[error(
+        "no AWS credentials were found; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or give the instance a role"
+    )]
     NoCredentials,
+    #[error("ask for AWS credentials; check what AWS_PROFILE names, or the role of the instance")]
+    Credentials(#[source] CredentialsError),
 }
 
 /// Configuration of every client. Cheap to clone.
@@ -48,32 +54,35 @@ pub struct Cloud {
 
 impl Cloud {
     /// Asks the environment, profiles and, on an instance, its metadata
-    /// service. No service is called yet.
+    /// service. No other service is called yet.
     pub async fn open() -> Result<Self, CloudError> {
-        // For the catalogue's object store, whose client asks for it. A second
-        // call finds the first one's.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_MAX)
-            .operation_attempt_timeout(ATTEMPT_MAX)
-            .operation_timeout(CALL_MAX)
-            .build();
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .load()
-            .await;
+        let config = loader().load().await;
         if config.region().is_none() {
             return Err(CloudError::NoRegion);
         }
-        if config.credentials_provider().is_none() {
+        let Some(provider) = config.credentials_provider() else {
             return Err(CloudError::NoCredentials);
+        };
+        // Asked for now, so that a machine without any says so by name, and
+        // not as the failure of its first call.
+        match provider.provide_credentials().await {
+            Ok(_) => Ok(Self { config }),
+            Err(CredentialsError::CredentialsNotLoaded(_)) => Err(CloudError::NoCredentials),
+            Err(error) => Err(CloudError::Credentials(error)),
         }
-        Ok(Self { config })
+    }
+
+    /// An emulator or a proxy before one: every service at one address, with
+    /// credentials that nobody checks, and nothing from the environment.
+    pub async fn at(endpoint: &str, region: &str) -> Self {
+        let credentials = Credentials::new("emulated", "emulated", None, None, "emulator");
+        let config = loader()
+            .endpoint_url(endpoint)
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(credentials)
+            .load()
+            .await;
+        Self { config }
     }
 
     pub fn region(&self) -> &str {
@@ -83,4 +92,22 @@ impl Cloud {
     pub(crate) fn config(&self) -> &SdkConfig {
         &self.config
     }
+}
+
+fn loader() -> ConfigLoader {
+    // For the catalogue's object store, whose client asks for it. A second
+    // call finds the first one's.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_MAX)
+        .operation_attempt_timeout(ATTEMPT_MAX)
+        .operation_timeout(CALL_MAX)
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
 }

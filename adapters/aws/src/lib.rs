@@ -6,6 +6,21 @@
 //! and the contract suite in `tests/contract` holds this crate to them, over
 //! the wire against an emulator.
 
+mod capacity;
 mod cloud;
+mod metrics;
+mod notices;
+mod parameters;
+mod queue;
+mod s3;
 
+pub use capacity::{AutoScaling, AutoScalingOptions, Shrink};
 pub use cloud::{Cloud, CloudError};
+pub use metrics::{CloudWatchMetrics, MetricsReport, MetricsSender, NAMESPACE};
+pub use notices::{InstanceMetadata, InstanceNotices, MetadataError};
+pub use parameters::{ParameterError, Parameters};
+pub use queue::{QueueFinding, SqsOpenError, SqsOptions, SqsQueue};
+pub use s3::{
+    InvalidLocation, S3Blobs, S3Encryption, S3Location, S3OpenError, S3Options, S3State,
+    catalogue_store, create_bucket,
+};

@@ -23,9 +23,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
-use trawler_core::ports::{BlobEntry, BlobError, BlobMeta, Blobs, Put};
+use trawler_core::ports::{BlobEntry, BlobError, BlobMeta, Blobs, Put, keys};
 
-use crate::key;
 use crate::store::OpenError;
 
 mod walk;
@@ -160,7 +159,7 @@ impl Blobs for LocalBlobs {
         limit: usize,
     ) -> Result<Vec<BlobEntry>, BlobError> {
         const VERB: &str = "list";
-        key::check_list(prefix, after, limit).map_err(|reason| refused(VERB, prefix, reason))?;
+        keys::check_list(prefix, after, limit).map_err(|reason| refused(VERB, prefix, reason))?;
         let page = (prefix.to_owned(), after.unwrap_or("").to_owned());
         self.run(VERB, prefix, move |root| {
             walk::list(root, &page.0, &page.1, limit)
@@ -372,7 +371,7 @@ fn sweep(temporary: &Path, now: DateTime<Utc>) -> io::Result<()> {
 }
 
 fn check_key(verb: &'static str, key: &str) -> Result<(), BlobError> {
-    key::check_key(key).map_err(|reason| refused(verb, key, reason))
+    keys::check_key(key).map_err(|reason| refused(verb, key, reason))
 }
 
 fn refused(verb: &'static str, key: &str, reason: String) -> BlobError {

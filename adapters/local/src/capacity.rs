@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use trawler_core::QueueName;
-use trawler_core::ports::{Capacity, CapacityError};
+use trawler_core::ports::{Capacity, CapacityError, Completion};
 
 /// One process works on every queue. Wishes are accepted and change nothing:
 /// the answer to `want` "comes later, if at all".
@@ -26,5 +26,9 @@ impl Capacity for OneMachine {
 
     async fn leave(&self) -> Result<(), CapacityError> {
         Ok(())
+    }
+
+    async fn complete(&self) -> Result<Completion, CapacityError> {
+        Ok(Completion::NoHook)
     }
 }

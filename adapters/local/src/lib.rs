@@ -18,7 +18,6 @@ mod blobs;
 mod capacity;
 mod clock;
 mod database;
-mod key;
 mod metrics;
 mod notices;
 mod queue;

@@ -3,11 +3,10 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use trawler_core::ports::{
-    STATE_VALUE_BYTES_MAX, State, StateEntry, StateError, Version, Versioned,
+    STATE_VALUE_BYTES_MAX, State, StateEntry, StateError, Version, Versioned, keys,
 };
 
 use crate::database::{Database, DatabaseError};
-use crate::key;
 
 /// The documents of one machine. Cheap to clone.
 ///
@@ -124,7 +123,7 @@ impl State for LocalState {
         limit: usize,
     ) -> Result<Vec<StateEntry>, StateError> {
         const VERB: &str = "list";
-        key::check_list(prefix, after, limit).map_err(|reason| refused(VERB, prefix, reason))?;
+        keys::check_list(prefix, after, limit).map_err(|reason| refused(VERB, prefix, reason))?;
         let page = (prefix.to_owned(), after.unwrap_or("").to_owned());
         self.database
             .read(move |connection| page_of(connection, &page.0, &page.1, limit))
@@ -175,7 +174,7 @@ fn from_version(version: &Version) -> Option<i64> {
 }
 
 fn check_key(verb: &'static str, key: &str) -> Result<(), StateError> {
-    key::check_key(key).map_err(|reason| refused(verb, key, reason))
+    keys::check_key(key).map_err(|reason| refused(verb, key, reason))
 }
 
 fn check_value(verb: &'static str, key: &str, value: &[u8]) -> Result<(), StateError> {

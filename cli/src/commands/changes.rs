@@ -7,7 +7,7 @@ use crate::args::{ChangesArgs, RowFormat};
 use crate::compose::Machine;
 use crate::config::Loaded;
 use crate::end::{End, Misuse};
-use crate::lookup::known_pipe;
+use crate::lookup::current_pipe;
 use crate::output::{self, Row};
 
 const COLUMNS: [&str; 8] = [
@@ -22,21 +22,18 @@ const COLUMNS: [&str; 8] = [
 ];
 
 pub(crate) async fn run(loaded: &Loaded, args: &ChangesArgs, as_json: bool) -> anyhow::Result<End> {
-    let pipe = args
-        .pipe
-        .as_deref()
-        .map(|text| known_pipe(loaded, text))
-        .transpose()?;
     let mut since = watermark(&args.since)?;
     let machine = Machine::open(loaded).await?;
+    let pipe = match &args.pipe {
+        Some(text) => Some(current_pipe(&machine, text).await?),
+        None => None,
+    };
+    let catalogue = machine.catalogue().await?;
     let limit = args.limit as usize;
     let mut rows: Vec<Row> = Vec::new();
     loop {
         let want = (limit - rows.len()).min(PAGE_ROWS_MAX);
-        let page = machine
-            .catalogue
-            .changes(since, pipe.as_ref(), want)
-            .await?;
+        let page = catalogue.changes(since, pipe.as_ref(), want).await?;
         rows.extend(rows_as_json(&page.rows).iter().map(output::without_nulls));
         since = page.next;
         if page.is_end || rows.len() >= limit {

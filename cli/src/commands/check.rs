@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use trawler_core::pipe::Pipe;
 use trawler_crawler::feed::check_options;
 use trawler_crawler::mappings::Mappings;
 
@@ -13,7 +14,12 @@ use crate::end::{End, Misuse};
 use crate::output;
 
 pub(crate) fn run(dir: &Path, as_json: bool) -> anyhow::Result<End> {
-    let result = config::load(dir).and_then(|loaded| {
+    let result = config::load(dir).and_then(|mut loaded| {
+        // Of a fleet's folder those that a push would publish.
+        if loaded.config.is_fleet() && dir.join("pipes").is_dir() {
+            let read = config::read_pipes(dir)?;
+            loaded.pipes = read.into_iter().map(|read| read.pipe).collect();
+        }
         let errors = deep_errors(&loaded);
         if errors.is_empty() {
             Ok(loaded)
@@ -73,18 +79,32 @@ fn deep_errors(loaded: &Loaded) -> Vec<ConfigError> {
     if let Err(error) = compose::studio(&loaded.config) {
         tell(config_file, "images.variants", error.to_string());
     }
-    let mappings = Mappings::in_folder(loaded.dir.join("mappings"));
-    for pipe in &loaded.pipes {
-        let file = loaded.dir.join("pipes").join(format!("{}.toml", pipe.id));
+    errors.extend(pipe_errors(&loaded.dir, &loaded.pipes));
+    errors
+}
+
+/// What is wrong with the pipes of a folder besides their files, and with
+/// their mapping tables.
+pub(super) fn pipe_errors(dir: &Path, pipes: &[Pipe]) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    let mut tell = |file: PathBuf, key: &str, found: String| {
+        errors.push(ConfigError {
+            file,
+            line: None,
+            key: key.to_owned(),
+            found,
+            allowed: String::new(),
+        });
+    };
+    let mappings = Mappings::in_folder(dir.join("mappings"));
+    for pipe in pipes {
         if let Err(error) = check_options(&pipe.feed) {
-            tell(file.clone(), "feed", error.to_string());
+            let file = dir.join("pipes").join(format!("{}.toml", pipe.id));
+            tell(file, "feed", error.to_string());
         }
         if let Err(error) = mappings.load(&pipe.id) {
-            tell(
-                loaded.dir.join("mappings"),
-                pipe.id.as_str(),
-                format!("{error:#}"),
-            );
+            let found = anyhow::Error::from(error);
+            tell(dir.join("mappings"), pipe.id.as_str(), format!("{found:#}"));
         }
     }
     errors
@@ -92,7 +112,7 @@ fn deep_errors(loaded: &Loaded) -> Vec<ConfigError> {
 
 fn remarks(loaded: &Loaded) -> Vec<String> {
     let mut remarks = Vec::new();
-    if loaded.pipes.is_empty() {
+    if loaded.pipes.is_empty() && !loaded.config.is_fleet() {
         remarks.push("no pipe in pipes/: nothing will be collected".to_owned());
     }
     if loaded.config.net.contact.contains("example.com") {

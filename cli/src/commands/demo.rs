@@ -13,11 +13,11 @@ use trawler_core::PipeId;
 use trawler_core::run::{Run, RunPhase};
 
 use crate::args::DemoArgs;
-use crate::compose::Machine;
+use crate::compose::{Machine, Purpose};
 use crate::config::{self, Loaded};
 use crate::end::End;
 use crate::progress::Show;
-use crate::work::{self, Plan, Until};
+use crate::work::{self, Order, Plan, Role, Until};
 use shops::DemoShops;
 use summary::{Pass, Summary};
 
@@ -29,7 +29,7 @@ pub(crate) async fn run(args: &DemoArgs, as_json: bool) -> anyhow::Result<End> {
     let shops = DemoShops::start(args).await?;
     shops.write_configuration(&args.out)?;
     let loaded = config::load(&args.out).map_err(crate::end::Misuse::config)?;
-    let machine = Machine::open(&loaded).await?;
+    let machine = Machine::open_for(&loaded, Purpose::Work).await?;
     let mut passes = Vec::new();
     for number in 1..=2 {
         if !as_json {
@@ -62,7 +62,13 @@ async fn pass(
     let version = machine.catalogue_figures().await?.version;
     let started = (machine.ports.clock.now(), Instant::now());
     let show = if as_json { Show::No } else { Show::Yes };
-    let worked = work::work(machine, loaded, Plan::Now(pipes), Until::Idle, show).await?;
+    let order = Order {
+        roles: Role::ALL,
+        plan: Plan::Now(pipes),
+        until: Until::Idle,
+        show,
+    };
+    let worked = work::work(machine, loaded, order).await?;
     if let Some(notice) = worked.notice {
         bail!("the demo was told to leave ({notice:?}) before its end");
     }

@@ -2,19 +2,23 @@
 
 mod changes;
 mod check;
-mod dead;
 mod demo;
+mod dlq;
+mod fleet;
 mod init;
+mod maintenance;
 mod pause;
 mod pipes;
 mod products;
+mod roles;
 mod run;
 mod runs;
 mod schema;
+mod sets;
 mod status;
 mod trial;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::args::{Cli, Command};
 use crate::config::{self, Loaded};
@@ -22,7 +26,8 @@ use crate::end::{End, Misuse};
 
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<End> {
     let json = cli.json;
-    let dir = cli.dir.as_path();
+    let dir = cli.dir.unwrap_or_else(folder);
+    let dir = dir.as_path();
     match cli.command {
         Command::Demo(args) => demo::run(&args, json).await,
         Command::Init { folder } => init::run(&folder, json),
@@ -30,17 +35,35 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Check => check::run(dir, json),
         Command::Run(args) => run::run(load(dir)?, &args, json).await,
         Command::Status => status::run(&load(dir)?, json).await,
-        Command::Pipes => pipes::run(&load(dir)?, json).await,
+        Command::Schedule(args) => roles::schedule(load(dir)?, &args, json).await,
+        Command::Crawl(args) => roles::crawl(load(dir)?, &args).await,
+        Command::Images(args) => roles::images(load(dir)?, &args).await,
+        Command::Fleet(command) => fleet::run(&load(dir)?, &command, json).await,
+        Command::Pipes { command } => match command {
+            None => pipes::run(&load(dir)?, json).await,
+            Some(command) => sets::run(&load_without_pipes(dir)?, command, json).await,
+        },
         Command::Runs(args) => runs::run(&load(dir)?, &args, json).await,
         Command::Products(args) => products::run(&load(dir)?, &args, json).await,
         Command::Changes(args) => changes::run(&load(dir)?, &args, json).await,
         Command::Try(step) => trial::run(dir, step, json).await,
         Command::Pause(args) => pause::pause(&load(dir)?, &args, json).await,
         Command::Resume(scope) => pause::resume(&load(dir)?, &scope, json).await,
-        Command::Dead(command) => dead::run(&load(dir)?, command, json).await,
+        Command::Maintenance(command) => maintenance::run(&load(dir)?, &command, json).await,
+        Command::Dlq(command) => dlq::run(&load(dir)?, command, json).await,
     }
 }
 
 fn load(dir: &Path) -> anyhow::Result<Loaded> {
     Ok(config::load(dir).map_err(Misuse::config)?)
+}
+
+/// Where the pipes are not what is asked for, and may be what is wrong.
+fn load_without_pipes(dir: &Path) -> anyhow::Result<Loaded> {
+    Ok(config::load_config_only(dir).map_err(Misuse::config)?)
+}
+
+/// The folder of a machine that is told nothing else.
+fn folder() -> PathBuf {
+    std::env::var_os("TRAWLER_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from)
 }

@@ -8,12 +8,12 @@ use crate::args::{PauseArgs, ScopeArgs};
 use crate::compose::Machine;
 use crate::config::Loaded;
 use crate::end::End;
-use crate::lookup::{known_pipe, queue};
+use crate::lookup::{current_pipe, queue};
 use crate::output;
 
 pub(crate) async fn pause(loaded: &Loaded, args: &PauseArgs, as_json: bool) -> anyhow::Result<End> {
-    let scope = scope(loaded, &args.scope)?;
     let machine = Machine::open(loaded).await?;
+    let scope = scope(&machine, &args.scope).await?;
     machine.pauses().pause(&scope, &args.reason).await?;
     told(&scope, "paused", as_json)
 }
@@ -23,8 +23,8 @@ pub(crate) async fn resume(
     args: &ScopeArgs,
     as_json: bool,
 ) -> anyhow::Result<End> {
-    let scope = scope(loaded, args)?;
     let machine = Machine::open(loaded).await?;
+    let scope = scope(&machine, args).await?;
     machine.pauses().resume(&scope).await?;
     told(&scope, "resumed", as_json)
 }
@@ -38,9 +38,9 @@ fn told(scope: &PauseScope, verb: &str, as_json: bool) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
-fn scope(loaded: &Loaded, args: &ScopeArgs) -> anyhow::Result<PauseScope> {
+async fn scope(machine: &Machine, args: &ScopeArgs) -> anyhow::Result<PauseScope> {
     if let Some(text) = &args.pipe {
-        return Ok(PauseScope::Pipe(known_pipe(loaded, text)?));
+        return Ok(PauseScope::Pipe(current_pipe(machine, text).await?));
     }
     match &args.queue {
         Some(text) => Ok(PauseScope::Queue(queue(text)?)),

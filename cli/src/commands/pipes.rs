@@ -1,5 +1,7 @@
 //! `trawler pipes`: the pipes, when they ran last and run next.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::json;
@@ -7,6 +9,7 @@ use trawler_core::pause::PauseScope;
 use trawler_core::pipe::{Pipe, Source};
 use trawler_core::run::{self, Run, RunPhase};
 use trawler_core::{PipeId, RunId};
+use trawler_fleet::{PipeError, PipeSet};
 
 use crate::compose::Machine;
 use crate::config::Loaded;
@@ -37,7 +40,8 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
     let runs = machine.runs("runs/").await?;
     let pauses = machine.pauses().list().await?;
     let mut lines = Vec::new();
-    for pipe in &loaded.pipes {
+    let set = current(&machine).await?;
+    for pipe in set.pipes.values() {
         let of_pipe = runs.iter().filter(|run| run.id.pipe == pipe.id);
         let scope = PauseScope::Pipe(pipe.id.clone());
         let newest: Option<&Run> = of_pipe.clone().max_by_key(|run| run.id.seq);
@@ -59,10 +63,7 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
     if as_json {
         output::json(&lines)?;
     } else if lines.is_empty() {
-        println!(
-            "no pipe in {}; `trawler init DIR` writes an example",
-            loaded.dir.join("pipes").display()
-        );
+        println!("{}", none(loaded));
     } else {
         output::list(&lines.iter().map(row).collect::<Vec<_>>(), &COLUMNS)?;
         for line in &lines {
@@ -74,6 +75,26 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
         }
     }
     Ok(End::Done)
+}
+
+/// What is current; nothing is, before the first push.
+pub(super) async fn current(machine: &Machine) -> anyhow::Result<Arc<PipeSet>> {
+    match machine.pipes.current().await {
+        Ok(set) => Ok(set),
+        Err(PipeError::NothingPublished) => Ok(Arc::default()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn none(loaded: &Loaded) -> String {
+    if loaded.config.is_fleet() {
+        "no pipe is published; `trawler pipes push DIR` publishes those of a folder".to_owned()
+    } else {
+        format!(
+            "no pipe in {}; `trawler init DIR` writes an example",
+            loaded.dir.join("pipes").display()
+        )
+    }
 }
 
 fn source(pipe: &Pipe) -> String {

@@ -7,7 +7,7 @@ use crate::args::{ProductsArgs, RowFormat};
 use crate::compose::Machine;
 use crate::config::Loaded;
 use crate::end::End;
-use crate::lookup::known_pipe;
+use crate::lookup::current_pipe;
 use crate::output::{self, Row};
 
 /// What a table shows; the other formats have every column that is not empty.
@@ -27,11 +27,12 @@ pub(crate) async fn run(
     args: &ProductsArgs,
     as_json: bool,
 ) -> anyhow::Result<End> {
-    let pipe = known_pipe(loaded, &args.pipe)?;
     let machine = Machine::open(loaded).await?;
-    let snapshot = machine.catalogue.snapshot().await?;
+    let pipe = current_pipe(&machine, &args.pipe).await?;
+    let catalogue = machine.catalogue().await?;
+    let snapshot = catalogue.snapshot().await?;
     if let Some(id) = &args.id {
-        let found = machine.catalogue.product(&snapshot, &pipe, id).await?;
+        let found = catalogue.product(&snapshot, &pipe, id).await?;
         let rows = found.map(|batch| rows_as_json(&batch)).unwrap_or_default();
         if rows.is_empty() {
             eprintln!("pipe {pipe} has no product {id:?}");
@@ -48,8 +49,7 @@ pub(crate) async fn run(
     let limit = args.limit as usize;
     let next = loop {
         let want = (limit - rows.len()).min(PAGE_ROWS_MAX);
-        let page = machine
-            .catalogue
+        let page = catalogue
             .products(&snapshot, &pipe, after.as_deref(), want, None)
             .await?;
         rows.extend(rows_as_json(&page.rows));

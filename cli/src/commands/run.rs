@@ -5,23 +5,30 @@ use trawler_core::run::{Run, RunPhase};
 
 use super::{runs, status};
 use crate::args::RunArgs;
-use crate::compose::Machine;
+use crate::compose::{Machine, Purpose};
 use crate::config::Loaded;
 use crate::end::End;
-use crate::lookup::known_pipe;
+use crate::lookup;
 use crate::output::{self, Row};
 use crate::progress::Show;
-use crate::work::{self, Plan, Until, Worked};
+use crate::work::{self, Order, Plan, Role, Until, Worked};
 
 pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow::Result<End> {
+    let machine = Machine::open_for(&loaded, Purpose::Work).await?;
     let plan = match &args.pipe {
-        Some(text) => Plan::Now(vec![known_pipe(&loaded, text)?]),
+        Some(text) => Plan::Now(vec![lookup::current_pipe(&machine, text).await?]),
         None => Plan::Due,
     };
+    super::roles::check_pipes(&machine, &loaded).await?;
     let until = if args.once { Until::Idle } else { Until::Told };
-    let machine = Machine::open(&loaded).await?;
     let started = machine.ports.clock.now();
-    let worked = work::work(&machine, &loaded, plan, until.clone(), Show::Yes).await?;
+    let order = Order {
+        roles: Role::ALL,
+        plan,
+        until: until.clone(),
+        show: Show::Yes,
+    };
+    let worked = work::work(&machine, &loaded, order).await?;
     let touched: Vec<Run> = machine
         .runs("runs/")
         .await?
@@ -45,7 +52,7 @@ pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow
     }
     if touched.iter().any(|run| run.phase == RunPhase::Failed) {
         println!(
-            "a failed run is in `trawler dead list`; mend its cause, then `trawler dead redrive --pipe ID`"
+            "a failed run is in `trawler dlq list`; mend its cause, then `trawler dlq redrive --pipe ID`"
         );
     }
     if worked.parked > 0 {

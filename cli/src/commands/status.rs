@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
-use trawler_core::QueueName;
 use trawler_core::ledger::JobStatus;
 use trawler_core::run::RunPhase;
 use trawler_core::verdict::PAUSED;
+use trawler_core::{PipeSetId, QueueName};
 
+use super::pipes;
 use crate::compose::Machine;
 use crate::config::Loaded;
 use crate::end::End;
@@ -22,9 +23,10 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
     for run in &runs {
         *phases.entry(run.phase).or_default() += 1;
     }
-    let due = loaded
+    let set = pipes::current(&machine).await?;
+    let due = set
         .pipes
-        .iter()
+        .values()
         .filter(|pipe| {
             let newest = runs
                 .iter()
@@ -57,7 +59,8 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
     let dead = machine.dead_letters().await?.len();
     let catalogue = machine.catalogue_figures().await?;
     let report = json!({
-        "pipes": loaded.pipes.len(), "due": due, "runs": phases, "queues": queues,
+        "environment": loaded.config.environment, "pipe_set": set.id,
+        "pipes": set.pipes.len(), "due": due, "runs": phases, "queues": queues,
         "paused": paused.iter().map(|(scope, _)| scope.to_string()).collect::<Vec<_>>(),
         "dead_letters": dead, "catalogue": catalogue,
     });
@@ -65,7 +68,17 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
         output::json(&report)?;
         return Ok(End::Done);
     }
-    println!("pipes        {} ({due} due now)", loaded.pipes.len());
+    if let Some(environment) = &loaded.config.environment {
+        println!("environment  {environment}");
+    }
+    if loaded.config.is_fleet() {
+        let shown = set
+            .id
+            .as_ref()
+            .map_or("none is published", PipeSetId::short);
+        println!("pipe set     {shown}");
+    }
+    println!("pipes        {} ({due} due now)", set.pipes.len());
     let shown: Vec<String> = phases
         .iter()
         .map(|(phase, count)| format!("{count} {}", phase.as_str()))

@@ -12,8 +12,9 @@ use toml::de::{DeTable, DeValue};
 use trawler_core::PipeId;
 use trawler_core::pipe::Pipe;
 use trawler_core::problem::Problem;
+use trawler_core::secret::Place;
 
-use super::Config;
+use super::{Config, Place as StorePlace, QueueKind};
 
 /// Largest configuration or pipe file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -72,14 +73,50 @@ impl Loaded {
 pub(crate) fn load(dir: &Path) -> Result<Loaded, Vec<ConfigError>> {
     let mut errors = Vec::new();
     let config = load_config(&dir.join("trawler.toml"), &mut errors);
-    let pipes = load_pipes(&dir.join("pipes"), &mut errors);
+    // A fleet's pipes are published, and its machines have no such folder.
+    let pipes = match &config {
+        Some(config) if config.is_fleet() => Vec::new(),
+        Some(_) | None => load_pipes(&dir.join("pipes"), &mut errors),
+    };
     match config {
         Some(config) if errors.is_empty() => Ok(Loaded {
             dir: dir.to_owned(),
             config,
-            pipes,
+            pipes: pipes.into_iter().map(|read| read.pipe).collect(),
         }),
         Some(_) | None => Err(errors),
+    }
+}
+
+/// Reads `trawler.toml` alone.
+pub(crate) fn load_config_only(dir: &Path) -> Result<Loaded, Vec<ConfigError>> {
+    let mut errors = Vec::new();
+    let config = load_config(&dir.join("trawler.toml"), &mut errors);
+    match config {
+        Some(config) if errors.is_empty() => Ok(Loaded {
+            dir: dir.to_owned(),
+            config,
+            pipes: Vec::new(),
+        }),
+        Some(_) | None => Err(errors),
+    }
+}
+
+/// A pipe and the file that it was read from.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadPipe {
+    pub(crate) pipe: Pipe,
+    pub(crate) text: String,
+}
+
+/// Reads the pipes of a folder, or says everything that is wrong with them.
+pub(crate) fn read_pipes(dir: &Path) -> Result<Vec<ReadPipe>, Vec<ConfigError>> {
+    let mut errors = Vec::new();
+    let pipes = load_pipes(&dir.join("pipes"), &mut errors);
+    if errors.is_empty() {
+        Ok(pipes)
+    } else {
+        Err(errors)
     }
 }
 
@@ -97,7 +134,7 @@ fn load_config(path: &Path, errors: &mut Vec<ConfigError>) -> Option<Config> {
 }
 
 /// Reads every `*.toml` of the folder as a pipe, in order of id.
-fn load_pipes(dir: &Path, errors: &mut Vec<ConfigError>) -> Vec<Pipe> {
+fn load_pipes(dir: &Path, errors: &mut Vec<ConfigError>) -> Vec<ReadPipe> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) => {
@@ -132,7 +169,7 @@ fn load_pipes(dir: &Path, errors: &mut Vec<ConfigError>) -> Vec<Pipe> {
         .collect()
 }
 
-fn load_pipe(path: &Path, errors: &mut Vec<ConfigError>) -> Option<Pipe> {
+fn load_pipe(path: &Path, errors: &mut Vec<ConfigError>) -> Option<ReadPipe> {
     let stem = path
         .file_stem()
         .and_then(|stem| stem.to_str())
@@ -145,13 +182,9 @@ fn load_pipe(path: &Path, errors: &mut Vec<ConfigError>) -> Option<Pipe> {
         }
     };
     let text = read(path, "a readable pipe file", errors)?;
-    let mut pipe: Pipe = parse(path, &text, errors)?;
-    if pipe.name.is_empty() {
-        pipe.name = id.to_string();
-    }
-    pipe.id = id;
+    let pipe = parse::<Pipe>(path, &text, errors)?.named(id);
     report(path, &text, pipe.problems(), errors);
-    Some(pipe)
+    Some(ReadPipe { pipe, text })
 }
 
 fn read(path: &Path, allowed: &str, errors: &mut Vec<ConfigError>) -> Option<String> {
@@ -183,8 +216,11 @@ fn parse<T: DeserializeOwned>(path: &Path, text: &str, errors: &mut Vec<ConfigEr
         Err(error) => error,
     };
     let span = error.span().unwrap_or(0..0);
-    let (found, allowed) =
-        split_message(error.message(), text.get(span.clone()).unwrap_or_default());
+    let (found, allowed) = if may_show_credential(text, &span) {
+        (HIDDEN.to_owned(), without_value(error.message()).to_owned())
+    } else {
+        split_message(error.message(), text.get(span.clone()).unwrap_or_default())
+    };
     errors.push(ConfigError {
         file: path.to_owned(),
         line: error.span().map(|span| line_of(text, span.start)),
@@ -193,6 +229,29 @@ fn parse<T: DeserializeOwned>(path: &Path, text: &str, errors: &mut Vec<ConfigEr
         allowed,
     });
     None
+}
+
+/// Stands for a value that may be a secret.
+const HIDDEN: &str = "something (not shown, it may be a credential)";
+
+/// Whether the lines of the span look as if a credential stood there.
+fn may_show_credential(text: &str, span: &Range<usize>) -> bool {
+    let start = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[span.end..]
+        .find('\n')
+        .map_or(text.len(), |at| span.end + at);
+    let lines = &text[start..end];
+    Place::of_header(lines) == Place::Credential || lines.contains("://") && lines.contains('@')
+}
+
+/// What a message says besides the value that it found.
+fn without_value(message: &str) -> &str {
+    let tells_value = message.starts_with("invalid type") || message.starts_with("invalid value");
+    match message.split_once(", expected ") {
+        Some((_, expected)) => expected,
+        None if tells_value => "see the keys that `trawler init` writes",
+        None => message,
+    }
 }
 
 /// serde says what it found and what it expected in one sentence.
@@ -308,12 +367,15 @@ impl Bounds {
 
 impl Config {
     fn check(&self, bounds: &mut Bounds) {
+        self.store.check(bounds);
         self.queue.check(bounds);
         self.workers.check(bounds);
         self.scheduler.check(bounds);
         self.net.check(bounds);
         self.catalogue.check(bounds);
         self.images.check(bounds);
+        self.metrics.check(bounds);
+        self.capacity.check(bounds);
         bounds.within(
             "retry.attempts_max",
             u64::from(self.retry.attempts_max),
@@ -338,6 +400,7 @@ impl Config {
             self.retry.backoff_base_ms,
             86_400_000,
         );
+        self.check_kinds(bounds);
         // Relations between settings, both values named.
         let reach = u64::from(self.retry.attempts_max + self.retry.crashes_max);
         let allowed = format!("more than retry.attempts_max + retry.crashes_max = {reach}");
@@ -346,6 +409,48 @@ impl Config {
             "queue.receives_max",
             &self.queue.receives_max,
             &allowed,
+        );
+    }
+}
+
+impl Config {
+    /// What is on AWS and what is here have to fit together.
+    fn check_kinds(&self, bounds: &mut Bounds) {
+        bounds.unless(
+            self.environment.is_some() || !self.is_on_aws(),
+            "environment",
+            &"none",
+            "a name such as \"production\", since something here is on AWS: it keeps fleets apart",
+        );
+        let kind = self.queue.kind;
+        let places = [
+            ("store.state", self.store.state()),
+            ("store.blobs", self.store.blobs()),
+            ("store.catalogue", self.store.catalogue()),
+        ];
+        for (key, place) in places {
+            bounds.unless(
+                kind != QueueKind::Sqs || place != StorePlace::Local,
+                key,
+                &place,
+                "an s3://bucket/prefix (or store.location) with queue.kind = \"sqs\": every machine of a fleet needs it",
+            );
+        }
+        let state = self.store.state();
+        bounds.unless(
+            kind != QueueKind::Local || state == StorePlace::Local,
+            "store.state",
+            &state,
+            "none with queue.kind = \"local\": documents in S3 and jobs in a file cannot be kept in step",
+        );
+        bounds.unless(
+            kind == QueueKind::Sqs || !self.capacity.is_set(),
+            "capacity",
+            &"names of groups",
+            &format!(
+                "none with queue.kind = {:?}: machines are asked for by a fleet alone",
+                kind.as_str()
+            ),
         );
     }
 }
@@ -443,6 +548,80 @@ mod tests {
             EXAMPLE_PIPE,
             &["queue.receives_max: found 100", "retry.attempts_max"],
         );
+    }
+
+    const FLEET: &str =
+        "environment = \"prod\"\n[queue]\nkind = \"sqs\"\n[store]\nlocation = \"s3://shops/x\"\n";
+
+    #[test]
+    fn kinds_that_cannot_work_together_are_told_with_both_values() {
+        let check = |config: &str, parts: &[&str]| {
+            let found = errors(config, EXAMPLE_PIPE).join("\n");
+            assert_eq!(found.is_empty(), parts.is_empty(), "{config}: {found}");
+            for part in parts {
+                assert!(found.contains(part), "{part:?} is not in:\n{found}");
+            }
+        };
+        check(FLEET, &[]);
+        check(
+            &FLEET.replace("environment = \"prod\"\n", ""),
+            &["environment: found none"],
+        );
+        check(
+            &FLEET.replace("prod", "Prod"),
+            &["trawler.toml:1: environment", "lower-case"],
+        );
+        check(
+            "environment = \"prod\"\n[queue]\nkind = \"sqs\"\n",
+            &[
+                "store.state: found a folder",
+                "store.catalogue",
+                "queue.kind = \"sqs\"",
+            ],
+        );
+        check(
+            "environment = \"prod\"\n[store]\nlocation = \"s3://shops\"\n",
+            &["store.state: found s3://shops", "queue.kind = \"local\""],
+        );
+        // Images and catalogue in S3, worked on by one machine.
+        check(
+            "environment = \"prod\"\n[store]\nblobs = \"s3://shops\"\ncatalogue = \"s3://shops\"\n",
+            &[],
+        );
+        check(
+            &FLEET.replace("s3://shops/x", "shops/x"),
+            &["trawler.toml:5: store.location", "s3://bucket/prefix"],
+        );
+        check(
+            "[queue]\ncrawl = \"a.fifo\"\n",
+            &["trawler.toml:2: queue.crawl", "queue.kind = \"local\""],
+        );
+        check(
+            &FLEET.replace("kind = \"sqs\"", "kind = \"sqs\"\ncrawl = \"standard\""),
+            &["trawler.toml:4: queue.crawl", "FIFO"],
+        );
+        check(
+            "environment = \"a\"\n[capacity]\ncrawl_group = \"g\"\n",
+            &["capacity", "queue.kind = \"local\""],
+        );
+        check(
+            &format!("{FLEET}encryption = \"kms\"\n"),
+            &["store.kms_key: found none", "store.encryption"],
+        );
+        check(
+            "[metrics]\nprometheus = \"0.0.0.0:9464\"\n",
+            &["trawler.toml:2: metrics.prometheus", "127.0.0.1"],
+        );
+        check("[notices]\nimds = \"maybe\"\n", &["notices.imds", "auto"]);
+    }
+
+    #[test]
+    fn a_fleet_needs_no_folder_of_pipes() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("trawler.toml"), FLEET).unwrap();
+        assert!(load(dir.path()).unwrap().pipes.is_empty());
+        fs::write(dir.path().join("trawler.toml"), "").unwrap();
+        assert!(load(dir.path()).is_err());
     }
 
     #[test]

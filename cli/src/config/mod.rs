@@ -3,6 +3,7 @@
 //! and its bound. A missing file or key never changes what Trawler does
 //! silently: defaults are the ones written here.
 
+mod fleet;
 mod images;
 mod load;
 mod net;
@@ -12,13 +13,15 @@ mod template;
 mod workers;
 
 use serde::Deserialize;
+use trawler_core::Environment;
 use trawler_core::verdict::RetryPolicy;
 
+pub(crate) use fleet::{CapacityConfig, Imds, MetricsConfig, NoticesConfig};
 pub(crate) use images::ImagesConfig;
-pub(crate) use load::{ConfigError, Loaded, load};
+pub(crate) use load::{ConfigError, Loaded, ReadPipe, load, load_config_only, read_pipes};
 pub(crate) use net::NetConfig;
-pub(crate) use queue::QueueConfig;
-pub(crate) use store::{CatalogueConfig, StoreConfig};
+pub(crate) use queue::{QueueConfig, QueueKind};
+pub(crate) use store::{CatalogueConfig, Encryption, Place, StoreConfig};
 pub(crate) use template::{EXAMPLE_PIPE, TRAWLER_TOML};
 pub(crate) use workers::{SchedulerConfig, WorkersConfig};
 
@@ -26,6 +29,9 @@ pub(crate) use workers::{SchedulerConfig, WorkersConfig};
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
+    /// The name that keeps two fleets apart; part of every queue's name, key
+    /// and message. Needed as soon as anything is on AWS.
+    pub(crate) environment: Option<Environment>,
     pub(crate) store: StoreConfig,
     pub(crate) queue: QueueConfig,
     pub(crate) workers: WorkersConfig,
@@ -34,4 +40,22 @@ pub(crate) struct Config {
     pub(crate) net: NetConfig,
     pub(crate) catalogue: CatalogueConfig,
     pub(crate) images: ImagesConfig,
+    pub(crate) metrics: MetricsConfig,
+    pub(crate) capacity: CapacityConfig,
+    pub(crate) notices: NoticesConfig,
+}
+
+impl Config {
+    /// Whether pipes come in published sets rather than from a folder.
+    pub(crate) fn is_fleet(&self) -> bool {
+        self.queue.kind == QueueKind::Sqs
+    }
+
+    /// Whether anything needs an account of AWS.
+    pub(crate) fn is_on_aws(&self) -> bool {
+        self.is_fleet()
+            || self.store.is_on_s3()
+            || self.metrics.cloudwatch
+            || self.capacity.is_set()
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::load::Bounds;
+use super::queue::QueueKind;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -19,9 +20,10 @@ pub(crate) struct WorkersConfig {
     /// Threads that decode, resize and encode. Default 0: as many as there
     /// are cores; bound 256.
     pub(crate) image_threads: usize,
-    /// Long poll of a queue, in seconds. Default 2 here, where a poll costs
-    /// nothing; bound 1 to 20.
-    pub(crate) poll_s: u64,
+    /// Long poll of a queue, in seconds. Default 2 with the local queue, where
+    /// a poll costs nothing, and 15 with SQS, where it does and where a worker
+    /// that is told to leave waits for its last one; bound 1 to 20.
+    pub(crate) poll_s: Option<u64>,
 }
 
 impl Default for WorkersConfig {
@@ -31,27 +33,35 @@ impl Default for WorkersConfig {
             image_slots: 4,
             image_fetches: 8,
             image_threads: 0,
-            poll_s: 2,
+            poll_s: None,
         }
     }
 }
 
 impl WorkersConfig {
+    pub(crate) fn poll(&self, kind: QueueKind) -> Duration {
+        Duration::from_secs(self.poll_s.unwrap_or(match kind {
+            QueueKind::Local => 2,
+            QueueKind::Sqs => 15,
+        }))
+    }
+
     pub(crate) fn check(&self, bounds: &mut Bounds) {
         bounds.within("workers.crawl_slots", self.crawl_slots as u64, 1, 64);
         bounds.within("workers.image_slots", self.image_slots as u64, 1, 64);
         bounds.within("workers.image_fetches", self.image_fetches as u64, 1, 64);
         bounds.within("workers.image_threads", self.image_threads as u64, 0, 256);
-        bounds.within("workers.poll_s", self.poll_s, 1, 20);
+        bounds.within("workers.poll_s", self.poll_s.unwrap_or(1), 1, 20);
     }
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SchedulerConfig {
-    /// Milliseconds between two looks at what is due. Default 1000, bound 50
+    /// Milliseconds between two looks at what is due. Default 1000 with the
+    /// local queue and 60000 with SQS, where looking costs requests; bound 50
     /// to 60000.
-    pub(crate) tick_ms: u64,
+    pub(crate) tick_ms: Option<u64>,
     /// Seconds that image results of an unfinished set may wait before they
     /// are folded into the catalogue. Default 7200, bound 1 to 86400.
     pub(crate) fold_after_s: u64,
@@ -67,7 +77,7 @@ pub(crate) struct SchedulerConfig {
 impl Default for SchedulerConfig {
     fn default() -> Self {
         Self {
-            tick_ms: 1000,
+            tick_ms: None,
             fold_after_s: 7200,
             settled_days: 7,
             once_wait_s: 300,
@@ -76,12 +86,15 @@ impl Default for SchedulerConfig {
 }
 
 impl SchedulerConfig {
-    pub(crate) fn tick(&self) -> Duration {
-        Duration::from_millis(self.tick_ms)
+    pub(crate) fn tick(&self, kind: QueueKind) -> Duration {
+        Duration::from_millis(self.tick_ms.unwrap_or(match kind {
+            QueueKind::Local => 1_000,
+            QueueKind::Sqs => 60_000,
+        }))
     }
 
     pub(crate) fn check(&self, bounds: &mut Bounds) {
-        bounds.within("scheduler.tick_ms", self.tick_ms, 50, 60_000);
+        bounds.within("scheduler.tick_ms", self.tick_ms.unwrap_or(50), 50, 60_000);
         bounds.within("scheduler.fold_after_s", self.fold_after_s, 1, 86_400);
         bounds.within(
             "scheduler.settled_days",

@@ -1,28 +1,71 @@
-//! How many workers there are and should be. The local adapter is one process.
+//! How many workers there are and should be, and this worker's place among
+//! them. The local adapter is one process.
 
 use async_trait::async_trait;
 
 use crate::QueueName;
 
+/// Why a change of the capacity did not happen.
 #[derive(Debug, thiserror::Error)]
-#[error("{verb} capacity of {queue} workers")]
-pub struct CapacityError {
-    pub verb: &'static str,
-    pub queue: QueueName,
-    #[source]
-    pub source: Box<dyn std::error::Error + Send + Sync>,
+pub enum CapacityError {
+    /// No repetition can succeed before somebody changes something: a group
+    /// that is not there, a permission, a bound of the group.
+    #[error("{verb} {what}: {reason}")]
+    Refused {
+        verb: &'static str,
+        what: String,
+        reason: String,
+    },
+    /// The same call may succeed later. It may also have happened.
+    #[error("{verb} {what}: the capacity service did not answer")]
+    Unavailable {
+        verb: &'static str,
+        what: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
+impl CapacityError {
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::Refused { .. } => false,
+        }
+    }
+}
+
+/// What [`Capacity::complete`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completion {
+    /// The platform was waiting for this worker, and waits no longer.
+    Completed,
+    /// The platform does not wait: not yet, or no longer.
+    NotAwaited,
+    /// The platform never waits for workers.
+    NoHook,
+}
+
+/// Every call ends within half a minute, with an error at worst, and may be
+/// repeated: twice does what once does.
 #[async_trait]
 pub trait Capacity: Send + Sync {
-    /// Asks for so many workers; the answer comes later, if at all.
+    /// Asks for so many workers; the answer comes later, if at all. What the
+    /// platform does not allow is cut to its bounds.
     async fn want(&self, queue: QueueName, workers: u32) -> Result<(), CapacityError>;
 
+    /// Workers that could receive now.
     async fn in_service(&self, queue: QueueName) -> Result<u32, CapacityError>;
 
     /// Keeps this worker from being chosen for scale-in while it is busy.
+    /// Asks the platform only when the answer would change. Cancel-safe.
     async fn protect(&self, busy: bool) -> Result<(), CapacityError>;
 
-    /// This worker is idle and leaves; the wanted number falls by one.
+    /// This worker is idle and leaves; the wanted number falls by one, also
+    /// when this is called again, or when its answer was lost on the way.
     async fn leave(&self) -> Result<(), CapacityError>;
+
+    /// The drain is over: a platform that waits for this worker before it
+    /// takes the machine away need not wait longer.
+    async fn complete(&self) -> Result<Completion, CapacityError>;
 }

@@ -22,13 +22,13 @@ use trawler_core::{PipeId, RunId};
 
 use crate::documents::chain;
 use crate::retry::retry;
-use crate::{DocumentError, Documents, JobsError, Ports};
+use crate::{DocumentError, Documents, JobsError, Loaded, Ports};
 
 /// Jobs in one part: at 32 KiB a job at most 32 MB.
 pub const PART_JOBS: usize = 1000;
 
 /// Objects in one page of a listing, the most that Blobs gives.
-const PAGE: usize = 1000;
+pub(crate) const PAGE: usize = 1000;
 
 const LINES: BlobMeta = BlobMeta {
     content_type: "application/jsonl",
@@ -40,7 +40,7 @@ const JSON: BlobMeta = BlobMeta {
     immutable: true,
 };
 
-pub use send::{fill, image_record, send_more};
+pub use send::{Filler, Ledger, fill, image_record, send_more};
 pub use window::{Room, Windows};
 pub use writer::{ManifestWriter, write};
 
@@ -131,6 +131,25 @@ pub async fn read_jobs(
     Ok(jobs)
 }
 
+/// The run's manifest, settled or not. It is looked for in the place of open
+/// ones first, which it leaves last.
+pub async fn find(documents: &Documents, run: &RunId) -> Result<Option<Manifest>, DocumentError> {
+    match documents.get(&Manifest::key(run)).await? {
+        Some(manifest) => Ok(Some(manifest)),
+        None => documents.get(&Manifest::settled_key(run)).await,
+    }
+}
+
+/// Manifests in the place of open ones: those that are not settled, and those
+/// whose settled document has not been moved yet. Unreadable ones beside them.
+pub async fn open(documents: &Documents) -> Result<Loaded<Manifest>, DocumentError> {
+    let mut loaded = documents
+        .load_readable::<Manifest>("manifests/", usize::MAX)
+        .await?;
+    loaded.documents.sort_by_key(|manifest| manifest.written);
+    Ok(loaded)
+}
+
 /// Every manifest that is not settled, the oldest first.
 pub async fn unsettled(documents: &Documents) -> Result<Vec<Arc<Manifest>>, DocumentError> {
     unsettled_under(documents, "manifests/").await
@@ -171,13 +190,21 @@ pub async fn result_keys(
     after: Option<&str>,
     max: usize,
 ) -> Result<Vec<String>, ManifestError> {
-    let prefix = Manifest::results_of(run);
+    keys_under(ports, &Manifest::results_of(run), after, max).await
+}
+
+async fn keys_under(
+    ports: &Ports,
+    prefix: &str,
+    after: Option<&str>,
+    max: usize,
+) -> Result<Vec<String>, ManifestError> {
     let mut keys: Vec<String> = Vec::new();
     while keys.len() < max {
         let after = keys.last().map(String::as_str).or(after).map(str::to_owned);
         let want = PAGE.min(max - keys.len());
         let page = retry(&*ports.clock, BlobError::is_transient, || {
-            ports.blobs.list(&prefix, after.as_deref(), want)
+            ports.blobs.list(prefix, after.as_deref(), want)
         })
         .await?;
         let last_page = page.len() < want;
@@ -231,26 +258,54 @@ pub async fn note_fold(
         .await
 }
 
-/// Takes a manifest away with its parts and results, the document last, so
-/// that what a crash leaves is found again.
-pub async fn remove(
+/// Moves a settled manifest out of the way of those who list open ones, and
+/// takes its results and parts away, which are in the catalogue. The document
+/// is in its new place before anything goes and leaves the old place last, so
+/// that what a crash leaves is found again, and whoever misses a result finds
+/// why.
+pub async fn retire(
     ports: &Ports,
     documents: &Documents,
     manifest: &Manifest,
 ) -> Result<(), ManifestError> {
-    loop {
-        let results = result_keys(ports, &manifest.run, None, PAGE).await?;
-        if results.is_empty() {
-            break;
-        }
-        ports.blobs.delete(&results).await?;
-    }
-    for part in 0..manifest.jobs.div_ceil(PART_JOBS as u64) {
-        let key = [part_key(&manifest.jobs_key, part)];
-        ports.blobs.delete(&key).await?;
+    let key = Manifest::settled_key(&manifest.run);
+    documents.create(&key, manifest).await?;
+    remove_results(ports, &manifest.run).await?;
+    let parts = (0..manifest.jobs.div_ceil(PART_JOBS as u64))
+        .map(|part| part_key(&manifest.jobs_key, part))
+        .collect::<Vec<_>>();
+    for parts in parts.chunks(DELETE_MAX) {
+        delete(ports, parts).await?;
     }
     documents.delete(&Manifest::key(&manifest.run)).await?;
     Ok(())
+}
+
+/// Keys of all blobs under the prefix, in order.
+pub async fn blob_keys(ports: &Ports, prefix: &str) -> Result<Vec<String>, ManifestError> {
+    keys_under(ports, prefix, None, usize::MAX).await
+}
+
+/// Takes all results of a run away.
+pub async fn remove_results(ports: &Ports, run: &RunId) -> Result<(), ManifestError> {
+    loop {
+        let results = result_keys(ports, run, None, PAGE).await?;
+        if results.is_empty() {
+            return Ok(());
+        }
+        delete(ports, &results).await?;
+    }
+}
+
+/// Keys in one deletion, the most that an object store takes.
+pub const DELETE_MAX: usize = 1_000;
+
+/// Takes up to [`DELETE_MAX`] blobs away.
+pub async fn delete(ports: &Ports, keys: &[String]) -> Result<(), ManifestError> {
+    let deleted = retry(&*ports.clock, BlobError::is_transient, || {
+        ports.blobs.delete(keys)
+    });
+    Ok(deleted.await?)
 }
 
 async fn put(ports: &Ports, key: &str, body: Bytes, meta: BlobMeta) -> Result<Put, ManifestError> {

@@ -49,6 +49,12 @@ impl Room {
         self.total >= self.windows.queue
     }
 
+    /// Whether the host of the group has a place.
+    pub(crate) fn has_place(&self, host: &str) -> bool {
+        let of_host = self.hosts.get(host).copied().unwrap_or_default();
+        !self.is_full() && of_host < self.windows.host
+    }
+
     /// Takes a place for one more job of the group, if there is one.
     pub fn admit(&mut self, group: &str) -> bool {
         let of_host = self.hosts.entry(host_of(group).to_owned()).or_default();
@@ -62,7 +68,7 @@ impl Room {
 }
 
 /// The host of a group: what stands before `#`, see [`ImageJob::group_of`].
-fn host_of(group: &str) -> &str {
+pub(crate) fn host_of(group: &str) -> &str {
     group.split_once('#').map_or(group, |(host, _)| host)
 }
 

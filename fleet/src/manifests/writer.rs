@@ -48,7 +48,8 @@ impl ManifestWriter {
     }
 
     /// Writes the document. The one of an earlier delivery stays, and is given
-    /// back instead. A manifest without jobs is settled from the start.
+    /// back instead. A manifest without jobs is settled from the start, and
+    /// nobody has to know of it: an unchanged day writes none.
     pub async fn finish(mut self) -> Result<Manifest, ManifestError> {
         if self.part_jobs > 0 {
             self.write_part().await?;
@@ -60,16 +61,21 @@ impl ManifestWriter {
             images: self.images,
             written: self.ports.clock.now(),
             planned: 0,
+            ahead: Vec::new(),
             folded: 0,
             folded_at: None,
             settled: self.jobs == 0,
         };
         let documents = self.ports.documents();
         let key = Manifest::key(&self.run);
+        if self.jobs == 0 {
+            let earlier = super::find(&documents, &self.run).await?;
+            return Ok(earlier.unwrap_or(manifest));
+        }
         if documents.create(&key, &manifest).await? == Created::New {
             return Ok(manifest);
         }
-        match documents.get::<Manifest>(&key).await? {
+        match super::find(&documents, &self.run).await? {
             Some(earlier) => {
                 if earlier.jobs_key != self.jobs_key {
                     self.remove_parts().await?;

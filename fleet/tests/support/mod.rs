@@ -19,7 +19,7 @@ use trawler_fleet::Ports;
 
 pub use clock::TestClock;
 pub use queue::MemQueue;
-pub use stores::{MemBlobs, MemState};
+pub use stores::{Bill, MemBlobs, MemState};
 
 /// The process dies at the n-th write: that one and all later calls fail for
 /// good, in every port, until it is switched off.
@@ -114,6 +114,11 @@ impl World {
             crash,
             ports,
         }
+    }
+
+    /// What all requests so far would be billed as.
+    pub fn bill(&self) -> Bill {
+        self.state.bill() + self.blobs.bill()
     }
 
     /// The record as it is stored now.

@@ -45,6 +45,8 @@ pub struct MemQueue {
     pub receives: Mutex<Vec<Duration>>,
     /// Dedup ids that a batch does not accept, each once.
     pub refuse_once: Mutex<HashSet<String>>,
+    /// Dedup ids that are never accepted.
+    pub refuse_always: Mutex<HashSet<String>>,
     /// Dedup ids of all messages that were accepted.
     pub sent: Mutex<Vec<String>>,
     /// Asked just before a message leaves.
@@ -63,6 +65,7 @@ impl MemQueue {
             extends: Mutex::default(),
             receives: Mutex::default(),
             refuse_once: Mutex::default(),
+            refuse_always: Mutex::default(),
             sent: Mutex::default(),
             on_ack: Mutex::default(),
         }
@@ -208,7 +211,9 @@ impl Queue for MemQueue {
         let now = self.clock.monotonic();
         let mut failed = Vec::new();
         for (index, outgoing) in batch.iter().enumerate() {
-            if self.refuse_once.lock().unwrap().remove(&outgoing.dedup_id) {
+            let never = self.refuse_always.lock().unwrap();
+            let never = never.contains(&outgoing.dedup_id);
+            if never || self.refuse_once.lock().unwrap().remove(&outgoing.dedup_id) {
                 failed.push(SendError {
                     index,
                     dedup_id: outgoing.dedup_id.clone(),

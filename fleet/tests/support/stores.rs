@@ -13,6 +13,68 @@ use trawler_core::ports::{
 
 use super::Crash;
 
+/// What an object store would bill for. Deletions are free.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bill {
+    /// Writes, also those that were refused, and pages of listings.
+    pub puts: u64,
+    pub lists: u64,
+    pub gets: u64,
+}
+
+impl Bill {
+    /// At $5 per million writes and pages, $0.40 per million reads.
+    pub fn dollars(&self) -> f64 {
+        let (dear, cheap) = (self.puts + self.lists, self.gets);
+        (dear as f64 * 5.0 + cheap as f64 * 0.4) / 1e6
+    }
+}
+
+impl std::ops::Sub for Bill {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            puts: self.puts - before.puts,
+            lists: self.lists - before.lists,
+            gets: self.gets - before.gets,
+        }
+    }
+}
+
+impl std::ops::Add for Bill {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            puts: self.puts + other.puts,
+            lists: self.lists + other.lists,
+            gets: self.gets + other.gets,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    puts: AtomicU64,
+    lists: AtomicU64,
+    gets: AtomicU64,
+}
+
+impl Counts {
+    fn one(count: &AtomicU64) {
+        count.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn bill(&self) -> Bill {
+        Bill {
+            puts: self.puts.load(Ordering::SeqCst),
+            lists: self.lists.load(Ordering::SeqCst),
+            gets: self.gets.load(Ordering::SeqCst),
+        }
+    }
+}
+
 pub struct MemState {
     documents: Mutex<BTreeMap<String, (u64, Vec<u8>)>>,
     versions: AtomicU64,
@@ -22,6 +84,7 @@ pub struct MemState {
     /// So many of the next reads get no answer.
     pub failing_gets: AtomicU32,
     pub gets: AtomicU32,
+    counts: Counts,
 }
 
 impl MemState {
@@ -33,7 +96,12 @@ impl MemState {
             lost_answers: AtomicU32::new(0),
             failing_gets: AtomicU32::new(0),
             gets: AtomicU32::new(0),
+            counts: Counts::default(),
         }
+    }
+
+    pub fn bill(&self) -> Bill {
+        self.counts.bill()
     }
 
     pub fn peek(&self, key: &str) -> Option<Vec<u8>> {
@@ -96,6 +164,7 @@ impl State for MemState {
             return Err(Self::no_answer("read", key));
         }
         self.gets.fetch_add(1, Ordering::SeqCst);
+        Counts::one(&self.counts.gets);
         tokio::task::yield_now().await;
         let documents = self.documents.lock().unwrap();
         Ok(documents.get(key).map(|(version, value)| Versioned {
@@ -106,6 +175,7 @@ impl State for MemState {
 
     async fn create(&self, key: &str, value: &[u8]) -> Result<Version, StateError> {
         let verb = "create";
+        Counts::one(&self.counts.puts);
         if !self.crash.write() {
             return Err(Self::dead(verb, key));
         }
@@ -129,6 +199,7 @@ impl State for MemState {
         expected: &Version,
     ) -> Result<Version, StateError> {
         let verb = "replace";
+        Counts::one(&self.counts.puts);
         if !self.crash.write() {
             return Err(Self::dead(verb, key));
         }
@@ -177,10 +248,13 @@ impl State for MemState {
             return Err(Self::dead("list", prefix));
         }
         assert!((1..=1000).contains(&limit));
+        Counts::one(&self.counts.lists);
         let documents = self.documents.lock().unwrap();
+        let from = after.unwrap_or(prefix).max(prefix);
         let found = documents
-            .iter()
-            .filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|a| key.as_str() > a))
+            .range(from.to_owned()..)
+            .filter(|(key, _)| after.is_none_or(|a| key.as_str() > a))
+            .take_while(|(key, _)| key.starts_with(prefix))
             .take(limit)
             .map(|(key, (version, _))| StateEntry {
                 key: key.clone(),
@@ -193,6 +267,7 @@ impl State for MemState {
 pub struct MemBlobs {
     objects: Mutex<BTreeMap<String, Bytes>>,
     crash: Arc<Crash>,
+    counts: Counts,
 }
 
 impl MemBlobs {
@@ -200,7 +275,17 @@ impl MemBlobs {
         Self {
             objects: Mutex::default(),
             crash: crash.clone(),
+            counts: Counts::default(),
         }
+    }
+
+    pub fn bill(&self) -> Bill {
+        self.counts.bill()
+    }
+
+    pub fn poke(&self, key: &str, body: &[u8]) {
+        let body = Bytes::copy_from_slice(body);
+        self.objects.lock().unwrap().insert(key.to_owned(), body);
     }
 
     pub fn keys(&self) -> Vec<String> {
@@ -219,6 +304,7 @@ impl MemBlobs {
 #[async_trait]
 impl Blobs for MemBlobs {
     async fn put(&self, key: &str, body: Bytes, _: BlobMeta) -> Result<Put, BlobError> {
+        Counts::one(&self.counts.puts);
         if !self.crash.write() {
             return Err(Self::dead("put", key));
         }
@@ -234,6 +320,7 @@ impl Blobs for MemBlobs {
         if !self.crash.is_alive() {
             return Err(Self::dead("get", key));
         }
+        Counts::one(&self.counts.gets);
         let objects = self.objects.lock().unwrap();
         let body = objects.get(key).ok_or_else(|| BlobError::NotFound {
             verb: "get",
@@ -250,6 +337,7 @@ impl Blobs for MemBlobs {
     }
 
     async fn head(&self, key: &str) -> Result<Option<u64>, BlobError> {
+        Counts::one(&self.counts.gets);
         let objects = self.objects.lock().unwrap();
         Ok(objects.get(key).map(|body| body.len() as u64))
     }
@@ -264,6 +352,7 @@ impl Blobs for MemBlobs {
             return Err(Self::dead("list", prefix));
         }
         assert!((1..=1000).contains(&limit));
+        Counts::one(&self.counts.lists);
         let objects = self.objects.lock().unwrap();
         let found = objects
             .iter()

@@ -1,7 +1,6 @@
 //! A shop, the ports of one machine and an image worker, for one test.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -89,6 +88,7 @@ impl World {
             },
             judge: JudgeOptions::default(),
             images: ImageOptions::default(),
+            maintenance: Vec::new(),
         };
         let variant =
             |name: &str, side, fit, format| super::support::variant(name, side, fit, format);
@@ -121,7 +121,7 @@ impl World {
         };
         ImageWorker::new(
             self.ports.clone(),
-            Arc::new(BTreeMap::from([(self.pipe.id.clone(), self.pipe.clone())])),
+            vec![self.pipe.clone()].into(),
             Fetcher::new(&config).unwrap(),
             self.studio(),
             ImageWorkerOptions {
@@ -174,8 +174,11 @@ impl World {
 
     pub async fn deliver_to(&self, worker: &ImageWorker, job: &ImageJob, attempts: u32) -> Ending {
         let taken = self.taken(job, attempts);
-        let ctx = JobContext::unleased(&self.ports, &taken, &self.drain);
-        worker.handle(&taken, &ctx).await
+        worker.handle(&taken, &self.context(&taken)).await
+    }
+
+    pub fn context(&self, taken: &TakenJob) -> JobContext {
+        JobContext::unleased(&self.ports, taken, &self.drain)
     }
 
     /// Delivers a job that has to succeed at once.

@@ -27,7 +27,6 @@ pub(crate) async fn a_message_received_too_often_goes_to_the_backstop(harness: i
     let mut dead = take_dead(&harness, 10).await;
     assert_eq!(bodies(&dead), ["g:1"]);
     let dead = dead.remove(0);
-    assert_eq!(dead.buried.as_deref(), Some("unknown version 9"));
     assert_eq!(
         (&dead.group, &dead.dedup_id),
         (&sent[0].group, &sent[0].dedup_id)
@@ -72,6 +71,7 @@ pub(crate) async fn a_buried_message_goes_to_the_backstop(harness: impl QueueHar
     assert_eq!(bodies(&dead), ["g:1"]);
     assert!(take_dead(&harness, 10).await.is_empty());
     let dead = dead.remove(0);
+    assert_eq!(dead.buried.as_deref(), Some("unknown version 9"));
     assert_eq!(
         (&dead.group, &dead.dedup_id),
         (&sent[0].group, &sent[0].dedup_id)

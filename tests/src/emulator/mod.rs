@@ -9,3 +9,6 @@ mod process;
 mod python;
 
 pub use process::{Emulator, Ministack, Moto, REGION};
+
+#[cfg(test)]
+mod tests;

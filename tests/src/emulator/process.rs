@@ -1,12 +1,21 @@
 //! An emulator as a child process on a free port.
+//!
+//! It ends with the value that started it, and at the latest with the test's
+//! process, also when that is killed: it reads a pipe that only this process
+//! holds the other end of (`run.py`). So one emulator can serve all tests of a
+//! process from a static, which is never dropped.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::python;
+
+/// What runs an emulator until the test has ended.
+const RUN: &str = include_str!("run.py");
 
 /// An interpreter under load takes its time to import everything.
 const START_MAX: Duration = Duration::from_secs(120);
@@ -32,13 +41,26 @@ pub struct Emulator {
 }
 
 impl Ministack {
+    /// The one of this process, for tests that name what they make after
+    /// themselves. An emulator takes seconds to start.
+    ///
+    /// # Panics
+    /// When it cannot be set up or does not answer.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Ministack> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// One of its own.
+    ///
     /// # Panics
     /// When it cannot be set up or does not answer.
     pub fn start() -> Self {
-        let program = python::program("ministack");
+        let python = python::interpreter();
         let command = |port: u16| {
-            let mut command = Command::new(&program);
+            let mut command = Command::new(&python);
             command
+                .args(["-c", RUN, "ministack.app"])
                 .env("GATEWAY_PORT", port.to_string())
                 .env("BIND_HOST", "127.0.0.1")
                 .env("MINISTACK_HOST", "127.0.0.1")
@@ -61,12 +83,25 @@ impl Ministack {
 }
 
 impl Moto {
+    /// The one of this process, for tests that name what they make after
+    /// themselves. An emulator takes seconds to start.
+    ///
+    /// # Panics
+    /// When it cannot be set up or does not answer.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Moto> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// One of its own.
+    ///
     /// # Panics
     /// When it cannot be set up or does not answer.
     pub fn start() -> Self {
-        let program = python::program("moto_server");
+        let python = python::interpreter();
         let command = |port: u16| {
-            let mut command = Command::new(&program);
+            let mut command = Command::new(&python);
+            command.args(["-c", RUN, "moto.server"]);
             command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
             command
         };
@@ -87,7 +122,8 @@ impl Emulator {
             let errors = output.try_clone().expect("a file handle can be cloned");
             let child = command(port)
                 .env("TMPDIR", std::env::temp_dir())
-                .stdin(Stdio::null())
+                // Kept open by `child` until this process ends.
+                .stdin(Stdio::piped())
                 .stdout(output)
                 .stderr(errors)
                 .spawn()

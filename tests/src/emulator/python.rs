@@ -7,12 +7,12 @@ use std::process::Command;
 
 const REQUIREMENTS: &str = include_str!("requirements.txt");
 
-/// A program of the environment. Test processes that come at once wait for
-/// the one that makes it.
+/// The interpreter of the environment. Test processes that come at once wait
+/// for the one that makes it.
 ///
 /// # Panics
 /// Without python3 and its venv, or where no package index answers.
-pub(super) fn program(name: &str) -> PathBuf {
+pub(super) fn interpreter() -> PathBuf {
     let folder = target_dir().join("tmp/python-emulators");
     fs::create_dir_all(&folder).expect("the target folder can be written");
     let lock = File::create(folder.join("lock")).expect("the target folder can be written");
@@ -22,16 +22,25 @@ pub(super) fn program(name: &str) -> PathBuf {
         install(&folder);
         fs::write(&installed, REQUIREMENTS).expect("the target folder can be written");
     }
-    folder.join("venv/bin").join(name)
+    folder.join("venv/bin/python")
 }
 
 fn install(folder: &Path) {
     let venv = folder.join("venv");
     let requirements = folder.join("requirements.txt");
     fs::write(&requirements, REQUIREMENTS).expect("the target folder can be written");
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
+    run(Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&venv));
     run(Command::new(venv.join("bin/python"))
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+        ])
         .arg(&requirements));
 }
 

@@ -9,10 +9,9 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use trawler_core::ports::BlobEntry;
+use trawler_core::ports::{BlobEntry, keys};
 
 use super::is_absent;
-use crate::key;
 
 /// What is left to visit; the next one is the last.
 type Agenda = Vec<Stop>;
@@ -37,7 +36,7 @@ pub(super) fn list(
     after: &str,
     limit: usize,
 ) -> io::Result<Vec<BlobEntry>> {
-    let (parents, _) = key::split_prefix(prefix);
+    let (parents, _) = keys::split_prefix(prefix);
     let start = parents.map_or_else(String::new, |parents| format!("{parents}/"));
     let mut agenda: Agenda = vec![Stop::Folder(start)];
     let mut page = Vec::new();
@@ -81,7 +80,7 @@ fn open_folder(
         let name = entry.file_name();
         // Names that cannot be part of a key are no objects of ours; the
         // folder of temporary files is one of them.
-        let Some(name) = name.to_str().filter(|name| key::is_part(name)) else {
+        let Some(name) = name.to_str().filter(|name| keys::is_key_part(name)) else {
             continue;
         };
         let kind = match entry.file_type() {

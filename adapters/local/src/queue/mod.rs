@@ -1,12 +1,11 @@
 //! A FIFO queue on SQLite with the semantics of SQS FIFO.
 //!
-//! What is decided in SQL is in `sql`, what callers must obey in `bounds`, what
-//! becomes of the leases of a killed process in `holders`; here is the waiting. Time comes from the clock alone. Visibility is kept in
-//! wall time, because processes share it: when the wall clock is set back,
-//! leases end that much later. Messages have no retention: they stay until
-//! they are acked.
+//! What is decided in SQL is in `sql`, what becomes of the leases of a killed
+//! process in `holders`; here is the waiting. Time comes from the clock alone.
+//! Visibility is kept in wall time, because processes share it: when the wall
+//! clock is set back, leases end that much later. Messages have no retention:
+//! they stay until they are acked.
 
-mod bounds;
 mod holders;
 mod sql;
 
@@ -18,7 +17,8 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot};
 use trawler_core::QueueName;
 use trawler_core::ports::{
-    BATCH_MAX, Clock, Depth, Lease, Outgoing, Queue, QueueError, SendError, VISIBILITY_MAX,
+    Clock, Depth, Lease, Outgoing, Queue, QueueError, SendError, VISIBILITY_MAX,
+    message_bounds as bounds,
 };
 
 use crate::database::{Database, in_transaction};
@@ -234,19 +234,11 @@ impl LocalQueue {
 impl Queue for LocalQueue {
     async fn send(&self, batch: &[Outgoing]) -> Result<Vec<SendError>, QueueError> {
         const VERB: &str = "send";
-        if batch.len() > BATCH_MAX {
-            return Err(QueueError::Refused {
-                verb: VERB,
-                reason: format!(
-                    "the batch has {} messages and may have {BATCH_MAX}",
-                    batch.len()
-                ),
-            });
-        }
+        bounds::check_batch(batch).map_err(|reason| refused(VERB, reason))?;
         let mut accepted = Vec::with_capacity(batch.len());
         let mut failed = Vec::new();
         for (index, message) in batch.iter().enumerate() {
-            match bounds::check(message) {
+            match bounds::check_message(message) {
                 Ok(()) => accepted.push(message.clone()),
                 Err(reason) => failed.push(SendError {
                     index,

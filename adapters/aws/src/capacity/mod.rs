@@ -1,0 +1,390 @@
+//! Capacity of a fleet on Auto Scaling groups, one a queue, and this
+//! instance's place in one of them.
+//!
+//! `leave` takes the instance out together with its place (the desired
+//! capacity falls by one), and that must happen once: the SDK's retries are off
+//! for it, a repeated call looks first whether the instance is going already,
+//! and after an answer that was lost nothing is asked again until the group had
+//! time to show what it did.
+
+mod failure;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_autoscaling::Client;
+use aws_sdk_autoscaling::config::Config;
+use aws_sdk_autoscaling::types::{AutoScalingGroup, AutoScalingInstanceDetails, LifecycleState};
+use aws_smithy_types::retry::RetryConfig;
+use trawler_core::QueueName;
+use trawler_core::ports::{Capacity, CapacityError, Clock, Completion};
+
+use crate::Cloud;
+use failure::{failure, is_unknown_instance, refused};
+
+/// How long a group may take to show a termination whose answer was lost; its
+/// reads are eventually consistent, within seconds.
+const SETTLE_MAX: Duration = Duration::from_secs(30);
+
+const CONTINUE: &str = "CONTINUE";
+
+/// Whether `want` may go below what is busy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Shrink {
+    /// Never below the protected instances: each of them takes its place with
+    /// it when it leaves, and a lower wish would be undercut.
+    #[default]
+    IdleOnly,
+    /// To what is wanted. Protected instances still work on until they leave.
+    ToWanted,
+}
+
+/// Which groups there are.
+#[derive(Debug, Clone, Default)]
+pub struct AutoScalingOptions {
+    /// The name of the group that works on a queue.
+    pub groups: BTreeMap<QueueName, String>,
+    /// The group's hook for terminating instances, if it has one: the drain
+    /// completes it, so that nobody waits for its time-out.
+    pub lifecycle_hook: Option<String>,
+    pub shrink: Shrink,
+}
+
+/// This instance in its group.
+#[derive(Debug, Clone)]
+struct Place {
+    instance: String,
+    group: String,
+}
+
+/// How far this instance's leaving has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// Asked for at this moment of the monotonic clock; the answer was lost.
+    Asked(Duration),
+    Left,
+}
+
+/// Capacity on Auto Scaling.
+pub struct AutoScaling {
+    client: Client,
+    clock: Arc<dyn Clock>,
+    options: AutoScalingOptions,
+    /// `None` outside a group: there is nothing to protect or to leave.
+    place: Option<Place>,
+    /// What the group is known to hold true; `None` while a call is under way
+    /// or its answer was lost.
+    protected: std::sync::Mutex<Option<bool>>,
+    leaving: tokio::sync::Mutex<Leaving>,
+}
+
+impl AutoScaling {
+    /// Makes sure that the groups are there, and finds this instance's place;
+    /// `instance` is `None` off EC2.
+    ///
+    /// # Errors
+    /// `Refused` names the group that is missing, or the permission.
+    pub async fn open(
+        cloud: &Cloud,
+        clock: Arc<dyn Clock>,
+        options: AutoScalingOptions,
+        instance: Option<String>,
+    ) -> Result<Self, CapacityError> {
+        let mut capacity = Self {
+            client: Client::new(cloud.config()),
+            clock,
+            options,
+            place: None,
+            protected: std::sync::Mutex::new(None),
+            leaving: tokio::sync::Mutex::new(Leaving::No),
+        };
+        for group in capacity.options.groups.values() {
+            capacity.describe(group).await?;
+        }
+        if let Some(instance) = instance {
+            capacity.take_place(instance).await?;
+        }
+        Ok(capacity)
+    }
+
+    async fn take_place(&mut self, instance: String) -> Result<(), CapacityError> {
+        let details = self.details(&instance).await?;
+        let group = details.as_ref().and_then(|d| d.auto_scaling_group_name());
+        let Some(group) = group.map(str::to_owned) else {
+            tracing::warn!(%instance, "instance {instance} is in no Auto Scaling group: it is not protected and does not leave by itself");
+            return Ok(());
+        };
+        let protected = details.and_then(|d| d.protected_from_scale_in());
+        tracing::info!(%instance, %group, ?protected, "instance {instance} has a place in group {group}");
+        self.remember(protected);
+        self.place = Some(Place { instance, group });
+        Ok(())
+    }
+
+    /// The group as it is now.
+    async fn describe(&self, name: &str) -> Result<AutoScalingGroup, CapacityError> {
+        let (verb, what) = ("describe", format!("Auto Scaling group {name}"));
+        let found = self
+            .client
+            .describe_auto_scaling_groups()
+            .auto_scaling_group_names(name)
+            .send()
+            .await
+            .map_err(|error| failure(verb, &what, "DescribeAutoScalingGroups", error))?;
+        let group = found.auto_scaling_groups.unwrap_or_default().pop();
+        group.ok_or_else(|| {
+            let reason = format!(
+                "there is no group of this name in {}; create it, or name another in the configuration",
+                self.region()
+            );
+            refused(verb, &what, reason)
+        })
+    }
+
+    /// The instance as its group has it; `None` outside a group.
+    async fn details(
+        &self,
+        instance: &str,
+    ) -> Result<Option<AutoScalingInstanceDetails>, CapacityError> {
+        let what = format!("instance {instance}");
+        let found = self
+            .client
+            .describe_auto_scaling_instances()
+            .instance_ids(instance)
+            .send()
+            .await
+            .map_err(|error| failure("describe", &what, "DescribeAutoScalingInstances", error))?;
+        Ok(found.auto_scaling_instances.unwrap_or_default().pop())
+    }
+
+    fn group_of(&self, verb: &'static str, queue: QueueName) -> Result<&str, CapacityError> {
+        let group = self.options.groups.get(&queue).map(String::as_str);
+        group.ok_or_else(|| {
+            let reason = "the configuration names no Auto Scaling group for it".to_owned();
+            refused(verb, &format!("workers of the {queue} queue"), reason)
+        })
+    }
+
+    fn region(&self) -> &str {
+        self.client.config().region().map_or("", AsRef::as_ref)
+    }
+
+    fn remember(&self, protected: Option<bool>) {
+        *self
+            .protected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = protected;
+    }
+
+    /// Takes the instance out. An unknown instance has left before.
+    async fn terminate(&self, place: &Place) -> Result<(), CapacityError> {
+        let terminate = self
+            .client
+            .terminate_instance_in_auto_scaling_group()
+            .instance_id(&place.instance)
+            .should_decrement_desired_capacity(true)
+            .customize()
+            // A retry after a lost answer would take a second place away.
+            .config_override(Config::builder().retry_config(RetryConfig::disabled()));
+        match terminate.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_unknown_instance(&error) => Ok(()),
+            Err(error) => {
+                let what = format!("group {} with instance {}", place.group, place.instance);
+                let action = "TerminateInstanceInAutoScalingGroup";
+                Err(failure("leave", &what, action, error))
+            }
+        }
+    }
+
+    /// Whether the group has let the instance go, or is about to.
+    async fn is_going(&self, place: &Place) -> Result<bool, CapacityError> {
+        let details = self.details(&place.instance).await?;
+        Ok(details.is_none_or(|details| {
+            let state = details.lifecycle_state().unwrap_or_default();
+            ["Terminating", "Terminated", "Detaching", "Detached"]
+                .iter()
+                .any(|going| state.starts_with(going))
+        }))
+    }
+}
+
+#[async_trait]
+impl Capacity for AutoScaling {
+    async fn want(&self, queue: QueueName, workers: u32) -> Result<(), CapacityError> {
+        let name = self.group_of("want", queue)?;
+        let group = self.describe(name).await?;
+        let capacity = cut(workers, &group, self.options.shrink);
+        if group.desired_capacity() == Some(capacity) {
+            return Ok(());
+        }
+        let what = format!("{capacity} instances in group {name}");
+        self.client
+            .set_desired_capacity()
+            .auto_scaling_group_name(name)
+            .desired_capacity(capacity)
+            .honor_cooldown(false)
+            .send()
+            .await
+            .map_err(|error| failure("want", &what, "SetDesiredCapacity", error))?;
+        tracing::info!(group = name, workers, capacity, was = ?group.desired_capacity(), "group {name} is to have {capacity} instances");
+        Ok(())
+    }
+
+    async fn in_service(&self, queue: QueueName) -> Result<u32, CapacityError> {
+        let group = self.describe(self.group_of("count", queue)?).await?;
+        let in_service = group
+            .instances()
+            .iter()
+            .filter(|instance| instance.lifecycle_state() == Some(&LifecycleState::InService));
+        Ok(u32::try_from(in_service.count()).unwrap_or(u32::MAX))
+    }
+
+    async fn protect(&self, busy: bool) -> Result<(), CapacityError> {
+        let Some(place) = &self.place else {
+            return Ok(());
+        };
+        let known = *self
+            .protected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known == Some(busy) {
+            return Ok(());
+        }
+        self.remember(None);
+        let what = format!("instance {} of group {}", place.instance, place.group);
+        self.client
+            .set_instance_protection()
+            .auto_scaling_group_name(&place.group)
+            .instance_ids(&place.instance)
+            .protected_from_scale_in(busy)
+            .send()
+            .await
+            .map_err(|error| failure("protect", &what, "SetInstanceProtection", error))?;
+        self.remember(Some(busy));
+        Ok(())
+    }
+
+    async fn leave(&self) -> Result<(), CapacityError> {
+        let Some(place) = &self.place else {
+            return Ok(());
+        };
+        let mut leaving = self.leaving.lock().await;
+        if *leaving == Leaving::Left {
+            return Ok(());
+        }
+        if self.is_going(place).await? {
+            *leaving = Leaving::Left;
+            return Ok(());
+        }
+        if let Leaving::Asked(at) = *leaving
+            && self.clock.monotonic().saturating_sub(at) < SETTLE_MAX
+        {
+            return Err(CapacityError::Unavailable {
+                verb: "leave",
+                what: format!("group {}", place.group),
+                source:
+                    "the answer to the first request was lost, and the group does not show it yet"
+                        .into(),
+            });
+        }
+        // Also if this call is dropped before its answer.
+        *leaving = Leaving::Asked(self.clock.monotonic());
+        match self.terminate(place).await {
+            Ok(()) => {
+                *leaving = Leaving::Left;
+                tracing::info!(
+                    instance = place.instance,
+                    group = place.group,
+                    "instance {} leaves group {} and takes its place with it",
+                    place.instance,
+                    place.group
+                );
+                Ok(())
+            }
+            Err(error) => {
+                if !error.is_transient() {
+                    *leaving = Leaving::No;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn complete(&self) -> Result<Completion, CapacityError> {
+        let (Some(place), Some(hook)) = (&self.place, &self.options.lifecycle_hook) else {
+            return Ok(Completion::NoHook);
+        };
+        let what = format!("hook {hook} of instance {}", place.instance);
+        let complete = self
+            .client
+            .complete_lifecycle_action()
+            .auto_scaling_group_name(&place.group)
+            .lifecycle_hook_name(hook)
+            .instance_id(&place.instance)
+            .lifecycle_action_result(CONTINUE)
+            .send();
+        match complete.await {
+            Ok(_) => {
+                tracing::info!(instance = place.instance, "completed {what}");
+                Ok(Completion::Completed)
+            }
+            Err(error) if failure::is_not_awaited(&error) => Ok(Completion::NotAwaited),
+            Err(error) => Err(failure("complete", &what, "CompleteLifecycleAction", error)),
+        }
+    }
+}
+
+/// The wish within the group's bounds.
+fn cut(workers: u32, group: &AutoScalingGroup, shrink: Shrink) -> i32 {
+    let busy = match shrink {
+        Shrink::ToWanted => 0,
+        Shrink::IdleOnly => group
+            .instances()
+            .iter()
+            .filter(|instance| instance.protected_from_scale_in().unwrap_or_default())
+            .count(),
+    };
+    let busy = i32::try_from(busy).unwrap_or(i32::MAX);
+    let wish = i32::try_from(workers).unwrap_or(i32::MAX).max(busy);
+    let most = group.max_size().unwrap_or(i32::MAX);
+    // A group's least is never above its most.
+    wish.max(group.min_size().unwrap_or(0)).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_autoscaling::types::Instance;
+
+    use super::*;
+
+    #[test]
+    fn wishes_are_cut_to_the_bounds_and_to_what_is_busy() {
+        let instance = |busy| Instance::builder().protected_from_scale_in(busy).build();
+        let group = AutoScalingGroup::builder()
+            .min_size(1)
+            .max_size(10)
+            .instances(instance(true))
+            .instances(instance(true))
+            .instances(instance(true))
+            .instances(instance(false))
+            .build();
+        let check = |workers: u32, shrink: Shrink, expected: i32| {
+            assert_eq!(
+                cut(workers, &group, shrink),
+                expected,
+                "{workers} {shrink:?}"
+            );
+        };
+        check(5, Shrink::IdleOnly, 5);
+        check(2, Shrink::IdleOnly, 3);
+        check(0, Shrink::IdleOnly, 3);
+        check(2, Shrink::ToWanted, 2);
+        check(0, Shrink::ToWanted, 1);
+        check(11, Shrink::ToWanted, 10);
+        check(u32::MAX, Shrink::IdleOnly, 10);
+    }
+}

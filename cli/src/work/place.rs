@@ -1,0 +1,103 @@
+//! What goes on beside the workers: this process's place in a group that
+//! shrinks, and the figures that it tells.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use trawler_core::Environment;
+use trawler_core::tenure::TenurePolicy;
+use trawler_fleet::{Drain, MetricsPage, Slots, Tenure};
+
+use super::{Order, Role, Until};
+use crate::compose::Machine;
+use crate::config::Loaded;
+
+/// The name of a fleet that needs none.
+const LOCAL: &str = "local";
+
+/// Tasks of this process besides its workers; their owner ends and joins them.
+pub(super) struct Beside {
+    tenure: Arc<Tenure>,
+    keeping: JoinSet<()>,
+    telling: JoinSet<()>,
+    end: CancellationToken,
+}
+
+impl Beside {
+    pub(super) async fn start(
+        machine: &Machine,
+        loaded: &Loaded,
+        order: &Order<'_>,
+        slots: &Slots,
+        drain: &Drain,
+    ) -> anyhow::Result<Self> {
+        let config = &loaded.config;
+        let end = CancellationToken::new();
+        let mut telling = JoinSet::new();
+        if let Some(address) = config.metrics.prometheus {
+            let environment = config.environment.clone().unwrap_or_else(|| {
+                Environment::parse(LOCAL).expect("a constant that follows the rule")
+            });
+            let clock = Arc::clone(&machine.ports.clock);
+            let figures = machine.metrics.clone();
+            let page = MetricsPage::bind(address.port(), figures, environment, clock).await;
+            let page = page.with_context(|| {
+                format!("listen on {address}, which metrics.prometheus names; another process may have the port")
+            })?;
+            telling.spawn(page.run(end.clone()));
+        }
+        if let Some(sender) = machine.take_metrics_sender() {
+            let end = end.clone();
+            telling.spawn(async move {
+                sender.run(end).await;
+            });
+        }
+        let capacity = machine.capacity(loaded).await?;
+        let policy = TenurePolicy {
+            idle_exit: idle_exit(loaded, order),
+            ..TenurePolicy::default()
+        };
+        let tenure = Arc::new(Tenure::new(&machine.ports, capacity, policy, slots.clone()));
+        let mut keeping = JoinSet::new();
+        let (kept, drain) = (Arc::clone(&tenure), drain.clone());
+        keeping.spawn(async move { kept.keep(&drain).await });
+        Ok(Self {
+            tenure,
+            keeping,
+            telling,
+            end,
+        })
+    }
+
+    /// When every worker has been joined: gives the place back, and tells the
+    /// last figures meanwhile, since both are waited for.
+    pub(super) async fn finish(mut self, drain: &Drain) -> anyhow::Result<()> {
+        self.end.cancel();
+        let telling = async {
+            while let Some(joined) = self.telling.join_next().await {
+                joined.context("join what tells figures")?;
+            }
+            anyhow::Ok(())
+        };
+        let leaving = async {
+            while let Some(joined) = self.keeping.join_next().await {
+                joined.context("join the keeper of this machine's place")?;
+            }
+            self.tenure.depart(drain).await;
+            anyhow::Ok(())
+        };
+        let (told, left) = tokio::join!(telling, leaving);
+        told.and(left)
+    }
+}
+
+/// A process that has a scheduler is never idle, and one that ends by itself
+/// knows when.
+fn idle_exit(loaded: &Loaded, order: &Order<'_>) -> Option<Duration> {
+    let seconds = loaded.config.capacity.idle_exit_s;
+    let may = order.until == Until::Told && !order.roles.contains(&Role::Schedule);
+    (may && seconds > 0).then(|| Duration::from_secs(seconds))
+}

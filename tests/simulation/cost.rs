@@ -1,0 +1,145 @@
+//! What queueing and bookkeeping cost, counted at the model: requests of SQS
+//! and S3 for a million crawl jobs of ten minutes and for a million images
+//! checked.
+//!
+//! The parts files of the catalogue and the partner's own traffic are not in
+//! it. What a fleet without work costs (the scheduler's tick) goes by time and
+//! is counted by itself.
+//!
+//! `cargo test -p trawler-tests --test simulation cost -- --nocapture` prints
+//! the figures.
+
+use std::time::Duration;
+
+use trawler_tests::model::{Action, Bill};
+
+use crate::play::{History, play};
+use crate::script::{Fate, Script};
+use crate::world::Scenario;
+
+/// Crawl jobs that are played; figures are scaled to a million.
+const CRAWL_JOBS: usize = 60;
+
+/// Images that are played.
+const IMAGES: u32 = 20_000;
+
+const MILLION: f64 = 1e6;
+
+/// Ten minutes in steps of five seconds, the longest there may be; the rest is
+/// taking, committing and settling.
+fn ten_minutes() -> Script {
+    Script {
+        steps: 118,
+        step: Duration::from_secs(5),
+        image: Duration::from_millis(100),
+        stores: false,
+        // A minute of work.
+        checkpoint_every: 12,
+        images: 0,
+        troubles: Vec::new(),
+        fate: Fate::Fine,
+        hang: Duration::ZERO,
+    }
+}
+
+fn played(scenario: Scenario) -> History {
+    let history = play(scenario);
+    assert!(history.problems.is_empty(), "{:#?}", history.problems);
+    history
+}
+
+/// A million of something, from the requests of `count`.
+struct Rates {
+    bill: Bill,
+    count: f64,
+}
+
+impl Rates {
+    /// Requests for each one.
+    fn each(&self, action: Action) -> f64 {
+        self.bill.requests(action) as f64 / self.count
+    }
+
+    fn print(&self, what: &str) {
+        println!("{what}: {}", self.bill);
+        println!(
+            "  a million: SQS {:.2} M requests ${:.3}; S3 {:.2} M PUT+LIST, {:.2} M GET+HEAD ${:.2}",
+            self.bill.sqs() as f64 / self.count,
+            self.bill.sqs_dollars() / self.count * MILLION,
+            self.bill.s3_puts() as f64 / self.count,
+            self.bill.s3_gets() as f64 / self.count,
+            self.bill.s3_dollars() / self.count * MILLION,
+        );
+    }
+}
+
+/// The scheduler alone, for as long as the other took.
+fn standing(scenario: &Scenario, lasted: Duration) -> Bill {
+    let idle = Scenario {
+        pipes: 0,
+        crawlers: 0,
+        image_workers: 0,
+        idle: lasted,
+        ..scenario.clone()
+    };
+    let history = played(idle);
+    println!("a fleet without work, {lasted:?}: {}", history.bill);
+    history.bill
+}
+
+#[test]
+fn a_million_crawl_jobs_of_ten_minutes() {
+    let scenario = Scenario {
+        pipes: CRAWL_JOBS,
+        runs: 1,
+        crawlers: 5,
+        image_workers: 0,
+        slots: 4,
+        script: Some(ten_minutes()),
+        ..Scenario::calm(1)
+    };
+    let history = played(scenario.clone());
+    let rates = Rates {
+        bill: history.bill - standing(&scenario, history.lasted),
+        count: CRAWL_JOBS as f64,
+    };
+    rates.print("crawl jobs of ten minutes");
+    for action in [
+        Action::SendMessageBatch,
+        Action::ReceiveMessage,
+        Action::ChangeMessageVisibility,
+        Action::DeleteMessage,
+    ] {
+        println!("  {action:?} {:.2} a job", rates.each(action));
+    }
+    let sqs = rates.bill.sqs() as f64 / rates.count;
+    assert!(sqs <= 6.1, "{sqs} SQS requests a job");
+}
+
+#[test]
+fn a_million_images_checked() {
+    let scenario = Scenario {
+        pipes: 1,
+        runs: 1,
+        crawlers: 1,
+        image_workers: 5,
+        slots: 4,
+        images_a_job: 100,
+        image_hosts: 10,
+        pictures: u32::MAX,
+        script: Some(Script {
+            steps: 1,
+            images: IMAGES,
+            ..ten_minutes()
+        }),
+        ..Scenario::calm(1)
+    };
+    let history = played(scenario.clone());
+    let rates = Rates {
+        bill: history.bill - standing(&scenario, history.lasted),
+        count: f64::from(IMAGES),
+    };
+    rates.print("images checked");
+    let dollars = rates.bill.sqs_dollars() / rates.count * MILLION;
+    assert!(dollars <= 0.02, "${dollars} of SQS for a million images");
+}

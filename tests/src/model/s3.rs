@@ -1,0 +1,195 @@
+//! One S3 bucket, as the API behaves: strongly consistent, conditional writes
+//! and deletes, listing in order of key.
+//!
+//! An ETag says what the bytes are and not which write they came from: the same
+//! bytes written again have the same ETag, as they have in S3.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::{Bound, Range};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::meter::{Action, Meter};
+
+/// Keys of one page, and of one multi-object delete.
+const PAGE_MAX: usize = 1000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum S3Error {
+    #[error("404 NoSuchKey")]
+    NoSuchKey,
+    #[error("412 PreconditionFailed")]
+    PreconditionFailed,
+    #[error("409 ConditionalRequestConflict: another conditional request is under way")]
+    Conflict,
+}
+
+/// What a write asks of the object that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// `If-None-Match: *`
+    Absent,
+    /// `If-Match`
+    Is(String),
+}
+
+#[derive(Debug, Clone)]
+struct Object {
+    body: Bytes,
+    etag: String,
+}
+
+pub struct S3 {
+    meter: Arc<Meter>,
+    bucket: Mutex<Bucket>,
+}
+
+#[derive(Default)]
+struct Bucket {
+    objects: BTreeMap<String, Object>,
+    /// How often each key came to be.
+    created: HashMap<String, u32>,
+    writes: u64,
+}
+
+impl S3 {
+    pub fn new(meter: &Arc<Meter>) -> Arc<Self> {
+        Arc::new(Self {
+            meter: Arc::clone(meter),
+            bucket: Mutex::default(),
+        })
+    }
+
+    pub fn put_object(&self, key: &str, body: Bytes, condition: &Condition) -> Result<String, S3Error> {
+        self.meter.count(Action::PutObject, body.len());
+        let mut bucket = self.bucket();
+        match (condition, bucket.objects.get(key)) {
+            (Condition::Absent, None) => *bucket.created.entry(key.to_owned()).or_default() += 1,
+            (Condition::Absent, Some(_)) => return Err(S3Error::PreconditionFailed),
+            (Condition::Is(_), None) => return Err(S3Error::NoSuchKey),
+            (Condition::Is(etag), Some(object)) if *etag != object.etag => {
+                return Err(S3Error::PreconditionFailed);
+            }
+            (Condition::Is(_), Some(_)) => {}
+        }
+        let mut hasher = DefaultHasher::new();
+        body.hash(&mut hasher);
+        let etag = format!("\"{:016x}\"", hasher.finish());
+        let object = Object {
+            body,
+            etag: etag.clone(),
+        };
+        bucket.objects.insert(key.to_owned(), object);
+        Ok(etag)
+    }
+
+    /// The object, or a range of it, and its ETag.
+    pub fn get_object(&self, key: &str, range: Option<Range<u64>>) -> Result<(Bytes, String), S3Error> {
+        self.meter.count(Action::GetObject, 0);
+        let bucket = self.bucket();
+        let object = bucket.objects.get(key).ok_or(S3Error::NoSuchKey)?;
+        let body = match range {
+            None => object.body.clone(),
+            Some(range) => {
+                let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(object.body.len());
+                let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
+                object.body.slice(start..end)
+            }
+        };
+        Ok((body, object.etag.clone()))
+    }
+
+    pub fn head_object(&self, key: &str) -> Result<u64, S3Error> {
+        self.meter.count(Action::HeadObject, 0);
+        let bucket = self.bucket();
+        let object = bucket.objects.get(key).ok_or(S3Error::NoSuchKey)?;
+        Ok(object.body.len() as u64)
+    }
+
+    /// Keys after `after`, with size and ETag.
+    pub fn list_objects_v2(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        max: usize,
+    ) -> Vec<(String, u64, String)> {
+        self.meter.count(Action::ListObjectsV2, 0);
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            Some(_) | None => Bound::Included(prefix),
+        };
+        let bucket = self.bucket();
+        let objects = bucket.objects.range::<str, _>((from, Bound::Unbounded));
+        objects
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .take(max.min(PAGE_MAX))
+            .map(|(key, object)| (key.clone(), object.body.len() as u64, object.etag.clone()))
+            .collect()
+    }
+
+    pub fn delete_object(&self, key: &str, condition: &Condition) -> Result<(), S3Error> {
+        self.meter.count(Action::DeleteObject, 0);
+        let mut bucket = self.bucket();
+        match (condition, bucket.objects.get(key)) {
+            (_, None) => return Err(S3Error::NoSuchKey),
+            (Condition::Is(etag), Some(object)) if *etag == object.etag => {}
+            (Condition::Absent | Condition::Is(_), Some(_)) => {
+                return Err(S3Error::PreconditionFailed);
+            }
+        }
+        bucket.objects.remove(key);
+        Ok(())
+    }
+
+    /// Absent keys are no error.
+    pub fn delete_objects(&self, keys: &[String]) {
+        for page in keys.chunks(PAGE_MAX) {
+            self.meter.count(Action::DeleteObjects, 0);
+            let mut bucket = self.bucket();
+            for key in page {
+                bucket.objects.remove(key);
+            }
+        }
+    }
+
+    /// An object without a request: for audits.
+    pub fn peek(&self, key: &str) -> Option<Bytes> {
+        self.bucket().objects.get(key).map(|object| object.body.clone())
+    }
+
+    /// Keys without a request: for audits.
+    pub fn peek_keys(&self, prefix: &str) -> Vec<String> {
+        let bucket = self.bucket();
+        let from = bucket.objects.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.map(|(key, _)| key)
+            .take_while(|key| key.starts_with(prefix))
+            .cloned()
+            .collect()
+    }
+
+    /// Keys under the prefix that came to be more than once, for audits:
+    /// something was stored, removed and stored again.
+    pub fn peek_created_twice(&self, prefix: &str) -> Vec<String> {
+        let bucket = self.bucket();
+        let twice = bucket.created.iter().filter(|(key, times)| {
+            key.starts_with(prefix) && **times > 1
+        });
+        let mut keys: Vec<String> = twice.map(|(key, _)| key.clone()).collect();
+        keys.sort();
+        keys
+    }
+
+    /// A number that no other write has, as a client would draw at random.
+    pub(super) fn write_id(&self) -> u64 {
+        let mut bucket = self.bucket();
+        bucket.writes += 1;
+        bucket.writes
+    }
+
+    fn bucket(&self) -> MutexGuard<'_, Bucket> {
+        // Each statement leaves the bucket whole, also one that panicked.
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
