@@ -79,10 +79,17 @@ impl CatalogueError {
         path: impl ToString,
     ) -> impl FnOnce(ParquetError) -> Self {
         let path = path.to_string();
-        move |source| Self::Parquet {
-            doing,
-            path,
-            source,
+        move |error| match store_error(error) {
+            Ok(source) => Self::Store {
+                doing,
+                path,
+                source,
+            },
+            Err(source) => Self::Parquet {
+                doing,
+                path,
+                source,
+            },
         }
     }
 
@@ -128,5 +135,50 @@ impl CatalogueError {
             | Self::NoSuchColumn(_)
             | Self::Resync { .. } => false,
         }
+    }
+}
+
+/// A store that fails under a Parquet file says nothing about the file.
+fn store_error(error: ParquetError) -> std::result::Result<object_store::Error, ParquetError> {
+    let ParquetError::External(source) = error else {
+        return Err(error);
+    };
+    let source = match source.downcast::<object_store::Error>() {
+        Ok(source) => return Ok(*source),
+        Err(other) => other,
+    };
+    // At the end of an upload it is told as an error of IO.
+    match source.downcast::<std::io::Error>() {
+        Ok(source) => source
+            .downcast()
+            .map_err(|other| ParquetError::External(Box::new(other))),
+        Err(other) => Err(ParquetError::External(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unreachable_store() -> object_store::Error {
+        object_store::Error::Generic {
+            store: "S3",
+            source: "no answer".into(),
+        }
+    }
+
+    /// A run whose upload met a throttled store was given up as damaged.
+    #[test]
+    fn a_store_that_fails_under_a_file_is_not_a_damaged_file() {
+        let check = |error: ParquetError, is_transient: bool| {
+            let error = CatalogueError::parquet("write", "a.parquet")(error);
+            assert_eq!(error.is_transient(), is_transient, "{error:?}");
+        };
+        check(ParquetError::External(Box::new(unreachable_store())), true);
+        let told_as_io = std::io::Error::from(unreachable_store());
+        check(ParquetError::External(Box::new(told_as_io)), true);
+        let other = std::io::Error::other("cannot be read");
+        check(ParquetError::External(Box::new(other)), false);
+        check(ParquetError::General("no footer".to_owned()), false);
     }
 }

@@ -1,7 +1,7 @@
 //! Why a tick did not come to its end. The next one tries again.
 
 use trawler_core::PipeId;
-use trawler_core::ports::QueueError;
+use trawler_core::ports::{BlobError, QueueError};
 use trawler_core::schedule::ScheduleError;
 use trawler_fleet::manifests::ManifestError;
 use trawler_fleet::{DocumentError, JobsError, PipeError};
@@ -35,8 +35,12 @@ impl SchedulerError {
             Self::Manifest(error) => match error {
                 ManifestError::Document(error)
                 | ManifestError::Jobs(JobsError::Document(error)) => unreadable(error),
-                ManifestError::Job { .. } | ManifestError::Unreadable { .. } => true,
-                ManifestError::Blob(_) | ManifestError::Jobs(_) => false,
+                // A part that is gone does not come back by itself.
+                ManifestError::Job { .. }
+                | ManifestError::Unreadable { .. }
+                | ManifestError::Blob(BlobError::NotFound { .. }) => true,
+                ManifestError::Blob(BlobError::Refused { .. } | BlobError::Unavailable { .. })
+                | ManifestError::Jobs(_) => false,
             },
             Self::Schedule { .. } => true,
             Self::Pipes(PipeError::Document(error)) => unreadable(error),

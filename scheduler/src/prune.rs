@@ -152,14 +152,18 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Whether the run has no manifest that is open, and never will have: a
-    /// crawler writes parts before the document, so "no document" alone says
-    /// nothing. Whoever takes up a failed run writes parts of another name.
+    /// Whether the run has no manifest that is open, and never will have. The
+    /// run is asked first: a manifest is written before its run is over. Asked
+    /// the other way round, a crawler could write it and finish between the two
+    /// questions, and its parts would be taken away. Whoever takes up a failed
+    /// run writes parts of another name. Test:
+    /// `parts_of_a_manifest_that_is_being_written_stay`.
     async fn is_retired(&self, run: &RunId) -> Result<bool, SchedulerError> {
-        match manifests::find(&self.documents, run).await? {
-            Some(manifest) => Ok(manifest.settled),
-            None => self.is_over(run).await,
+        if !self.is_over(run).await? {
+            return Ok(false);
         }
+        let manifest = manifests::find(&self.documents, run).await?;
+        Ok(manifest.is_none_or(|manifest| manifest.settled))
     }
 
     async fn is_over(&self, run: &RunId) -> Result<bool, SchedulerError> {

@@ -141,7 +141,7 @@ fn a_folder_without_configuration_is_told_how_to_get_one() {
         &["runs"],
         &["changes"],
         &["run", "--once"],
-        &["dead", "list"],
+        &["dlq", "list"],
     ] {
         let ended = folder.trawler(args).with_code(0);
         assert!(!ended.stdout.is_empty(), "{args:?}: {ended:?}");
@@ -163,7 +163,7 @@ fn an_unknown_pipe_or_queue_is_refused_with_what_there_is() {
         &["runs", "--pipe", "unheard"],
         &["run", "--once", "--pipe", "unheard"],
         &["pause", "--pipe", "unheard"],
-        &["dead", "list", "--pipe", "unheard"],
+        &["dlq", "list", "--pipe", "unheard"],
     ] {
         let ended = folder.trawler(args).with_code(2);
         for part in ["unheard", "known"] {
@@ -492,21 +492,21 @@ async fn dead_letters_are_backed_up_and_purged() {
     let job = text(&folder.dead_letters()[0], "job");
     let to = folder.path().join("dead.csv");
     folder
-        .trawler(&["dead", "backup", "--to", shown(&to)])
+        .trawler(&["dlq", "backup", "--to", shown(&to)])
         .with_code(0);
     let written = fs::read_to_string(&to).unwrap();
     assert!(written.starts_with("job,queue,pipe,"), "{written}");
     assert!(written.contains(&job), "{written}");
     // Nothing is overwritten.
     folder
-        .trawler(&["dead", "backup", "--to", shown(&to)])
+        .trawler(&["dlq", "backup", "--to", shown(&to)])
         .with_code(1);
     folder
-        .trawler(&["dead", "purge", "--job", "another"])
+        .trawler(&["dlq", "purge", "--job", "another"])
         .with_code(0);
     assert_eq!(folder.dead_letters().len(), 1);
     folder
-        .trawler(&["dead", "purge", "--job", &job])
+        .trawler(&["dlq", "purge", "--job", &job])
         .with_code(0);
     assert!(folder.dead_letters().is_empty());
 }

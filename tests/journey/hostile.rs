@@ -74,7 +74,7 @@ async fn a_partner_that_stays_down_fails_the_run_and_is_redriven_when_it_is_back
 
     shop.heal();
     folder
-        .trawler(&["dead", "redrive", "--pipe", "bad"])
+        .trawler(&["dlq", "redrive", "--pipe", "bad"])
         .with_code(0);
     assert!(folder.dead_letters().is_empty());
     folder.trawler(&["run", "--once"]).with_code(0);
@@ -174,7 +174,7 @@ async fn bodies_without_end_fail_the_run_and_leave_nothing_behind() {
     assert!(crate::look::files(&scratch).is_empty(), "scratch is left");
     // All of them can be sent again; the newest complete run is what counts.
     folder
-        .trawler(&["dead", "redrive", "--queue", "crawl"])
+        .trawler(&["dlq", "redrive", "--queue", "crawl"])
         .with_code(0);
     folder.trawler(&["run", "--once"]).with_code(0);
     assert!(folder.dead_letters().is_empty());

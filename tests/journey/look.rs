@@ -67,8 +67,8 @@ impl Folder {
     }
 
     pub(crate) fn dead_letters(&self) -> Vec<Value> {
-        let printed = self.trawler(&["dead", "list", "--json"]).with_code(0);
-        printed.json().as_array().unwrap().clone()
+        let printed = self.trawler(&["dlq", "list", "--json"]).with_code(0);
+        printed.json()["letters"].as_array().unwrap().clone()
     }
 }
 

@@ -150,7 +150,7 @@ async fn invariant_11_messages_that_nobody_understands_become_dead_letters() {
         assert!(!text(letter, "body").is_empty(), "kept as it came");
     }
     // The job can be sent again, what is no job cannot, and holds up nothing.
-    let redriven = folder.trawler(&["dead", "redrive", "--all"]).with_code(1);
+    let redriven = folder.trawler(&["dlq", "redrive", "--all"]).with_code(1);
     assert!(
         redriven.stdout.contains("1 dead letter(s) sent again"),
         "{redriven:?}"
@@ -160,6 +160,6 @@ async fn invariant_11_messages_that_nobody_understands_become_dead_letters() {
     assert_eq!(folder.dead_letters().len(), 5, "it is as strange as before");
     // Nothing else is touched, and everything can be thrown away.
     assert_eq!(folder.rows("odd"), before);
-    folder.trawler(&["dead", "purge", "--all"]).with_code(0);
+    folder.trawler(&["dlq", "purge", "--all"]).with_code(0);
     assert!(folder.dead_letters().is_empty());
 }

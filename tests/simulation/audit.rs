@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use trawler_core::QueueName;
+use trawler_core::image::ImageStatus;
 use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::manifest::{ImageResult, Manifest};
 use trawler_core::run::{Run, RunPhase};
-use trawler_core::QueueName;
-use trawler_core::image::ImageStatus;
 use trawler_fleet::chain;
 use trawler_scheduler::{Audit, audit};
 use trawler_tests::model::{FaultRates, ModelBlobs, Side};
@@ -39,7 +39,9 @@ pub(crate) async fn judge(world: &World, settled: bool) -> Vec<String> {
     for (name, sqs) in [("crawl", &world.crawl), ("image", &world.image)] {
         for side in [Side::Live, Side::Dead] {
             for id in sqs.peek_dedup_ids(side) {
-                problems.push(format!("message {id} is left in the {name} queue ({side:?})"));
+                problems.push(format!(
+                    "message {id} is left in the {name} queue ({side:?})"
+                ));
             }
         }
     }
@@ -68,7 +70,9 @@ fn judge_log(world: &World, problems: &mut Vec<String>) {
     for (number, entry) in entries(world).iter().enumerate() {
         let before = last.insert(entry.app.clone(), entry.version);
         if before.is_some_and(|before| before >= entry.version) {
-            problems.push(format!("log entry {number} of {entry:?} comes after {before:?}"));
+            problems.push(format!(
+                "log entry {number} of {entry:?} comes after {before:?}"
+            ));
         }
     }
 }
@@ -78,7 +82,12 @@ fn judge_effects(world: &World, problems: &mut Vec<String>) {
         .into_iter()
         .map(|entry| (entry.app, entry.version))
         .collect();
-    let is_there = |key: &str| world.s3.peek(&format!("{}{key}", ModelBlobs::PREFIX)).is_some();
+    let is_there = |key: &str| {
+        world
+            .s3
+            .peek(&format!("{}{key}", ModelBlobs::PREFIX))
+            .is_some()
+    };
     for run in world.documents::<Run>("runs/") {
         let txn = (run.id.pipe.to_string(), run.id.seq.0);
         let is_committed = committed.contains(&txn);
@@ -90,7 +99,10 @@ fn judge_effects(world: &World, problems: &mut Vec<String>) {
             _ => false,
         };
         if !fits {
-            problems.push(format!("run {} is {:?}, committed: {is_committed}", run.id, run.phase));
+            problems.push(format!(
+                "run {} is {:?}, committed: {is_committed}",
+                run.id, run.phase
+            ));
         }
         if is_committed {
             let script = world.scenario.script(&(&run.id).into());
@@ -107,7 +119,10 @@ fn judge_effects(world: &World, problems: &mut Vec<String>) {
             problems.push(format!("run {} is finished without a manifest", run.id));
         }
     }
-    for key in world.s3.peek_keys(&format!("{}results/", ModelBlobs::PREFIX)) {
+    for key in world
+        .s3
+        .peek_keys(&format!("{}results/", ModelBlobs::PREFIX))
+    {
         let result: ImageResult = serde_json::from_slice(&world.s3.peek(&key).unwrap()).unwrap();
         for image in result.outcomes {
             let stores = world.scenario.script(&result.job).stores;

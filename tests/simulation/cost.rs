@@ -14,8 +14,8 @@ use std::time::Duration;
 use trawler_tests::model::{Action, Bill};
 
 use crate::play::{History, play};
+use crate::scenario::Scenario;
 use crate::script::{Fate, Script};
-use crate::world::Scenario;
 
 /// Crawl jobs that are played; figures are scaled to a million.
 const CRAWL_JOBS: usize = 60;
@@ -24,6 +24,26 @@ const CRAWL_JOBS: usize = 60;
 const IMAGES: u32 = 20_000;
 
 const MILLION: f64 = 1e6;
+
+/// SQS for a million crawl jobs of ten minutes, in requests a job: a tenth of a
+/// send, a receive, a renewal every 150 s, a delete, and what the first and
+/// last polls find empty.
+const CRAWL_SQS_MAX: f64 = 6.1;
+
+/// S3 for a million crawl jobs of ten minutes: ten checkpoints, some fifteen
+/// writes of run, job and schedule documents, and the flags, which a process
+/// looks at every two seconds for all of its slots (four here).
+const CRAWL_S3_DOLLARS_MAX: f64 = 200.0;
+
+/// SQS for a million images checked.
+const IMAGES_SQS_DOLLARS_MAX: f64 = 0.02;
+
+/// S3 for a million images checked: four writes a job of a hundred, and reads.
+const IMAGES_S3_DOLLARS_MAX: f64 = 0.30;
+
+/// A fleet without work, each day: a tick a minute of four listings and two
+/// looks at the dead-letter queues.
+const STANDING_DOLLARS_A_DAY_MAX: f64 = 0.05;
 
 /// Ten minutes in steps of five seconds, the longest there may be; the rest is
 /// taking, committing and settling.
@@ -83,8 +103,11 @@ fn standing(scenario: &Scenario, lasted: Duration) -> Bill {
         ..scenario.clone()
     };
     let history = played(idle);
-    println!("a fleet without work, {lasted:?}: {}", history.bill);
-    history.bill
+    let bill = history.bill;
+    let a_day = (bill.sqs_dollars() + bill.s3_dollars()) * 86_400.0 / lasted.as_secs_f64();
+    println!("a fleet without work, {lasted:?}: {bill}; ${a_day:.4} a day");
+    assert!(a_day <= STANDING_DOLLARS_A_DAY_MAX, "${a_day} a day");
+    bill
 }
 
 #[test]
@@ -113,7 +136,12 @@ fn a_million_crawl_jobs_of_ten_minutes() {
         println!("  {action:?} {:.2} a job", rates.each(action));
     }
     let sqs = rates.bill.sqs() as f64 / rates.count;
-    assert!(sqs <= 6.1, "{sqs} SQS requests a job");
+    assert!(sqs <= CRAWL_SQS_MAX, "{sqs} SQS requests a job");
+    let s3 = rates.bill.s3_dollars() / rates.count * MILLION;
+    assert!(
+        s3 <= CRAWL_S3_DOLLARS_MAX,
+        "${s3} of S3 for a million crawl jobs"
+    );
 }
 
 #[test]
@@ -140,6 +168,14 @@ fn a_million_images_checked() {
         count: f64::from(IMAGES),
     };
     rates.print("images checked");
-    let dollars = rates.bill.sqs_dollars() / rates.count * MILLION;
-    assert!(dollars <= 0.02, "${dollars} of SQS for a million images");
+    let sqs = rates.bill.sqs_dollars() / rates.count * MILLION;
+    assert!(
+        sqs <= IMAGES_SQS_DOLLARS_MAX,
+        "${sqs} of SQS for a million images"
+    );
+    let s3 = rates.bill.s3_dollars() / rates.count * MILLION;
+    assert!(
+        s3 <= IMAGES_S3_DOLLARS_MAX,
+        "${s3} of S3 for a million images"
+    );
 }

@@ -18,8 +18,8 @@ use trawler_fleet::{DocumentError, Documents, Handler, JobContext, Ports, TakenJ
 use trawler_tests::model::Life;
 
 use crate::log::{Commit, Log, META, failed, persist};
+use crate::scenario::Scenario;
 use crate::script::{Fate, Script, Trouble};
-use crate::world::Scenario;
 
 pub(crate) struct Crawl {
     scenario: Arc<Scenario>,
@@ -98,7 +98,12 @@ impl Crawl {
         }
     }
 
-    async fn collect(&self, run: &RunId, job: &TakenJob, ctx: &JobContext) -> Result<Ending, Ending> {
+    async fn collect(
+        &self,
+        run: &RunId,
+        job: &TakenJob,
+        ctx: &JobContext,
+    ) -> Result<Ending, Ending> {
         ctx.step().await?;
         let key = Run::key(run);
         let known: Option<Run> = self.documents.get(&key).await.map_err(document)?;
@@ -124,7 +129,8 @@ impl Crawl {
             })
             .await?;
             self.gather(run, &script, job, ctx).await?;
-            self.update(run, ctx, |run| run.phase = RunPhase::Committing).await?;
+            self.update(run, ctx, |run| run.phase = RunPhase::Committing)
+                .await?;
             ctx.step().await?;
             let committed = self.log.commit(run.pipe.as_str(), run.seq.0, ctx).await?;
             if let Commit::Overtaken(by) = committed {
@@ -132,7 +138,8 @@ impl Crawl {
             }
         }
         ctx.step().await?;
-        self.update(run, ctx, |run| run.phase = RunPhase::Committed).await?;
+        self.update(run, ctx, |run| run.phase = RunPhase::Committed)
+            .await?;
         let planned = self.plan_images(run, &script, ctx).await?;
         let now = self.ports.clock.now();
         self.update(run, ctx, |run| {
@@ -164,7 +171,7 @@ impl Crawl {
                 self.put_part(run, next).await?;
             }
             next += 1;
-            if next % script.checkpoint_every == 0 {
+            if next.is_multiple_of(script.checkpoint_every) {
                 let saved = ctx.save_checkpoint(&next).await;
                 saved.map_err(|error| Ending::Failed(error.into()))?;
             }

@@ -16,7 +16,7 @@ use trawler_tests::model::Life;
 
 use crate::crawl::{trouble, work};
 use crate::log::{META, failed, persist};
-use crate::world::Scenario;
+use crate::scenario::Scenario;
 
 /// An image that hangs is given up sooner than a site.
 const HANG_MAX: Duration = Duration::from_secs(200);
@@ -41,7 +41,12 @@ impl Images {
         }
     }
 
-    async fn fetch(&self, images: &ImageJob, job: &TakenJob, ctx: &JobContext) -> Result<Ending, Ending> {
+    async fn fetch(
+        &self,
+        images: &ImageJob,
+        job: &TakenJob,
+        ctx: &JobContext,
+    ) -> Result<Ending, Ending> {
         let script = self.scenario.script(ctx.job());
         let pace = script.image;
         let result = Manifest::result_key(&images.run, ctx.job());
@@ -49,7 +54,10 @@ impl Images {
         if there.map_err(|error| failed(&error))?.is_some() {
             return Ok(Ending::Done);
         }
-        let earlier: Option<u32> = ctx.checkpoint().await.map_err(|error| Ending::Failed(error.into()))?;
+        let earlier: Option<u32> = ctx
+            .checkpoint()
+            .await
+            .map_err(|error| Ending::Failed(error.into()))?;
         debug_assert!(earlier.is_none(), "image jobs of the script keep nothing");
         for (at, image) in images.images.iter().enumerate() {
             ctx.step().await?;
@@ -63,9 +71,11 @@ impl Images {
             }
             let key = image_key(&image.url);
             let body = Bytes::from(key.clone());
-            persist(&self.ports, || self.ports.blobs.put(&key, body.clone(), META))
-                .await
-                .map_err(|error| failed(&error))?;
+            persist(&self.ports, || {
+                self.ports.blobs.put(&key, body.clone(), META)
+            })
+            .await
+            .map_err(|error| failed(&error))?;
         }
         let result = self.result(images, job, ImageStatus::Stored);
         manifests::put_result(&self.ports, &result)
@@ -107,12 +117,7 @@ impl Handler for Images {
         ended.unwrap_or_else(|ending| ending)
     }
 
-    async fn before_bury(
-        &self,
-        job: &TakenJob,
-        _: &JobContext,
-        _: &str,
-    ) -> Result<(), Failure> {
+    async fn before_bury(&self, job: &TakenJob, _: &JobContext, _: &str) -> Result<(), Failure> {
         let Ok(images) = ImageJob::decode(&job.record.body) else {
             return Ok(());
         };

@@ -11,19 +11,22 @@
 #![allow(clippy::unwrap_used)]
 
 mod audit;
+mod bugs;
 mod cost;
 mod crawl;
 mod images;
 mod log;
 mod play;
+mod process;
+mod scenario;
 mod script;
 mod world;
 
 use std::time::Duration;
 
 use play::{Tally, play, play_many, scenario_of, with_blow};
+use scenario::{Blow, Scenario};
 use trawler_tests::model::FaultRates;
-use world::{Blow, Scenario};
 
 /// The normal suite plays so many seeds, or for so long.
 const SEEDS: u64 = 2_000;
@@ -58,7 +61,11 @@ fn a_seed_replays_its_history() {
 /// on until the history ends undisturbed.
 #[test]
 fn a_kill_at_every_await_point_loses_nothing_and_doubles_nothing() {
-    let scenario = Scenario { runs: 1, crawlers: 1, ..Scenario::calm(7) };
+    let scenario = Scenario {
+        runs: 1,
+        crawlers: 1,
+        ..Scenario::calm(7)
+    };
     let stops = play(scenario.clone()).stops;
     let tally = play_many(
         |n| (n < stops).then(|| with_blow(&scenario, n + 1, Blow::Kill)),
@@ -80,7 +87,10 @@ fn a_commit_that_trusts_its_fence_alone_is_found_out() {
             ..FaultRates::default()
         };
         let history = play(scenario);
-        history.problems.iter().any(|problem| problem.starts_with("log entry"))
+        history
+            .problems
+            .iter()
+            .any(|problem| problem.starts_with("log entry"))
     });
     assert!(found, "two commits of one run went unnoticed");
 }

@@ -10,7 +10,8 @@ use rand::{Rng, SeedableRng};
 use trawler_tests::model::{Bill, FaultRates, VirtualClock};
 
 use crate::audit::judge;
-use crate::world::{Blow, Blows, Scenario, World};
+use crate::scenario::{Blow, Blows, Scenario};
+use crate::world::World;
 
 /// What one history came to.
 pub(crate) struct History {
@@ -47,7 +48,10 @@ pub(crate) fn scenario_of(seed: u64) -> Scenario {
     let mut rng = SmallRng::seed_from_u64(seed ^ 0x5eed);
     let rates = match rng.random_range(0..4) {
         0 => FaultRates::all(0.02),
-        1 => FaultRates { answer_lost: 0.03, ..FaultRates::default() },
+        1 => FaultRates {
+            answer_lost: 0.03,
+            ..FaultRates::default()
+        },
         _ => FaultRates::default(),
     };
     let mut scenario = Scenario {

@@ -111,7 +111,7 @@ impl OpenFile {
         let options = ArrowReaderOptions::new().with_offset_index_policy(policy);
         let metadata = ArrowReaderMetadata::load_async(&mut reader, options)
             .await
-            .map_err(read_error(&file.path))?;
+            .map_err(CatalogueError::parquet("read", &file.path))?;
         Ok(Self { reader, metadata })
     }
 
@@ -163,8 +163,10 @@ impl OpenFile {
                 .with_row_selection(rows.selection);
         }
         let path = self.path().to_owned();
-        let stream = builder.build().map_err(read_error(&path))?;
-        Ok(stream.map(move |batch| batch.map_err(read_error(&path))))
+        let stream = builder
+            .build()
+            .map_err(CatalogueError::parquet("read", &path))?;
+        Ok(stream.map(move |batch| batch.map_err(CatalogueError::parquet("read", &path))))
     }
 
     /// Rows `[from, from + count)` of the file, as far as it goes.
@@ -196,7 +198,7 @@ impl OpenFile {
         let filter = builder
             .get_row_group_column_bloom_filter(group, column)
             .await
-            .map_err(read_error(self.path()))?;
+            .map_err(CatalogueError::parquet("read", self.path()))?;
         Ok(filter.is_none_or(|filter| filter.check(value)))
     }
 }
@@ -205,29 +207,6 @@ impl OpenFile {
 pub(crate) struct Rows {
     groups: Vec<usize>,
     selection: RowSelection,
-}
-
-fn read_error(path: &str) -> impl FnOnce(ParquetError) -> CatalogueError {
-    let path = path.to_owned();
-    move |error| match error {
-        ParquetError::External(source) => match source.downcast::<object_store::Error>() {
-            Ok(source) => CatalogueError::Store {
-                doing: "read",
-                path,
-                source: *source,
-            },
-            Err(other) => CatalogueError::Parquet {
-                doing: "read",
-                path,
-                source: ParquetError::External(other),
-            },
-        },
-        source => CatalogueError::Parquet {
-            doing: "read",
-            path,
-            source,
-        },
-    }
 }
 
 /// Brings a batch to the schema: order of columns, and nulls for what an older

@@ -351,7 +351,7 @@ async fn redrive(
         tokio::pin!(redrive);
         let watch = drain.watch(&notices);
         tokio::pin!(watch);
-        let mut shower = Shower::new(machine.ports.clock.monotonic());
+        let shower = Shower::new(machine.ports.clock.monotonic());
         let mut told = false;
         loop {
             tokio::select! {

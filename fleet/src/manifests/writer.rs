@@ -6,7 +6,7 @@ use trawler_core::job::ImageJob;
 use trawler_core::manifest::Manifest;
 
 use super::{LINES, ManifestError, PART_JOBS, part_key, put};
-use crate::{Created, Ports};
+use crate::{Created, Documents, Ports};
 
 /// Writes the manifest of one run, part by part.
 pub struct ManifestWriter {
@@ -73,7 +73,7 @@ impl ManifestWriter {
             return Ok(earlier.unwrap_or(manifest));
         }
         if documents.create(&key, &manifest).await? == Created::New {
-            return Ok(manifest);
+            return self.unless_retired(&documents, manifest).await;
         }
         match super::find(&documents, &self.run).await? {
             Some(earlier) => {
@@ -84,6 +84,23 @@ impl ManifestWriter {
             }
             None => Ok(manifest),
         }
+    }
+
+    /// A delivery that stood still for so long that another one's manifest was
+    /// settled and moved in between must not open the run's images again:
+    /// create, then ask.
+    async fn unless_retired(
+        &self,
+        documents: &Documents,
+        manifest: Manifest,
+    ) -> Result<Manifest, ManifestError> {
+        let retired = documents.get(&Manifest::settled_key(&self.run)).await?;
+        let Some(retired) = retired else {
+            return Ok(manifest);
+        };
+        documents.delete(&Manifest::key(&self.run)).await?;
+        self.remove_parts().await?;
+        Ok(retired)
     }
 
     async fn write_part(&mut self) -> Result<(), ManifestError> {

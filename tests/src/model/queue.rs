@@ -55,7 +55,12 @@ impl ModelQueue {
         Ok(received.into_iter().map(lease).collect())
     }
 
-    async fn delete(&self, verb: &'static str, side: Side, lease: &Lease) -> Result<(), QueueError> {
+    async fn delete(
+        &self,
+        verb: &'static str,
+        side: Side,
+        lease: &Lease,
+    ) -> Result<(), QueueError> {
         let (sqs, receipt) = (Arc::clone(&self.sqs), lease.receipt.clone());
         let deleted = self
             .wire
@@ -145,7 +150,8 @@ impl Queue for ModelQueue {
     async fn bury(&self, lease: Lease, reason: &str) -> Result<(), QueueError> {
         // Whoever has lost the lease must not leave a copy behind; and the
         // copy comes before the delete, so that nothing is lost in between.
-        self.hide("bury", &lease, self.sqs.options().visibility).await?;
+        self.hide("bury", &lease, self.sqs.options().visibility)
+            .await?;
         let entry = Entry {
             group: lease.group.clone(),
             dedup_id: lease.dedup_id.clone(),

@@ -62,7 +62,12 @@ impl S3 {
         })
     }
 
-    pub fn put_object(&self, key: &str, body: Bytes, condition: &Condition) -> Result<String, S3Error> {
+    pub fn put_object(
+        &self,
+        key: &str,
+        body: Bytes,
+        condition: &Condition,
+    ) -> Result<String, S3Error> {
         self.meter.count(Action::PutObject, body.len());
         let mut bucket = self.bucket();
         match (condition, bucket.objects.get(key)) {
@@ -86,14 +91,20 @@ impl S3 {
     }
 
     /// The object, or a range of it, and its ETag.
-    pub fn get_object(&self, key: &str, range: Option<Range<u64>>) -> Result<(Bytes, String), S3Error> {
+    pub fn get_object(
+        &self,
+        key: &str,
+        range: Option<Range<u64>>,
+    ) -> Result<(Bytes, String), S3Error> {
         self.meter.count(Action::GetObject, 0);
         let bucket = self.bucket();
         let object = bucket.objects.get(key).ok_or(S3Error::NoSuchKey)?;
         let body = match range {
             None => object.body.clone(),
             Some(range) => {
-                let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(object.body.len());
+                let end = usize::try_from(range.end)
+                    .unwrap_or(usize::MAX)
+                    .min(object.body.len());
                 let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
                 object.body.slice(start..end)
             }
@@ -156,13 +167,18 @@ impl S3 {
 
     /// An object without a request: for audits.
     pub fn peek(&self, key: &str) -> Option<Bytes> {
-        self.bucket().objects.get(key).map(|object| object.body.clone())
+        self.bucket()
+            .objects
+            .get(key)
+            .map(|object| object.body.clone())
     }
 
     /// Keys without a request: for audits.
     pub fn peek_keys(&self, prefix: &str) -> Vec<String> {
         let bucket = self.bucket();
-        let from = bucket.objects.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let from = bucket
+            .objects
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         from.map(|(key, _)| key)
             .take_while(|key| key.starts_with(prefix))
             .cloned()
@@ -173,9 +189,10 @@ impl S3 {
     /// something was stored, removed and stored again.
     pub fn peek_created_twice(&self, prefix: &str) -> Vec<String> {
         let bucket = self.bucket();
-        let twice = bucket.created.iter().filter(|(key, times)| {
-            key.starts_with(prefix) && **times > 1
-        });
+        let twice = bucket
+            .created
+            .iter()
+            .filter(|(key, times)| key.starts_with(prefix) && **times > 1);
         let mut keys: Vec<String> = twice.map(|(key, _)| key.clone()).collect();
         keys.sort();
         keys

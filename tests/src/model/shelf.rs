@@ -187,7 +187,9 @@ impl Shelf {
     }
 
     pub(super) fn receives(&self, number: u64) -> u32 {
-        self.messages.get(&number).map_or(0, |message| message.receives)
+        self.messages
+            .get(&number)
+            .map_or(0, |message| message.receives)
     }
 
     /// Whether the delivery still holds the message.

@@ -94,12 +94,9 @@ impl Entry {
     }
 
     fn check(&self) -> Result<(), SqsError> {
-        let is_id = |id: &str| {
-            (1..=128).contains(&id.len()) && id.chars().all(|c| c.is_ascii_graphic())
-        };
-        let is_text = |c: char| {
-            matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
-        };
+        let is_id =
+            |id: &str| (1..=128).contains(&id.len()) && id.chars().all(|c| c.is_ascii_graphic());
+        let is_text = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
         if !is_id(&self.group) {
             return refused("InvalidParameterValue", "MessageGroupId");
         }
@@ -113,7 +110,10 @@ impl Entry {
             return refused("InvalidParameterValue", "the message is over 1 MiB");
         }
         if !self.body.chars().all(is_text) {
-            return refused("InvalidMessageContents", "a character that XML does not have");
+            return refused(
+                "InvalidMessageContents",
+                "a character that XML does not have",
+            );
         }
         Ok(())
     }
@@ -200,10 +200,18 @@ impl Queue {
         }
     }
 
-    fn take(&mut self, side: Side, max: usize, now: Duration, options: &SqsOptions) -> Vec<Received> {
+    fn take(
+        &mut self,
+        side: Side,
+        max: usize,
+        now: Duration,
+        options: &SqsOptions,
+    ) -> Vec<Received> {
         let mut taken = Vec::new();
         loop {
-            let room = options.in_flight_max.saturating_sub(self.shelf(side).in_flight());
+            let room = options
+                .in_flight_max
+                .saturating_sub(self.shelf(side).in_flight());
             let wanted = room.min(max - taken.len());
             let numbers = self.shelf(side).oldest_free(wanted);
             if numbers.is_empty() {
@@ -218,7 +226,9 @@ impl Queue {
                     continue;
                 }
                 let delivery = self.number();
-                let delivered = self.shelf(side).deliver(number, delivery, now, options.visibility);
+                let delivered = self
+                    .shelf(side)
+                    .deliver(number, delivery, now, options.visibility);
                 taken.extend(delivered.map(|message| Received {
                     message_id: format!("message-{}", message.number),
                     receipt: format!("{number}/{delivery}"),
@@ -429,4 +439,153 @@ fn held(shelf: &Shelf, receipt: &str) -> Result<u64, SqsError> {
         shelf.is_held(number, delivery).then_some(number)
     });
     found.ok_or(SqsError::ReceiptHandleIsInvalid)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ManualClock;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn entry(group: &str, number: usize) -> Entry {
+        Entry {
+            group: group.to_owned(),
+            dedup_id: format!("{group}-{number}"),
+            body: "x".to_owned(),
+            reason: None,
+        }
+    }
+
+    fn queue(options: SqsOptions) -> (Arc<ManualClock>, Arc<Meter>, Arc<Sqs>) {
+        let (clock, meter): (Arc<ManualClock>, Arc<Meter>) = Default::default();
+        let sqs = Sqs::new(clock.clone(), &meter, options);
+        (clock, meter, sqs)
+    }
+
+    async fn take(sqs: &Sqs, max: usize) -> Vec<Received> {
+        sqs.receive_message(Side::Live, max, Duration::ZERO)
+            .await
+            .unwrap()
+    }
+
+    #[test]
+    fn batches_have_bounds() {
+        let (_, _, sqs) = queue(SqsOptions::default());
+        let check = |entries: Vec<Entry>, expected: &str| {
+            let error = sqs.send_message_batch(Side::Live, entries).unwrap_err();
+            assert!(error.to_string().starts_with(expected), "{error}");
+        };
+        check(Vec::new(), "EmptyBatchRequest");
+        check((0..11).map(|n| entry("g", n)).collect(), "TooManyEntries");
+        let large = |n| Entry {
+            body: "x".repeat(PAYLOAD_BYTES_MAX / 2),
+            ..entry("g", n)
+        };
+        check(
+            vec![large(0), large(1), entry("g", 2)],
+            "BatchRequestTooLong",
+        );
+        let sent = sqs.send_message_batch(Side::Live, vec![large(0), large(1)]);
+        assert!(sent.unwrap().iter().all(Result::is_ok));
+        let odd = Entry {
+            body: "\u{1}".to_owned(),
+            ..entry("g", 3)
+        };
+        let sent = sqs.send_message_batch(Side::Live, vec![odd]).unwrap();
+        assert!(sent[0].is_err());
+    }
+
+    #[tokio::test]
+    async fn each_action_has_its_requests_a_second() {
+        let (clock, meter, sqs) = queue(SqsOptions {
+            requests_per_s: Some(3.0),
+            ..SqsOptions::default()
+        });
+        let send = |n| sqs.send_message_batch(Side::Live, vec![entry("g", n)]);
+        assert_eq!((0..5).filter(|n| send(*n).is_ok()).count(), 3);
+        assert_eq!(send(9), Err(SqsError::RequestThrottled));
+        assert_eq!(take(&sqs, 1).await.len(), 1);
+        clock.advance(SECOND);
+        assert!(send(3).is_ok());
+        assert_eq!(meter.read().requests(Action::SendMessageBatch), 4);
+    }
+
+    #[tokio::test]
+    async fn no_more_are_in_flight_than_the_quota_says() {
+        let (_, _, sqs) = queue(SqsOptions {
+            in_flight_max: 2,
+            ..SqsOptions::default()
+        });
+        for n in 0..4 {
+            let group = format!("g{n}");
+            sqs.send_message_batch(Side::Live, vec![entry(&group, n)])
+                .unwrap();
+        }
+        let taken = take(&sqs, 10).await;
+        assert_eq!(taken.len(), 2);
+        assert!(take(&sqs, 10).await.is_empty());
+        sqs.delete_message(Side::Live, &taken[0].receipt).unwrap();
+        assert_eq!(take(&sqs, 10).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn groups_behind_the_look_ahead_wait() {
+        let (_, _, sqs) = queue(SqsOptions {
+            look_ahead: 3,
+            ..SqsOptions::default()
+        });
+        for n in 0..4 {
+            sqs.send_message_batch(Side::Live, vec![entry("long", n)])
+                .unwrap();
+        }
+        sqs.send_message_batch(Side::Live, vec![entry("behind", 0)])
+            .unwrap();
+        let first = take(&sqs, 1).await.remove(0);
+        assert_eq!(first.entry.group, "long");
+        assert!(
+            take(&sqs, 1).await.is_empty(),
+            "the group behind is not seen"
+        );
+        sqs.delete_message(Side::Live, &first.receipt).unwrap();
+        let second = take(&sqs, 1).await.remove(0);
+        sqs.delete_message(Side::Live, &second.receipt).unwrap();
+        let third = take(&sqs, 1).await.remove(0);
+        assert_eq!(third.entry.group, "long");
+        assert_eq!(take(&sqs, 1).await.remove(0).entry.group, "behind");
+    }
+
+    #[tokio::test]
+    async fn what_is_older_than_the_retention_is_gone() {
+        let (clock, _, sqs) = queue(SqsOptions::default());
+        sqs.send_message_batch(Side::Live, vec![entry("g", 0)])
+            .unwrap();
+        clock.advance(sqs.options().retention + SECOND);
+        assert!(take(&sqs, 1).await.is_empty());
+        assert_eq!(sqs.peek(Side::Live).total(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_hundred_thousand_messages_of_many_groups_pass() {
+        let (_, _, sqs) = queue(SqsOptions::default());
+        for batch in 0..10_000_usize {
+            let group = |n: usize| format!("g{}", (batch + n) % 1_000);
+            let entries = (0..10).map(|n| entry(&group(n), batch));
+            sqs.send_message_batch(Side::Live, entries.collect())
+                .unwrap();
+        }
+        let mut taken = 0;
+        loop {
+            let batch = take(&sqs, 10).await;
+            if batch.is_empty() {
+                break;
+            }
+            taken += batch.len();
+            for message in batch {
+                sqs.delete_message(Side::Live, &message.receipt).unwrap();
+            }
+        }
+        assert_eq!(taken, 100_000);
+    }
 }

@@ -72,7 +72,11 @@ impl ModelState {
         condition: Condition,
     ) -> Result<Version, StateError> {
         if !is_key(key) || value.len() > STATE_VALUE_BYTES_MAX {
-            return Err(state_refused(verb, key, "the key or the size is out of bounds"));
+            return Err(state_refused(
+                verb,
+                key,
+                "the key or the size is out of bounds",
+            ));
         }
         let mut body = format!("{:016x}\n", self.s3.write_id()).into_bytes();
         body.extend_from_slice(value);
@@ -95,7 +99,11 @@ impl State for ModelState {
             return Err(state_refused("get", key, "no key"));
         }
         let (s3, path) = (Arc::clone(&self.s3), state_path(key));
-        match self.wire.call(async move { s3.get_object(&path, None) }).await {
+        match self
+            .wire
+            .call(async move { s3.get_object(&path, None) })
+            .await
+        {
             Ok(Err(S3Error::NoSuchKey)) => Ok(None),
             got => {
                 let (body, etag) = state_answer("get", key, got)?;
@@ -146,7 +154,11 @@ impl State for ModelState {
         if !is_page(prefix, after, limit) {
             return Err(state_refused("list", prefix, "no page"));
         }
-        let (s3, path, after) = (Arc::clone(&self.s3), state_path(prefix), after.map(state_path));
+        let (s3, path, after) = (
+            Arc::clone(&self.s3),
+            state_path(prefix),
+            after.map(state_path),
+        );
         let listed = self
             .wire
             .call(async move { Ok(s3.list_objects_v2(&path, after.as_deref(), limit)) })
@@ -232,7 +244,10 @@ impl Blobs for ModelBlobs {
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Bytes, BlobError> {
         let path = blob_path("get", key, is_key(key))?;
         let s3 = Arc::clone(&self.s3);
-        let got = self.wire.call(async move { s3.get_object(&path, range) }).await;
+        let got = self
+            .wire
+            .call(async move { s3.get_object(&path, range) })
+            .await;
         blob_answer("get", key, got).map(|(body, _)| body)
     }
 

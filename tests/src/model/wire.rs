@@ -100,7 +100,13 @@ impl Network {
 
     fn fate(&self) -> Fate {
         let State { rng, rates, .. } = &mut *self.state();
-        let FaultRates { throttled, failed, answer_lost, slow, .. } = *rates;
+        let FaultRates {
+            throttled,
+            failed,
+            answer_lost,
+            slow,
+            ..
+        } = *rates;
         let dice: f64 = rng.random();
         let outage = if dice < throttled {
             Some(Outage::Throttled)
@@ -117,7 +123,11 @@ impl Network {
             40_000
         };
         let mut leg = || Duration::from_micros(rng.random_range(500..slowest_us));
-        Fate { there: leg(), back: leg(), outage }
+        Fate {
+            there: leg(),
+            back: leg(),
+            outage,
+        }
     }
 
     fn conflicts(&self) -> bool {
@@ -179,7 +189,9 @@ impl Wire {
 
     /// Whether a conditional write of this moment meets another one.
     pub(super) fn conflicts(&self) -> bool {
-        self.network.as_ref().is_some_and(|network| network.conflicts())
+        self.network
+            .as_ref()
+            .is_some_and(|network| network.conflicts())
     }
 
     async fn travel<T: Send + 'static>(

@@ -78,7 +78,7 @@ struct Lacking {
 
 impl<S: ObjectStore> fmt::Display for Steady<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
+        fmt::Display::fmt(&self.inner, f)
     }
 }
 
