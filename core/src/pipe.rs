@@ -198,17 +198,17 @@ impl Pipe {
         let mut found = Problems::default();
         if let Source::Http(source) = &self.source {
             let web = matches!(source.url.scheme(), "http" | "https");
-            found.unless(
-                web,
-                "source.url",
-                &source.url.scheme(),
-                "an http:// or https:// URL",
-            );
             let open = source.url.username().is_empty() && source.url.password().is_none();
+            let shown = if open {
+                source.url.as_str()
+            } else {
+                "a URL with credentials (not shown)"
+            };
+            found.unless(web, "source.url", &shown, "an http:// or https:// URL");
             found.unless(
                 open,
                 "source.url",
-                &"a URL with credentials (not shown)",
+                &shown,
                 "a URL without them; give them by reference in fetch.auth",
             );
         }

@@ -126,7 +126,11 @@ impl Collect<'_> {
                     ctx: self.ctx,
                     scratch: scratch.path(),
                 };
+                self.ctx.note(&format!("{} bytes came", input.bytes_down));
                 let parsed = parse.run(&input, mappings).await?;
+                let (rows, rejected) = (parsed.staged.rows(), parsed.rejected);
+                self.ctx
+                    .note(&format!("{rows} row(s) read, {rejected} rejected"));
                 self.ctx.step().await?;
                 self.commit_rows(snapshot, parsed, &input, print).await
             }

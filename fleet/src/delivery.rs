@@ -287,10 +287,12 @@ impl Shared {
         let mut task = JoinSet::new();
         task.spawn(work);
         let joined = tokio::select! {
+            biased;
             joined = task.join_next() => joined,
             () = async { token.cancelled().await; clock.sleep(self.options.grace).await } => {
                 task.abort_all();
                 tokio::select! {
+                    biased;
                     joined = task.join_next() => joined,
                     () = clock.sleep(ABORT_WAIT) => None,
                 }
@@ -312,6 +314,7 @@ impl Shared {
         held.tasks.spawn(async move {
             loop {
                 tokio::select! {
+                    biased;
                     () = stop.cancelled() => return,
                     () = clock.sleep(PAUSE_CACHE) => {}
                 }

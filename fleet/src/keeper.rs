@@ -74,6 +74,7 @@ impl Keeper {
             let extend = self.queue.extend(&self.lease, visibility.min(end_of_all));
             let mut extend = std::pin::pin!(extend);
             let answer = tokio::select! {
+                biased;
                 answer = &mut extend => answer,
                 () = self.clock.sleep(self.hold.left()) => {
                     // No answer in time. The work stops now; the renewal is
@@ -119,6 +120,7 @@ impl Keeper {
     async fn wait_until(&self, due: Duration, stop: &CancellationToken) -> bool {
         let wait = due.saturating_sub(self.clock.monotonic());
         tokio::select! {
+            biased;
             () = stop.cancelled() => false,
             () = self.clock.sleep(wait) => true,
         }

@@ -6,6 +6,9 @@
 //! and knows no adapter. What a job does is a [`Handler`]'s matter; when what
 //! is due is the scheduler's.
 //!
+//! Where a worker waits for several things it looks at them in a fixed order
+//! (`biased`), so that a simulated history can be replayed from its seed.
+//!
 //! ```text
 //! Worker ── receive 1 a free slot ──> delivery: take ─> handler ─> judge ─> ledger ─> ack
 //!                                       └ keeper: renews the lease, watches pause flags

@@ -169,6 +169,7 @@ impl Worker {
                 Err(error) => {
                     tracing::warn!(%queue, %error, "receive from the {queue} queue failed");
                     tokio::select! {
+                        biased;
                         () = shared.ports.clock.sleep(backoff) => {}
                         () = shared.drain.wait() => {}
                     }
@@ -195,6 +196,7 @@ impl Worker {
         }
         while deliveries.len() >= self.shared.options.slots {
             tokio::select! {
+                biased;
                 settled = deliveries.join_next() => {
                     if let Some(settled) = settled {
                         report.count(settled);

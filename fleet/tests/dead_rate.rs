@@ -537,7 +537,9 @@ async fn letters_are_redriven_as_fast_as_the_queue_takes_them() {
     let took = began.elapsed();
     let throttled = world.queue.sent.lock().unwrap().throttled;
     let requests = report.figures.requests;
-    println!("{LETTERS} letters: {took:?} of virtual time, {requests} requests, {throttled} throttled");
+    println!(
+        "{LETTERS} letters: {took:?} of virtual time, {requests} requests, {throttled} throttled"
+    );
     let expected = RedriveFigures {
         letters: LETTERS,
         sent: LETTERS,
@@ -574,7 +576,10 @@ async fn a_hundred_thousand_letters_are_redriven_within_a_minute() {
     let report = report.unwrap();
     assert!(matches!(report.stopped, Some(Stopped::Paused(_))));
     assert_eq!(report.figures.left(), world.left() as u64);
-    let refused = world.redrive(&drain, &RedriveBoard::default()).await.unwrap();
+    let refused = world
+        .redrive(&drain, &RedriveBoard::default())
+        .await
+        .unwrap();
     assert!(matches!(refused.stopped, Some(Stopped::Paused(_))));
     assert_eq!(refused.figures.sent, 0);
     pauses.resume(&scope).await.unwrap();

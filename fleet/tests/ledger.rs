@@ -590,7 +590,7 @@ async fn a_full_host_holds_back_no_other() {
     let jobs = world.ports.jobs();
     // Five of a slow host first, then others, and more of the slow one.
     let host = |n: usize| {
-        if n < 5 || n >= 9 {
+        if !(5..9).contains(&n) {
             "slow.test"
         } else {
             "fast.test"

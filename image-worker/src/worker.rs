@@ -150,11 +150,14 @@ impl ImageWorker {
             ctx.progress("images", done as u64, Some(images.len() as u64));
             match again {
                 None => ended.insert(images, &places, &outcome),
-                Some(again) => unsettled.push(Unsettled {
-                    places,
-                    outcome,
-                    again,
-                }),
+                Some(again) => {
+                    ctx.note(&format!("{}: {}", outcome.url, again.reason));
+                    unsettled.push(Unsettled {
+                        places,
+                        outcome,
+                        again,
+                    });
+                }
             }
         };
         // What is under way is given up; nothing of it is half stored.

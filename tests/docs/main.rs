@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod fleet_tour;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -76,7 +76,7 @@ async fn a_fleet_in_a_storm_ends_as_one_that_nobody_disturbed() {
 
     let started = Instant::now();
     let site = Site::create("storm", &partners.hosts(), TUNING).await;
-    let ports = site.ports(VISIBILITY).await;
+    let ports = site.ports(VISIBILITY, VISIBILITY).await;
     site.publish(&partners.begin_day(0));
     let mut met = Met::new(&ports);
     let rng = SmallRng::seed_from_u64(seed);

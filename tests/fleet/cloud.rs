@@ -147,8 +147,9 @@ impl Site {
         fs::read_to_string(path).unwrap_or_default()
     }
 
-    /// The ports beside the processes, past the proxy.
-    pub(crate) async fn ports(&self, visibility: Duration) -> Ports {
+    /// The ports beside the processes, past the proxy; with the visibilities of
+    /// the configuration, or the queues do not fit.
+    pub(crate) async fn ports(&self, crawl: Duration, image: Duration) -> Ports {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let place = S3Location::parse(&self.location()).expect("a location");
         let options = S3Options::new(self.environment.clone());
@@ -157,8 +158,8 @@ impl Site {
         Ports {
             state: Arc::new(state.expect("open the state")),
             blobs: Arc::new(blobs.expect("open the blobs")),
-            crawl: self.queue(QueueName::Crawl, visibility, &clock).await,
-            image: self.queue(QueueName::Image, visibility, &clock).await,
+            crawl: self.queue(QueueName::Crawl, crawl, &clock).await,
+            image: self.queue(QueueName::Image, image, &clock).await,
             clock,
             metrics: Arc::new(CountingMetrics::new()),
         }

@@ -22,7 +22,9 @@ const GONE_MAX: Duration = Duration::from_secs(25);
 const NOTICED_WITHIN: Duration = Duration::from_secs(2);
 
 const PRODUCTS: u32 = 20_000;
-const VISIBILITY: Duration = Duration::from_secs(300);
+/// The defaults.
+const CRAWL_VISIBILITY: Duration = Duration::from_secs(300);
+const IMAGE_VISIBILITY: Duration = Duration::from_secs(120);
 
 /// Long polls as long as in production: what leaves has one out.
 const TUNING: &str = "[queue]
@@ -117,7 +119,7 @@ async fn invariant_09_from_notice_to_empty_hands_in_five_seconds() {
     };
     let shop = Shop::start(spec).await.unwrap();
     let site = Site::create("drain", &[shop.addr().to_string()], TUNING).await;
-    let ports = site.ports(VISIBILITY).await;
+    let ports = site.ports(CRAWL_VISIBILITY, IMAGE_VISIBILITY).await;
     let feed = "format = \"naver-ep\"\nmode = \"full\"";
     let text = pipe(&shop.feed_url(), feed, "").replace("15 3 * * *", "* * 1 1 *");
     site.publish(&[("large".to_owned(), text)]);

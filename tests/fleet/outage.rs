@@ -20,6 +20,7 @@ const AWAY: Duration = Duration::from_secs(60);
 /// As in production, so that a minute is within a crawler's lease. Image
 /// leases end within it.
 const CRAWL_VISIBILITY: Duration = Duration::from_secs(300);
+const IMAGE_VISIBILITY: Duration = Duration::from_secs(30);
 
 const TUNING: &str = "[queue]
 kind = \"sqs\"
@@ -53,7 +54,7 @@ async fn a_minute_without_the_cloud_costs_a_minute() {
     let partners = Partners::start(PIPES, PRODUCTS, 1).await;
     let undisturbed = partners.undisturbed().await;
     let site = Site::create("outage", &partners.hosts(), TUNING).await;
-    let ports = site.ports(CRAWL_VISIBILITY).await;
+    let ports = site.ports(CRAWL_VISIBILITY, IMAGE_VISIBILITY).await;
     // Every second feed takes so long that it is under way when the images of
     // the others are.
     for (number, (_, shop)) in partners.shops().enumerate() {

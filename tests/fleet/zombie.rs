@@ -79,7 +79,7 @@ async fn a_zombie_commits_nothing(asleep: Asleep) {
     let partners = Partners::start(1, 60, 2).await;
     let undisturbed = partners.undisturbed().await;
     let site = Site::create(asleep.name, &partners.hosts(), TUNING).await;
-    let ports = site.ports(VISIBILITY).await;
+    let ports = site.ports(VISIBILITY, VISIBILITY).await;
     let job = JobId::from(&partners.runs(0)[0]);
     site.proxy.fail_next(move |call| puts(call, asleep.part), Fault::Late(asleep.held));
     site.publish(&partners.begin_day(0));

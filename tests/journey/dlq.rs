@@ -39,7 +39,7 @@ async fn a_dead_letter_says_what_was_asked_for_and_what_happened() {
         (&["--queue", "crawl"][..], 1),
         (&["--queue", "image"], 0),
         (&["--pipe", "shut"], 1),
-        (&["--reason", "NOT PUBLIC"], 1),
+        (&["--reason", "ADDRESS POLICY"], 1),
         (&["--reason", "out of memory"], 0),
         (&["--since", "1h"], 1),
         (&["--since", "2999-01-01T00:00:00Z"], 0),

@@ -26,14 +26,14 @@ use std::time::Duration;
 
 use play::{Tally, play, play_many, scenario_of, with_blow};
 use scenario::{Blow, Scenario};
-use trawler_tests::model::FaultRates;
+use script::{Fate, Script};
 
 /// The normal suite plays so many seeds, or for so long.
 const SEEDS: u64 = 2_000;
 const SEEDS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Seeds that are played twice.
-const REPLAYED: u64 = 40;
+const REPLAYED: u64 = 600;
 
 /// Kills of the long run.
 const KILLS_LONG: u64 = 10_000;
@@ -57,40 +57,74 @@ fn a_seed_replays_its_history() {
     }
 }
 
-/// One process is killed at the first stop, another time at the second, and so
-/// on until the history ends undisturbed.
-#[test]
-fn a_kill_at_every_await_point_loses_nothing_and_doubles_nothing() {
-    let scenario = Scenario {
+/// A run of two steps with a checkpoint, four images in two jobs, and a fold.
+fn small() -> Scenario {
+    let script = Script {
+        steps: 2,
+        step: Duration::from_secs(2),
+        image: Duration::from_secs(1),
+        stores: true,
+        checkpoint_every: 1,
+        images: 4,
+        troubles: Vec::new(),
+        fate: Fate::Fine,
+        hang: Duration::ZERO,
+    };
+    Scenario {
         runs: 1,
         crawlers: 1,
+        script: Some(script),
         ..Scenario::calm(7)
-    };
-    let stops = play(scenario.clone()).stops;
-    let tally = play_many(
-        |n| (n < stops).then(|| with_blow(&scenario, n + 1, Blow::Kill)),
-        |_, _| false,
-    );
-    println!("a kill at each of {stops} stops: {tally}");
-    assert_eq!(tally.blows.kills, stops);
+    }
 }
 
-/// The simulation notices what it is there to notice: a writer that looks at
-/// its fence alone, and not at what was committed since, commits twice.
+/// The blow falls at the first stop, another time at the second, and so on
+/// until the history ends undisturbed.
+fn at_every_stop(blow: Blow) -> Tally {
+    let scenario = small();
+    let stops = play(scenario.clone()).stops;
+    let tally = play_many(
+        |n| (n < stops).then(|| with_blow(&scenario, n + 1, blow)),
+        |_, _| false,
+    );
+    println!("{blow:?} at each of {stops} stops: {tally}");
+    assert_eq!(tally.histories, stops);
+    tally
+}
+
+#[test]
+fn a_kill_at_every_await_point_loses_nothing_and_doubles_nothing() {
+    let tally = at_every_stop(Blow::Kill);
+    assert_eq!(tally.blows.kills, tally.histories);
+}
+
+/// Frozen at every await point for longer than its lease lasts, a process goes
+/// on beside the one that followed it.
+#[test]
+fn a_zombie_from_every_await_point_changes_nothing() {
+    let tally = at_every_stop(Blow::Freeze(Duration::from_secs(400)));
+    assert_eq!(tally.blows.freezes, tally.histories);
+}
+
+/// Told to leave at every await point, and killed after two seconds.
+#[test]
+fn a_notice_at_every_await_point_loses_nothing() {
+    let tally = at_every_stop(Blow::Notice(Duration::from_secs(2)));
+    assert_eq!(tally.blows.notices, tally.histories);
+}
+
+/// The simulation notices what it is there to notice: a writer that trusts its
+/// fence and does not look at what was committed commits twice.
 #[test]
 fn a_commit_that_trusts_its_fence_alone_is_found_out() {
-    let found = (0..200).any(|seed| {
-        let mut scenario = scenario_of(seed);
-        scenario.careless = true;
-        scenario.rates = FaultRates {
-            answer_lost: 0.05,
-            ..FaultRates::default()
-        };
-        let history = play(scenario);
-        history
-            .problems
-            .iter()
-            .any(|problem| problem.starts_with("log entry"))
+    let scenario = Scenario {
+        careless: true,
+        ..small()
+    };
+    let found = (1..=play(scenario.clone()).stops).any(|stop| {
+        let history = play(with_blow(&scenario, stop, Blow::Kill));
+        let mut problems = history.problems.iter();
+        problems.any(|problem| problem.starts_with("log entry"))
     });
     assert!(found, "two commits of one run went unnoticed");
 }

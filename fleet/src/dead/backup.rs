@@ -237,5 +237,5 @@ fn csv_row(cells: &[&str; COLUMNS.len()]) -> Result<Vec<u8>, JobsError> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     csv.write_record(cells).map_err(JobsError::Backup)?;
     csv.into_inner()
-        .map_err(|error| JobsError::Backup(std::io::Error::from(error.into_error()).into()))
+        .map_err(|error| JobsError::Backup(error.into_error().into()))
 }

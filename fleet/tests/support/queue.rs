@@ -19,6 +19,7 @@ struct Message {
     visible_at: Duration,
     leased: bool,
     receives: u32,
+    buried: Option<String>,
 }
 
 #[derive(Default)]
@@ -183,6 +184,7 @@ impl Inner {
             visible_at: Duration::ZERO,
             leased: false,
             receives: 0,
+            buried: None,
         });
     }
 }
@@ -199,7 +201,7 @@ fn lease_of(message: &Message) -> Lease {
         body: message.outgoing.body.clone(),
         receive_count: message.receives,
         receipt: receipt_of(message),
-        buried: None,
+        buried: message.buried.clone(),
     }
 }
 
@@ -286,10 +288,11 @@ impl Queue for MemQueue {
         released
     }
 
-    async fn bury(&self, lease: Lease, _: &str) -> Result<(), QueueError> {
+    async fn bury(&self, lease: Lease, reason: &str) -> Result<(), QueueError> {
         self.dead("bury")?;
         self.with_leased("bury", &lease, |inner, at, _| {
-            let message = inner.messages.remove(at);
+            let mut message = inner.messages.remove(at);
+            message.buried = Some(reason.to_owned());
             inner.dead.push(message);
         })
     }

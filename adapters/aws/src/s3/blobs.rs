@@ -13,7 +13,8 @@ use bytes::Bytes;
 use trawler_core::ports::{BlobEntry, BlobError, BlobMeta, Blobs, Put, keys};
 
 use super::bucket::{Bucket, NOTHING, patience};
-use super::error::{Call, Fault, S3OpenError};
+use super::call::Call;
+use super::error::{Fault, S3OpenError};
 use super::location::{Folder, S3Location};
 use super::options::S3Options;
 use super::retry::{Attempts, nonce, repeat};

@@ -15,8 +15,9 @@ use aws_sdk_s3::types::{Object, ServerSideEncryption};
 use bytes::Bytes;
 use trawler_core::ports::keys::LIST_MAX;
 
+use super::call::{Call, Place};
 use super::endpoint;
-use super::error::{Call, Fault, Place, S3OpenError};
+use super::error::{Fault, S3OpenError};
 use super::location::{Folder, S3Location};
 use super::options::{S3Encryption, S3Options};
 use super::probe;

@@ -42,6 +42,7 @@ impl S3Location {
             .strip_prefix("s3://")
             .ok_or_else(|| invalid("it does not start with s3://"))?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let is_bare = prefix.is_empty();
         let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
         if !is_bucket(bucket) {
             return Err(invalid("the bucket's name is not valid"));
@@ -49,7 +50,7 @@ impl S3Location {
         if prefix.len() > PREFIX_CHARS_MAX {
             return Err(invalid("the prefix is too long"));
         }
-        if !prefix.is_empty() && !prefix.split('/').all(is_key_part) {
+        if !is_bare && !prefix.split('/').all(is_key_part) {
             return Err(invalid("the prefix is not valid"));
         }
         Ok(Self {

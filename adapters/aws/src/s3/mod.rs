@@ -15,6 +15,7 @@
 
 mod blobs;
 mod bucket;
+mod call;
 mod catalogue;
 mod create;
 mod credentials;

@@ -10,7 +10,8 @@ use aws_sdk_s3::operation::put_object::PutObjectOutput;
 use bytes::Bytes;
 
 use super::bucket::{Bucket, NOTHING};
-use super::error::{Call, Fault, S3OpenError};
+use super::call::Call;
+use super::error::{Fault, S3OpenError};
 use super::retry::repeat;
 
 /// No key of a document: `~` is not in their alphabet, so no list shows it.

@@ -16,7 +16,8 @@ use trawler_core::ports::{
 };
 
 use super::bucket::{Bucket, NOTHING};
-use super::error::{Call, Fault, S3OpenError};
+use super::call::Call;
+use super::error::{Fault, S3OpenError};
 use super::location::{Folder, S3Location};
 use super::options::S3Options;
 use super::retry::{Attempts, nonce};

@@ -20,7 +20,8 @@ use object_store::{
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use super::error::{Call, Fault, Place};
+use super::call::{Call, Place};
+use super::error::Fault;
 use super::retry::Attempts;
 
 #[derive(Debug)]

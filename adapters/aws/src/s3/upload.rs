@@ -7,7 +7,8 @@ use trawler_core::ports::{BlobMeta, Put};
 
 use super::blobs::{NONCE, cache_control, head, taken_by};
 use super::bucket::{Bucket, NOTHING, patience};
-use super::error::{Call, Fault};
+use super::call::Call;
+use super::error::Fault;
 use super::retry::{Attempts, nonce, repeat};
 
 /// A part that is lost costs this much to send again; S3 takes 5 MiB at least.
