@@ -33,7 +33,7 @@ const SEEDS: u64 = 2_000;
 const SEEDS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Seeds that are played twice.
-const REPLAYED: u64 = 600;
+const REPLAYED: u64 = 40;
 
 /// Kills of the long run.
 const KILLS_LONG: u64 = 10_000;
