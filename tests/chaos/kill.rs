@@ -104,7 +104,7 @@ async fn invariant_03_and_04_killed_at_fifty_moments_ends_as_undisturbed() {
         folders += 1;
         let folder = world.folder();
         met.known.clear();
-        for at in 0..DAYS.len() {
+        for (at, day) in DAYS.into_iter().enumerate() {
             world.begin_day(&folder, at);
             let span = undisturbed.worked[at];
             let killed = killed_until_done(&world, &folder, at, span, &mut moments, &mut met).await;
@@ -112,7 +112,7 @@ async fn invariant_03_and_04_killed_at_fifty_moments_ends_as_undisturbed() {
             let outcome = Outcome::of(&folder).await;
             let what = format!("folder {folders}, day {at}, {killed} kills");
             outcome.assert_same(&undisturbed.outcomes[at], &what);
-            outcome.check_against_shops(world.shops(), DAYS[at]);
+            outcome.check_against_shops(world.shops(), day);
         }
         let jobs = jobs(&ports(&folder).await).await;
         crashes += jobs.iter().map(|job| job.crashes as usize).sum::<usize>();

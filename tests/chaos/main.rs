@@ -11,6 +11,8 @@ mod support;
 mod commit;
 mod drain;
 mod kill;
+// The fleet uses the rest of it.
+#[allow(dead_code)]
 mod outcome;
 mod together;
 mod world;

@@ -147,12 +147,12 @@ impl World {
     pub(crate) async fn undisturbed(&self) -> Undisturbed {
         let folder = self.folder();
         let (mut outcomes, mut worked) = (Vec::new(), Vec::new());
-        for at in 0..DAYS.len() {
+        for (at, day) in DAYS.into_iter().enumerate() {
             self.begin_day(&folder, at);
             let started = Utc::now();
             run_to_end(&folder).await;
             let outcome = Outcome::of(&folder).await;
-            outcome.check_against_shops(self.shops(), DAYS[at]);
+            outcome.check_against_shops(self.shops(), day);
             outcomes.push(outcome);
             let jobs = jobs(&ports(&folder).await).await;
             let last = jobs.iter().filter_map(|job| job.seen).max();

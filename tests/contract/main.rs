@@ -11,8 +11,8 @@
 mod suite;
 
 mod blobs;
-mod emulated;
 mod catalogue;
+mod emulated;
 mod emulated_s3;
 mod local_adapter;
 mod naive;

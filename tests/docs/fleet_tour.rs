@@ -31,7 +31,11 @@ fn free_port() -> String {
 /// The program under the name that the README has for it.
 fn program_in(folder: &Path) {
     fs::create_dir(folder).unwrap();
-    symlink(env!("CARGO_BIN_EXE_trawler-under-test"), folder.join("trawler")).unwrap();
+    symlink(
+        env!("CARGO_BIN_EXE_trawler-under-test"),
+        folder.join("trawler"),
+    )
+    .unwrap();
 }
 
 #[test]
@@ -65,6 +69,9 @@ fn the_fleet_of_the_readme_runs_as_written() {
         "catalogue    2 products",
         "White cup",
     ] {
-        assert!(said.contains(expected), "{expected:?} is missing:\n{said}\n{errors}");
+        assert!(
+            said.contains(expected),
+            "{expected:?} is missing:\n{said}\n{errors}"
+        );
     }
 }

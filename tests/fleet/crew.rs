@@ -156,7 +156,9 @@ fn spawn(site: &Site, role: Role, name: &str, metadata: &Imds) -> Child {
     let log = site.log(name);
     command
         .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint())
-        .stdout(Stdio::from(log.try_clone().expect("a file handle can be cloned")))
+        .stdout(Stdio::from(
+            log.try_clone().expect("a file handle can be cloned"),
+        ))
         .stderr(Stdio::from(log))
         .kill_on_drop(true)
         .spawn()

@@ -132,7 +132,15 @@ async fn invariant_09_from_notice_to_empty_hands_in_five_seconds() {
     shop.misbehave("/feed/", drip);
     let what = "a slow feed being downloaded";
     let is_downloading = async || shop.stats().feed.body_bytes > 1 << 20;
-    leaves(&site, &ports, Role::Crawl, Word::Sigterm, what, is_downloading).await;
+    leaves(
+        &site,
+        &ports,
+        Role::Crawl,
+        Word::Sigterm,
+        what,
+        is_downloading,
+    )
+    .await;
 
     shop.heal();
     let what = "a large feed being read";
@@ -144,7 +152,10 @@ async fn invariant_09_from_notice_to_empty_hands_in_five_seconds() {
     leaves(&site, &ports, Role::Crawl, Word::Sigterm, what, is_reading).await;
 
     let mut crawler = Member::start(&site, Role::Crawl, "crawl").await;
-    wait_for("the run done", WORK_MAX, async || is_collected(&ports).await).await;
+    wait_for("the run done", WORK_MAX, async || {
+        is_collected(&ports).await
+    })
+    .await;
     crawler.terminate();
     assert_eq!(crawler.wait(WORK_MAX).await, End::Left(0));
 

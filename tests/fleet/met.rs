@@ -46,8 +46,10 @@ impl Met {
     pub(crate) async fn look(&mut self) {
         let runs = self.documents.load::<Run>("runs/", usize::MAX).await;
         let runs = runs.expect("read the runs");
-        let phases: HashMap<JobId, RunPhase> =
-            runs.iter().map(|run| (JobId::from(&run.id), run.phase)).collect();
+        let phases: HashMap<JobId, RunPhase> = runs
+            .iter()
+            .map(|run| (JobId::from(&run.id), run.phase))
+            .collect();
         for queue in trawler_core::QueueName::ALL {
             for job in self.jobs.list(queue).await.expect("read the ledger") {
                 let at = job.in_hand.then(|| stands_at(&job, &phases));

@@ -89,7 +89,10 @@ async fn a_minute_without_the_cloud_costs_a_minute() {
     }
     site.proxy.mend();
     let mended = Instant::now();
-    wait_for("everything done", WORK_MAX, async || is_done(&ports, &partners.runs(0)).await).await;
+    wait_for("everything done", WORK_MAX, async || {
+        is_done(&ports, &partners.runs(0)).await
+    })
+    .await;
     let done = mended.elapsed();
 
     let (mut attempts, mut crashes) = (0, 0);

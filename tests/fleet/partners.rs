@@ -40,7 +40,9 @@ impl Partners {
         for number in 0..count {
             let shop = Shop::start(spec(number, products)).await;
             let shop = shop.expect("start a shop");
-            shop.misbehave_by(Rule::new("/img/", Fault::Delay(Duration::from_millis(100))).share(0.4));
+            shop.misbehave_by(
+                Rule::new("/img/", Fault::Delay(Duration::from_millis(100))).share(0.4),
+            );
             let drip = Fault::Drip {
                 piece_bytes: 4 * 1024,
                 every: Duration::from_millis(25),
@@ -61,14 +63,22 @@ impl Partners {
 
     /// As they are let in.
     pub(crate) fn hosts(&self) -> Vec<String> {
-        self.shops().map(|(_, shop)| shop.addr().to_string()).collect()
+        self.shops()
+            .map(|(_, shop)| shop.addr().to_string())
+            .collect()
     }
 
     /// Moves the shops to a day; the texts of their pipes, which are due on it
     /// and not before: the same for everybody, so that runs have the same ids.
     pub(crate) fn begin_day(&self, at: usize) -> Vec<(String, String)> {
         let due = self.due(at);
-        let cron = format!("{} {} {} {} *", due.minute(), due.hour(), due.day(), due.month());
+        let cron = format!(
+            "{} {} {} {} *",
+            due.minute(),
+            due.hour(),
+            due.day(),
+            due.month()
+        );
         let text = |(number, (id, shop)): (usize, &(String, Shop))| {
             shop.set_day(u32::try_from(at).expect("a few days"));
             let feed = match number % 3 {

@@ -237,9 +237,8 @@ impl<'a> Storm<'a> {
 
     /// Some of those that work, at random.
     fn choose(&mut self, count: usize, fits: impl Fn(Role) -> bool) -> Vec<usize> {
-        let is_free = |hand: &Hand| {
-            hand.member.is_up() && hand.kill_at.is_none() && hand.start_at.is_none()
-        };
+        let is_free =
+            |hand: &Hand| hand.member.is_up() && hand.kill_at.is_none() && hand.start_at.is_none();
         let mut free: Vec<usize> = (0..self.crew.len())
             .filter(|at| is_free(&self.crew[*at]) && fits(self.crew[*at].member.role))
             .collect();

@@ -43,7 +43,9 @@ const TAKE_OVER_MAX: Duration = Duration::from_secs(60);
 const LOST: &str = "is lost: its work stops";
 
 fn puts(call: &Call, part: &str) -> bool {
-    call.service == Service::S3 && call.operation == Method::PUT.as_str() && call.path.contains(part)
+    call.service == Service::S3
+        && call.operation == Method::PUT.as_str()
+        && call.path.contains(part)
 }
 
 async fn record(ports: &Ports, job: &JobId) -> JobRecord {
@@ -81,12 +83,18 @@ async fn a_zombie_commits_nothing(asleep: Asleep) {
     let site = Site::create(asleep.name, &partners.hosts(), TUNING).await;
     let ports = site.ports(VISIBILITY, VISIBILITY).await;
     let job = JobId::from(&partners.runs(0)[0]);
-    site.proxy.fail_next(move |call| puts(call, asleep.part), Fault::Late(asleep.held));
+    site.proxy.fail_next(
+        move |call| puts(call, asleep.part),
+        Fault::Late(asleep.held),
+    );
     site.publish(&partners.begin_day(0));
     let _scheduler = Member::start(&site, Role::Schedule, "schedule").await;
     let _images = Member::start(&site, Role::Images, "images").await;
     let mut zombie = Member::start(&site, Role::Crawl, "zombie").await;
-    wait_for("the request that is held", TAKE_OVER_MAX, async || site.proxy.waiting() == 0).await;
+    wait_for("the request that is held", TAKE_OVER_MAX, async || {
+        site.proxy.waiting() == 0
+    })
+    .await;
     zombie.freeze();
 
     let mut other = Member::start(&site, Role::Crawl, "other").await;
@@ -95,16 +103,31 @@ async fn a_zombie_commits_nothing(asleep: Asleep) {
     })
     .await;
     let settled = record(&ports, &job).await;
-    assert_eq!((settled.epoch, settled.crashes, settled.attempts), (2, 1, 0), "{settled:?}");
+    assert_eq!(
+        (settled.epoch, settled.crashes, settled.attempts),
+        (2, 1, 0),
+        "{settled:?}"
+    );
     if asleep.held == LONG {
-        wait_for("the late request answered", TAKE_OVER_MAX, async || site.proxy.held_back() == 0).await;
+        wait_for("the late request answered", TAKE_OVER_MAX, async || {
+            site.proxy.held_back() == 0
+        })
+        .await;
     }
     zombie.thaw();
-    wait_for("the zombie finds out", TAKE_OVER_MAX, async || site.logged("zombie").contains(LOST))
-        .await;
-    wait_for("the day done", TAKE_OVER_MAX, async || is_done(&ports, &partners.runs(0)).await)
-        .await;
-    assert_eq!(record(&ports, &job).await, settled, "the zombie settled something");
+    wait_for("the zombie finds out", TAKE_OVER_MAX, async || {
+        site.logged("zombie").contains(LOST)
+    })
+    .await;
+    wait_for("the day done", TAKE_OVER_MAX, async || {
+        is_done(&ports, &partners.runs(0)).await
+    })
+    .await;
+    assert_eq!(
+        record(&ports, &job).await,
+        settled,
+        "the zombie settled something"
+    );
 
     // It lives, and the next day is its own.
     other.kill();
@@ -116,8 +139,15 @@ async fn a_zombie_commits_nothing(asleep: Asleep) {
     .await;
     let found = Outcome::read(&ports, site.catalogue().await).await;
     found.assert_same(&undisturbed[1], asleep.name);
-    let crashes: u32 = outcome::jobs(&ports).await.iter().map(|job| job.crashes).sum();
-    println!("{}: {crashes} delivery cut off, taken over and done once", asleep.name);
+    let crashes: u32 = outcome::jobs(&ports)
+        .await
+        .iter()
+        .map(|job| job.crashes)
+        .sum();
+    println!(
+        "{}: {crashes} delivery cut off, taken over and done once",
+        asleep.name
+    );
     zombie.terminate();
     assert_eq!(zombie.wait(TAKE_OVER_MAX).await, End::Left(0));
     partners.stop().await;

@@ -83,8 +83,8 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
         idle: Mutex::new(None),
     });
     let service = service_fn(|request| handle(Arc::clone(&upstream), request));
-    let served = http1::Builder::new()
-        .serve_connection(TokioIo::new(TcpStream::from_std(stream)?), service);
+    let served =
+        http1::Builder::new().serve_connection(TokioIo::new(TcpStream::from_std(stream)?), service);
     tokio::select! {
         biased;
         () = becomes(&mut reach, Reach::Cut) => {
@@ -144,9 +144,7 @@ async fn handle(
         Some(Fault::Truncated) => {
             answer::truncated(answer).ok_or_else(|| "an empty answer is lost".into())
         }
-        Some(Fault::Busy | Fault::Reset | Fault::Late(_)) | None => {
-            Ok(answer.map(Bytewise::whole))
-        }
+        Some(Fault::Busy | Fault::Reset | Fault::Late(_)) | None => Ok(answer.map(Bytewise::whole)),
     }
 }
 

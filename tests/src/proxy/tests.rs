@@ -58,28 +58,46 @@ async fn each_fault_does_what_it_says() {
     let effects = || effects.load(Ordering::SeqCst);
 
     let answer = ask(&proxy, "GET /bucket/key", "").await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(BODY), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with(BODY),
+        "{answer}"
+    );
     assert_eq!(effects(), 1);
 
     proxy.fail_next(|call| call.service == Service::S3, Fault::Busy);
     let answer = ask(&proxy, "PUT /bucket/key", "").await.unwrap();
-    assert!(answer.contains("503") && answer.contains("<Code>SlowDown</Code>"), "{answer}");
+    assert!(
+        answer.contains("503") && answer.contains("<Code>SlowDown</Code>"),
+        "{answer}"
+    );
     proxy.fail_next(|call| call.operation == "DeleteMessage", Fault::Busy);
     let answer = ask(&proxy, "POST /", SQS).await.unwrap();
-    assert!(answer.contains("400") && answer.contains("#ThrottlingException"), "{answer}");
+    assert!(
+        answer.contains("400") && answer.contains("#ThrottlingException"),
+        "{answer}"
+    );
     proxy.fail_next(|_| true, Fault::Reset);
     let answer = ask(&proxy, "POST /", SQS).await;
-    assert_eq!(answer.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(
+        answer.unwrap_err().kind(),
+        std::io::ErrorKind::ConnectionReset
+    );
     assert_eq!(effects(), 1, "all before the effect");
 
     proxy.fail_next(|_| true, Fault::Lost);
     let answer = ask(&proxy, "POST /", SQS).await;
-    assert_eq!(answer.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(
+        answer.unwrap_err().kind(),
+        std::io::ErrorKind::ConnectionReset
+    );
     assert_eq!(effects(), 2, "the effect happened");
 
     proxy.fail_next(|_| true, Fault::Truncated);
     let answer = ask(&proxy, "GET /bucket/key", "").await.unwrap();
-    assert!(answer.contains("content-length: 10") && answer.ends_with("01234"), "{answer}");
+    assert!(
+        answer.contains("content-length: 10") && answer.ends_with("01234"),
+        "{answer}"
+    );
     let counts = proxy.counts();
     assert_eq!((counts.requests, counts.faults()), (6, 5), "{counts:?}");
     assert_eq!(proxy.waiting(), 0);
@@ -113,7 +131,10 @@ async fn rates_are_kept_and_a_seed_repeats_them() {
     for _ in 0..2 {
         proxy.set(Faults {
             seed: 5,
-            s3: Rates { lost: 0.3, ..Rates::default() },
+            s3: Rates {
+                lost: 0.3,
+                ..Rates::default()
+            },
             ..Faults::default()
         });
         let mut lost = Vec::new();
