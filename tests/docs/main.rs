@@ -139,7 +139,12 @@ fn every_command_in_the_readme_is_one() {
     let commands = subcommands(&args, "Command");
     let nested = [
         ("try", subcommands(&args, "TryCommand")),
-        ("dead", subcommands(&args, "DeadCommand")),
+        ("fleet", subcommands(&args, "FleetCommand")),
+        ("dlq", subcommands(&read("cli/src/args/dlq.rs"), "DlqCommand")),
+        (
+            "maintenance",
+            subcommands(&read("cli/src/args/maintenance.rs"), "MaintenanceCommand"),
+        ),
     ];
     assert!(commands.contains("run"), "found {commands:?}");
     let mut seen = BTreeSet::new();

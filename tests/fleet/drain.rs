@@ -123,7 +123,7 @@ async fn invariant_09_from_notice_to_empty_hands_in_five_seconds() {
     let feed = "format = \"naver-ep\"\nmode = \"full\"";
     let text = pipe(&shop.feed_url(), feed, "").replace("15 3 * * *", "* * 1 1 *");
     site.publish(&[("large".to_owned(), text)]);
-    site.trawler(&["schedule", "--once"]);
+    let _scheduler = Member::start(&site, Role::Schedule, "schedule").await;
 
     let drip = Fault::Drip {
         piece_bytes: 32 * 1024,
