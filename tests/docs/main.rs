@@ -140,7 +140,10 @@ fn every_command_in_the_readme_is_one() {
     let nested = [
         ("try", subcommands(&args, "TryCommand")),
         ("fleet", subcommands(&args, "FleetCommand")),
-        ("dlq", subcommands(&read("cli/src/args/dlq.rs"), "DlqCommand")),
+        (
+            "dlq",
+            subcommands(&read("cli/src/args/dlq.rs"), "DlqCommand"),
+        ),
         (
             "maintenance",
             subcommands(&read("cli/src/args/maintenance.rs"), "MaintenanceCommand"),

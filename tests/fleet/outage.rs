@@ -17,14 +17,15 @@ const PIPES: usize = 8;
 const PRODUCTS: u32 = 60;
 const AWAY: Duration = Duration::from_secs(60);
 
-/// As in production, so that a minute is within a crawler's lease. Image
-/// leases end within it.
-const CRAWL_VISIBILITY: Duration = Duration::from_secs(300);
+/// Longer than the minute, so that no crawler's lease ends within it; short,
+/// because a delivery whose verdict could not be recorded comes again only when
+/// its visibility is over. Image leases end within the minute.
+const CRAWL_VISIBILITY: Duration = Duration::from_secs(90);
 const IMAGE_VISIBILITY: Duration = Duration::from_secs(30);
 
 const TUNING: &str = "[queue]
 kind = \"sqs\"
-crawl_visibility_s = 300
+crawl_visibility_s = 90
 image_visibility_s = 30
 
 [workers]
