@@ -76,7 +76,7 @@ impl Pauses {
     }
 
     /// Whether a job of this queue and pipe is paused, as of at most
-    /// [`PAUSE_CACHE`] ago.
+    /// [`trawler_core::drain::PAUSE_CACHE`] ago.
     pub async fn is_paused(&self, queue: QueueName, pipe: &PipeId) -> Result<bool, DocumentError> {
         Ok(self.which(PauseScope::of_job(queue, pipe)).await?.is_some())
     }

@@ -135,8 +135,8 @@ enum Sent {
 }
 
 impl MetricsSender {
-    /// Sends once a minute until `stop`, then what is left, for
-    /// [`LAST_FLUSH_MAX`] at most.
+    /// Sends once a minute until `stop`, then what is left, for three seconds
+    /// at most.
     pub async fn run(mut self, stop: CancellationToken) -> MetricsReport {
         let clock = Arc::clone(&self.clock);
         loop {
