@@ -8,6 +8,7 @@ mod config;
 mod end;
 mod lookup;
 mod output;
+mod place;
 mod progress;
 mod secrets;
 mod telemetry;

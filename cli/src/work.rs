@@ -1,7 +1,5 @@
 //! The roles of this process: scheduler, crawler, image worker, or all of them.
 
-mod place;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +18,8 @@ use trawler_scheduler::Scheduler;
 
 use crate::compose::{self, Machine, notices};
 use crate::config::Loaded;
+use crate::place::Beside;
 use crate::progress::{self, Show};
-use place::Beside;
 
 /// Longest poll of a run that ends when nothing is left.
 const IDLE_POLL_MAX: Duration = Duration::from_millis(250);

@@ -11,15 +11,15 @@ use trawler_core::Environment;
 use trawler_core::tenure::TenurePolicy;
 use trawler_fleet::{Drain, MetricsPage, Slots, Tenure};
 
-use super::{Order, Role, Until};
 use crate::compose::Machine;
 use crate::config::Loaded;
+use crate::work::{Order, Role, Until};
 
 /// The name of a fleet that needs none.
 const LOCAL: &str = "local";
 
 /// Tasks of this process besides its workers; their owner ends and joins them.
-pub(super) struct Beside {
+pub(crate) struct Beside {
     tenure: Arc<Tenure>,
     keeping: JoinSet<()>,
     telling: JoinSet<()>,
@@ -27,7 +27,7 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    pub(super) async fn start(
+    pub(crate) async fn start(
         machine: &Machine,
         loaded: &Loaded,
         order: &Order<'_>,
@@ -74,7 +74,7 @@ impl Beside {
 
     /// When every worker has been joined: gives the place back, and tells the
     /// last figures meanwhile, since both are waited for.
-    pub(super) async fn finish(mut self, drain: &Drain) -> anyhow::Result<()> {
+    pub(crate) async fn finish(mut self, drain: &Drain) -> anyhow::Result<()> {
         self.end.cancel();
         let telling = async {
             while let Some(joined) = self.telling.join_next().await {
