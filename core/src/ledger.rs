@@ -235,6 +235,12 @@ impl JobRecord {
         self.in_hand && self.crashed.is_some() && self.crashed == self.seen
     }
 
+    /// Whether the delivery has given its verdict, whatever became of the job
+    /// since: the next one takes it under an epoch of its own.
+    pub fn has_verdict_of(&self, epoch: u64) -> bool {
+        self.epoch == epoch && !self.in_hand
+    }
+
     /// It failed or crashed.
     pub fn note_failure(&mut self, now: DateTime<Utc>) {
         self.first_failure.get_or_insert(now);

@@ -1,10 +1,13 @@
 //! What a verdict does: first the ledger, by compare-and-swap under the
 //! delivery's epoch, then the queue (invariant 2). A ledger that refuses means
-//! that another delivery has the job: nothing is acked.
+//! that another delivery has the job: nothing is acked. A ledger that does not
+//! answer is asked again for as long as the lease is kept, since a message
+//! without a verdict comes back only when its visibility ends, and as a crash.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use trawler_core::JobId;
 use trawler_core::dead::DeadLetter;
 use trawler_core::ledger::{JobRecord, JobStatus, LedgerError};
 use trawler_core::ports::{Lease, Metric, QueueError};
@@ -20,27 +23,38 @@ use crate::{JobsError, TakenJob};
 /// always hands back does not spin.
 const UNASKED_WAIT: Duration = Duration::from_secs(1);
 
+/// A verdict that could not be recorded is tried again after so long: often
+/// enough to be early when the store is back, and nothing beside the store's
+/// own retries within each try.
+const RECORD_AGAIN: Duration = Duration::from_secs(2);
+
+enum Recorded {
+    Yes,
+    /// Before the ledger answered.
+    LeaseLost,
+}
+
 impl Shared {
     pub(crate) async fn conclude(
         &self,
-        lease: Lease,
+        held: Held,
         taken: &TakenJob,
-        verdict: Verdict,
-        said: Said,
-        hold: &Hold,
+        mut verdict: Verdict,
+        mut said: Said,
     ) -> Settled {
+        let recorded = self
+            .record_while_held(&held.hold, taken, &mut verdict, &mut said)
+            .await;
+        let (lease, hold) = held.let_go().await;
         let word = verdict.as_str();
         let job = &taken.record.job;
-        if let Err(error) = self.record(taken, &verdict, &said).await {
-            let reason = chain(&error);
-            if matches!(error, JobsError::Ledger(_)) {
-                tracing::warn!(%job, %reason, "{word} of {job} refused: another delivery has it");
-                let queue = self.handler.queue();
-                self.ports.metrics.record(Metric::LeaseLost { queue });
-            } else {
-                tracing::warn!(%job, %reason, "{word} of {job} could not be recorded; its message comes again");
+        match recorded {
+            Ok(Recorded::Yes) => {}
+            Ok(Recorded::LeaseLost) => return Settled::Lost,
+            Err(error) => {
+                self.not_recorded(job, word, &error);
+                return Settled::Lost;
             }
-            return Settled::Lost;
         }
         let queue = self.handler.queue();
         self.ports.metrics.record(Metric::JobSettled {
@@ -65,7 +79,7 @@ impl Shared {
                 self.ack(lease, Settled::Buried).await
             }
             Verdict::Retry { after } => {
-                tracing::info!(%job, failed = ?said.failed, "failed, again in {after:?}: {job}");
+                tracing::info!(%job, failed = said.failed.reason(), "failed, again in {after:?}: {job}");
                 self.release(lease, after, Settled::Retried).await
             }
             Verdict::HandBack => {
@@ -77,6 +91,46 @@ impl Shared {
                 tracing::info!(%job, "handed back: {job}");
                 self.release(lease, wait, Settled::HandedBack).await
             }
+        }
+    }
+
+    /// Records the verdict while the lease is ours. A worker that has to leave
+    /// asks once.
+    async fn record_while_held(
+        &self,
+        hold: &Hold,
+        taken: &TakenJob,
+        verdict: &mut Verdict,
+        said: &mut Said,
+    ) -> Result<Recorded, JobsError> {
+        while !hold.is_lost() {
+            let error = match self.record(taken, verdict, said).await {
+                Ok(()) => return Ok(Recorded::Yes),
+                Err(error) if !error.is_transient() || hold.must_leave() => return Err(error),
+                Err(error) => error,
+            };
+            let (job, word) = (&taken.record.job, verdict.as_str());
+            tracing::debug!(%job, reason = %chain(&error), "{word} of {job} not recorded, again in {RECORD_AGAIN:?}");
+            if said.may_be_our_fault(verdict) {
+                (*verdict, said.failed) = (Verdict::HandBack, Failed::No);
+            }
+            tokio::select! {
+                biased;
+                () = hold.token().cancelled() => {}
+                () = self.ports.clock.sleep(RECORD_AGAIN) => {}
+            }
+        }
+        Ok(Recorded::LeaseLost)
+    }
+
+    fn not_recorded(&self, job: &JobId, word: &str, error: &JobsError) {
+        let reason = chain(error);
+        if matches!(error, JobsError::Ledger(_)) {
+            tracing::warn!(%job, %reason, "{word} of {job} refused: another delivery has it");
+            let queue = self.handler.queue();
+            self.ports.metrics.record(Metric::LeaseLost { queue });
+        } else {
+            tracing::warn!(%job, %reason, "{word} of {job} could not be recorded; its message comes again");
         }
     }
 
@@ -96,6 +150,10 @@ impl Shared {
         let failed = &said.failed;
         let (queue, job) = (taken.record.queue, &taken.record.job);
         let change = |record: &mut JobRecord| -> Result<(), LedgerError> {
+            // Written before, by a call that got no answer.
+            if record.has_verdict_of(epoch) {
+                return Ok(());
+            }
             let tells = !matches!(verdict, Verdict::Done | Verdict::Superseded { .. });
             match verdict {
                 Verdict::Done => record.settle(epoch, JobStatus::Done, "", now)?,
@@ -108,7 +166,7 @@ impl Shared {
                 Verdict::HandBack => record.hand_back(epoch, now)?,
                 Verdict::Retry { .. } => {
                     let reason = match failed {
-                        Failed::Yes(reason) => reason,
+                        Failed::Yes(failure) => &failure.reason,
                         Failed::No => "its burial did not succeed",
                     };
                     // Counts the attempt itself.
@@ -141,6 +199,11 @@ impl Shared {
         // A delivery that is over must not leave a document behind; one whose
         // record is gone was settled by another.
         let current = self.jobs.find(record.queue, &record.job).await?;
+        if let Some(current) = &current
+            && current.has_verdict_of(taken.epoch)
+        {
+            return Ok(());
+        }
         let current_epoch = current.as_ref().map_or(u64::MAX, |current| current.epoch);
         if current.is_none_or(|now| now.epoch != taken.epoch || now.status != JobStatus::Open) {
             return Err(JobsError::Ledger(LedgerError::Epoch {
@@ -221,10 +284,10 @@ fn not_settled(verb: &'static str, name: &str, error: &QueueError) {
 /// Keeps what the delivery said, and when it failed.
 fn tell(record: &mut JobRecord, said: &Said, now: DateTime<Utc>) {
     record.log.append(&said.log);
-    if let Failed::Yes(reason) = &said.failed {
+    if let Failed::Yes(failure) = &said.failed {
         record.note_failure(now);
         let attempt = record.attempts;
-        let line = format!("attempt {attempt} failed: {reason}");
+        let line = format!("attempt {attempt} failed: {}", failure.reason);
         record.log.push(now, &line);
     }
 }

@@ -147,17 +147,12 @@ impl Shared {
             }
             verdict => verdict,
         };
-        let (lease, hold) = held.let_go().await;
-        let settled = if hold.is_lost() {
-            Settled::Lost
-        } else {
-            let said = Said {
-                failed,
-                log: ctx.take_log(),
-                input: ctx.brief().input.clone(),
-            };
-            self.conclude(lease, &taken, verdict, said, &hold).await
+        let said = Said {
+            failed,
+            log: ctx.take_log(),
+            input: ctx.brief().input.clone(),
         };
+        let settled = self.conclude(held, &taken, verdict, said).await;
         if ctx.has_checkpoint() && matches!(settled, Settled::Done | Settled::Superseded) {
             // What stays is pruned with the settled job.
             if let Err(error) = ctx.clear_checkpoint().await {
@@ -205,7 +200,7 @@ impl Shared {
             ending => self.ending_under_maintenance(ending, ctx).await,
         };
         let failed = match &ending {
-            Ending::Failed(failure) => Failed::Yes(failure.reason.clone()),
+            Ending::Failed(failure) => Failed::Yes(failure.clone()),
             _ => Failed::No,
         };
         let attempt = record.attempts.saturating_add(1);
@@ -335,11 +330,29 @@ pub(crate) struct Said {
     pub(crate) input: Input,
 }
 
+impl Said {
+    /// Whether the job may have failed for want of the store that does not
+    /// take its verdict now. That says nothing of the job.
+    pub(crate) fn may_be_our_fault(&self, verdict: &Verdict) -> bool {
+        let comes_again = matches!(verdict, Verdict::Retry { .. } | Verdict::Park { .. });
+        comes_again && matches!(self.failed, Failed::Yes(_))
+    }
+}
+
 /// Whether a verdict came from a failure, and which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failed {
-    Yes(String),
+    Yes(Failure),
     No,
+}
+
+impl Failed {
+    pub(crate) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Yes(failure) => Some(&failure.reason),
+            Self::No => None,
+        }
+    }
 }
 
 fn panic_text(error: JoinError) -> String {

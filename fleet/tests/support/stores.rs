@@ -81,6 +81,8 @@ pub struct MemState {
     crash: Arc<Crash>,
     /// So many of the next writes happen and answer that they did not.
     pub lost_answers: AtomicU32,
+    /// So many reads after the next lost answer get none either.
+    pub gets_after_lost: AtomicU32,
     /// So many of the next reads get no answer.
     pub failing_gets: AtomicU32,
     pub gets: AtomicU32,
@@ -94,6 +96,7 @@ impl MemState {
             versions: AtomicU64::new(0),
             crash: crash.clone(),
             lost_answers: AtomicU32::new(0),
+            gets_after_lost: AtomicU32::new(0),
             failing_gets: AtomicU32::new(0),
             gets: AtomicU32::new(0),
             counts: Counts::default(),
@@ -143,6 +146,8 @@ impl MemState {
 
     fn answer(&self, verb: &'static str, key: &str, version: u64) -> Result<Version, StateError> {
         if take_one(&self.lost_answers) {
+            let unheard = self.gets_after_lost.swap(0, Ordering::SeqCst);
+            self.failing_gets.fetch_add(unheard, Ordering::SeqCst);
             return Err(Self::no_answer(verb, key));
         }
         Ok(Version(version.to_string()))
