@@ -1,0 +1,13 @@
+//! The scheduler's tick on a frozen clock: what is due, twice, late, and cut
+//! off at every write.
+#![allow(clippy::unwrap_used)]
+
+mod bench;
+mod broken;
+mod images;
+mod older;
+mod planning;
+mod settled;
+#[path = "../../../fleet/tests/support/mod.rs"]
+mod support;
+mod waiting;
