@@ -9,7 +9,7 @@ use crate::job::{CrawlJob, ImageJob};
 use crate::job_log::JobLog;
 use crate::ledger::JobRecord;
 use crate::pipe::{Pipe, Source};
-use crate::ports::Lease;
+use crate::ports::{Lease, MESSAGE_BYTES_MAX};
 use crate::{PipeId, QueueName};
 
 /// What a job was asked to do, in words and for programs.
@@ -100,6 +100,10 @@ pub struct DeadLetter {
     pub pipe: Option<PipeId>,
     pub group: String,
     pub body: String,
+    /// Of a body too long for a document: where among the blobs all of it is.
+    /// `body` is its beginning then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_at: Option<String>,
     pub reason: String,
     pub attempts: u32,
     pub crashes: u32,
@@ -131,6 +135,7 @@ impl DeadLetter {
             pipe: Some(record.pipe.clone()),
             group: record.group.clone(),
             body: record.body.clone(),
+            body_at: None,
             reason: reason.to_owned(),
             attempts: record.attempts,
             crashes: record.crashes,
@@ -144,14 +149,19 @@ impl DeadLetter {
         }
     }
 
-    /// Of a message that names no job.
+    /// Of a message that names no job. A body that none of our jobs has the
+    /// length of has to be put at `body_at` by the caller.
     pub fn of_message(queue: QueueName, lease: &Lease, reason: &str, now: DateTime<Utc>) -> Self {
+        let job = format!("message-{}", key_part(&lease.message_id));
+        let is_long = lease.body.len() > MESSAGE_BYTES_MAX;
+        let end = lease.body.floor_char_boundary(MESSAGE_BYTES_MAX);
         Self {
-            job: format!("message-{}", key_part(&lease.message_id)),
             queue,
             pipe: None,
             group: lease.group.clone(),
-            body: lease.body.clone(),
+            body: lease.body[..end].to_owned(),
+            body_at: is_long.then(|| Self::key(queue, &job)),
+            job,
             reason: reason.to_owned(),
             attempts: 0,
             crashes: 0,

@@ -80,6 +80,9 @@ pub struct JobRecord {
     /// that the last one vanished: a crash.
     #[serde(default)]
     pub in_hand: bool,
+    /// The delivery that took it last, as its message names it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub taken_by: String,
     /// Failures with a verdict.
     #[serde(default)]
     pub attempts: u32,
@@ -166,6 +169,7 @@ impl JobRecord {
             seen: None,
             epoch: 0,
             in_hand: false,
+            taken_by: String::new(),
             attempts: 0,
             crashes: 0,
             hand_backs: 0,
@@ -210,10 +214,14 @@ impl JobRecord {
         self.sent = Some(now);
     }
 
-    /// A delivery takes the job.
-    pub fn take(&mut self, now: DateTime<Utc>) -> Taken {
+    /// A delivery takes the job; the same one again, because it got no answer
+    /// before, finds that it has it.
+    pub fn take(&mut self, delivery: &str, now: DateTime<Utc>) -> Taken {
         if self.status != JobStatus::Open {
             return Taken::Stale(self.status);
+        }
+        if self.in_hand && self.taken_by == delivery {
+            return Taken::Work { epoch: self.epoch };
         }
         if self.in_hand {
             self.crashes += 1;
@@ -225,6 +233,7 @@ impl JobRecord {
         }
         self.epoch += 1;
         self.in_hand = true;
+        delivery.clone_into(&mut self.taken_by);
         self.seen = Some(now);
         Taken::Work { epoch: self.epoch }
     }
@@ -494,19 +503,19 @@ mod tests {
     #[test]
     fn a_vanished_delivery_is_a_crash_and_a_hand_back_is_not() {
         let mut job = record();
-        assert_eq!(job.take(now()), Taken::Work { epoch: 1 });
-        assert_eq!(job.take(now()), Taken::Work { epoch: 2 });
+        assert_eq!(job.take("d1", now()), Taken::Work { epoch: 1 });
+        assert_eq!(job.take("d2", now()), Taken::Work { epoch: 2 });
         assert_eq!((job.crashes, job.attempts), (1, 0));
         job.hand_back(2, now()).unwrap();
-        assert_eq!(job.take(now()), Taken::Work { epoch: 3 });
+        assert_eq!(job.take("d3", now()), Taken::Work { epoch: 3 });
         assert_eq!((job.crashes, job.attempts, job.hand_backs), (1, 0, 1));
     }
 
     #[test]
     fn an_older_delivery_is_refused() {
         let mut job = record();
-        job.take(now());
-        job.take(now());
+        job.take("d4", now());
+        job.take("d5", now());
         assert!(matches!(
             job.settle(1, JobStatus::Done, "", now()),
             Err(LedgerError::Epoch { .. })
@@ -520,7 +529,7 @@ mod tests {
             job.settle(2, JobStatus::Dead, "", now()),
             Err(LedgerError::Status { .. })
         ));
-        assert_eq!(job.take(now()), Taken::Stale(JobStatus::Done));
+        assert_eq!(job.take("d6", now()), Taken::Stale(JobStatus::Done));
     }
 
     #[test]
@@ -530,7 +539,7 @@ mod tests {
         type Verb = fn(&mut JobRecord) -> Result<(), LedgerError>;
         let verbs: [Verb; 8] = [
             |job| {
-                job.take(now());
+                job.take("d7", now());
                 Ok(())
             },
             |job| job.hand_back(job.epoch, now()),
@@ -562,7 +571,7 @@ mod tests {
     #[test]
     fn a_message_that_the_queue_gave_up_buries_its_job_and_fences_the_last_delivery() {
         let mut job = record();
-        job.take(now());
+        job.take("d8", now());
         job.bury_unseen("received too often", now()).unwrap();
         assert_eq!((job.status, job.in_hand), (JobStatus::Dead, false));
         assert!(job.settle(1, JobStatus::Done, "", now()).is_err());
@@ -573,14 +582,14 @@ mod tests {
     fn a_parked_job_waits_for_its_time_and_a_paused_one_for_the_resume() {
         let later = now() + chrono::Duration::hours(1);
         let mut job = record();
-        job.take(now());
+        job.take("d9", now());
         job.park(1, later, "busy", now()).unwrap();
         assert!(!job.is_due(now(), false));
         assert!(job.is_due(later, false));
         assert!(!job.is_due(later, true));
         job.unpark().unwrap();
         assert!(job.needs_send());
-        job.take(now());
+        job.take("d10", now());
         job.park(2, later, PAUSED, now()).unwrap();
         assert!(job.is_due(now(), false));
         assert!(!job.is_due(now(), true));
@@ -609,7 +618,7 @@ mod tests {
         assert_eq!(job.last_dedup_id(), record().dedup_id());
         job.resend();
         assert!(job.needs_send());
-        job.take(now());
+        job.take("d11", now());
         assert!(!job.is_unseen());
     }
 }

@@ -17,13 +17,18 @@ use serde::{Deserialize, Serialize};
 /// five years (29 February).
 const LOOK_BACK_HOURS: [i64; 5] = [1, 24, 32 * 24, 366 * 24, 5 * 366 * 24];
 
+/// What may stand for `cron`.
+pub const CRON_RULE: &str =
+    "five fields, minute hour day month weekday, such as \"15 3 * * *\"";
+
+/// What may stand for `zone`.
+pub const ZONE_RULE: &str = "an IANA name such as \"Asia/Seoul\" or \"UTC\"";
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
-    #[error(
-        "cron {found:?} is not valid ({reason}); write five fields, minute hour day month weekday, such as \"15 3 * * *\""
-    )]
+    #[error("cron {found:?} is not valid ({reason}); write {}", CRON_RULE)]
     Cron { found: String, reason: String },
-    #[error("time zone {0:?} is not known; write an IANA name such as \"Asia/Seoul\" or \"UTC\"")]
+    #[error("time zone {0:?} is not known; write {rule}", rule = ZONE_RULE)]
     Zone(String),
 }
 
@@ -39,7 +44,9 @@ pub struct Schedule {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleText {
+    /// Five fields: minute hour day month weekday.
     pub cron: String,
+    /// IANA name, such as `Asia/Seoul`; default `UTC`.
     #[serde(default = "utc")]
     pub zone: String,
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use trawler_core::JobId;
 use trawler_core::dead::DeadLetter;
+use trawler_core::drain::{EXIT_WITHIN, HAND_BACK_WITHIN};
 use trawler_core::ledger::{JobRecord, JobStatus, LedgerError};
 use trawler_core::ports::{Lease, Metric, QueueError};
 use trawler_core::verdict::{Verdict, release_max};
@@ -28,10 +29,25 @@ const UNASKED_WAIT: Duration = Duration::from_secs(1);
 /// own retries within each try.
 const RECORD_AGAIN: Duration = Duration::from_secs(2);
 
+/// A worker that leaves tries for so long: with the grace of its work before
+/// and the release behind it that stays within [`EXIT_WITHIN`].
+const RECORD_WHEN_LEAVING: Duration = Duration::from_secs(15);
+
+const _: () =
+    assert!(HAND_BACK_WITHIN.as_secs() + RECORD_WHEN_LEAVING.as_secs() < EXIT_WITHIN.as_secs());
+
+/// What became of a verdict.
 enum Recorded {
-    Yes,
-    /// Before the ledger answered.
-    LeaseLost,
+    As(Verdict),
+    /// The lease or the worker's time was over before the ledger answered.
+    TooLate,
+}
+
+/// When a verdict was written.
+enum Written {
+    Now,
+    /// By a call that got no answer.
+    Before,
 }
 
 impl Shared {
@@ -39,27 +55,30 @@ impl Shared {
         &self,
         held: Held,
         taken: &TakenJob,
-        mut verdict: Verdict,
+        verdict: Verdict,
         mut said: Said,
     ) -> Settled {
+        let job = &taken.record.job;
+        let given = verdict.as_str();
         let recorded = self
-            .record_while_held(&held.hold, taken, &mut verdict, &mut said)
+            .record_while_held(&held.hold, taken, verdict, &mut said)
             .await;
         let (lease, hold) = held.let_go().await;
-        let word = verdict.as_str();
-        let job = &taken.record.job;
-        match recorded {
-            Ok(Recorded::Yes) => {}
-            Ok(Recorded::LeaseLost) => return Settled::Lost,
-            Err(error) => {
-                self.not_recorded(job, word, &error);
+        let verdict = match recorded {
+            Ok(Recorded::As(verdict)) => verdict,
+            Ok(Recorded::TooLate) => {
+                tracing::warn!(%job, "{given} of {job} could not be recorded in time; its message comes again");
                 return Settled::Lost;
             }
-        }
+            Err(error) => {
+                self.not_recorded(job, given, &error);
+                return Settled::Lost;
+            }
+        };
         let queue = self.handler.queue();
         self.ports.metrics.record(Metric::JobSettled {
             queue,
-            verdict: word,
+            verdict: verdict.as_str(),
         });
         match verdict {
             Verdict::Done => {
@@ -94,33 +113,47 @@ impl Shared {
         }
     }
 
-    /// Records the verdict while the lease is ours. A worker that has to leave
-    /// asks once.
+    /// Records the verdict while the lease is ours, and gives the one that was
+    /// recorded. A worker that leaves does not wait for ever.
     async fn record_while_held(
         &self,
         hold: &Hold,
         taken: &TakenJob,
-        verdict: &mut Verdict,
+        verdict: Verdict,
         said: &mut Said,
     ) -> Result<Recorded, JobsError> {
+        let clock = &self.ports.clock;
+        let too_late = async {
+            self.drain.wait().await;
+            clock.sleep(RECORD_WHEN_LEAVING).await;
+        };
+        let mut too_late = std::pin::pin!(too_late);
+        let (first, mut verdict) = (verdict.clone(), verdict);
         while !hold.is_lost() {
-            let error = match self.record(taken, verdict, said).await {
-                Ok(()) => return Ok(Recorded::Yes),
-                Err(error) if !error.is_transient() || hold.must_leave() => return Err(error),
-                Err(error) => error,
+            let tried = tokio::select! {
+                biased;
+                tried = self.record(taken, &verdict, said) => tried,
+                () = &mut too_late => break,
             };
-            let (job, word) = (&taken.record.job, verdict.as_str());
-            tracing::debug!(%job, reason = %chain(&error), "{word} of {job} not recorded, again in {RECORD_AGAIN:?}");
-            if said.may_be_our_fault(verdict) {
-                (*verdict, said.failed) = (Verdict::HandBack, Failed::No);
+            match tried {
+                Ok(Written::Now) => return Ok(Recorded::As(verdict)),
+                Ok(Written::Before) => return Ok(Recorded::As(first)),
+                Err(error) if !error.is_transient() => return Err(error),
+                Err(error) => {
+                    let (job, word) = (&taken.record.job, verdict.as_str());
+                    tracing::debug!(%job, reason = %chain(&error), "{word} of {job} not recorded, again in {RECORD_AGAIN:?}");
+                }
+            }
+            if said.may_be_our_fault(&verdict) {
+                (verdict, said.failed) = (Verdict::HandBack, Failed::No);
             }
             tokio::select! {
                 biased;
-                () = hold.token().cancelled() => {}
-                () = self.ports.clock.sleep(RECORD_AGAIN) => {}
+                () = &mut too_late => break,
+                () = clock.sleep(RECORD_AGAIN.min(hold.left())) => {}
             }
         }
-        Ok(Recorded::LeaseLost)
+        Ok(Recorded::TooLate)
     }
 
     fn not_recorded(&self, job: &JobId, word: &str, error: &JobsError) {
@@ -141,7 +174,7 @@ impl Shared {
         taken: &TakenJob,
         verdict: &Verdict,
         said: &Said,
-    ) -> Result<(), JobsError> {
+    ) -> Result<Written, JobsError> {
         let now = self.ports.clock.now();
         if let Verdict::Bury { reason } = verdict {
             self.write_dead_letter(taken, reason, said, now).await?;
@@ -149,11 +182,13 @@ impl Shared {
         let epoch = taken.epoch;
         let failed = &said.failed;
         let (queue, job) = (taken.record.queue, &taken.record.job);
+        let mut written = Written::Now;
         let change = |record: &mut JobRecord| -> Result<(), LedgerError> {
-            // Written before, by a call that got no answer.
             if record.has_verdict_of(epoch) {
+                written = Written::Before;
                 return Ok(());
             }
+            written = Written::Now;
             let tells = !matches!(verdict, Verdict::Done | Verdict::Superseded { .. });
             match verdict {
                 Verdict::Done => record.settle(epoch, JobStatus::Done, "", now)?,
@@ -185,7 +220,7 @@ impl Shared {
         self.jobs
             .transition(verdict.as_str(), queue, job, change)
             .await?;
-        Ok(())
+        Ok(written)
     }
 
     async fn write_dead_letter(
@@ -234,15 +269,13 @@ impl Shared {
             "{reason} (dedup id {:?}, delivery {})",
             lease.dedup_id, lease.receive_count
         );
-        let letter = DeadLetter::of_message(queue, &lease, &why, self.ports.clock.now());
-        let key = DeadLetter::key(queue, &letter.job);
-        match self.documents.create(&key, &letter).await {
-            Ok(_) => {
+        match self.jobs.keep_message(queue, &lease, &why).await {
+            Ok(key) => {
                 tracing::error!(%queue, message = %lease.message_id, "message {} of the {queue} queue names no job and is kept as {key}: {reason}", lease.message_id);
                 self.ack(lease, Settled::Unknown).await
             }
             Err(error) => {
-                tracing::warn!(%queue, %error, "message {} could not be kept; it comes again", lease.message_id);
+                tracing::warn!(%queue, reason = %chain(&error), "message {} could not be kept; it comes again", lease.message_id);
                 self.release_untouched(lease, UNREAD_WAIT.min(release_max(queue)))
                     .await
             }

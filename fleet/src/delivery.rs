@@ -18,11 +18,14 @@ use crate::documents::chain;
 use crate::hold::{EndWith, Hold};
 use crate::keeper::Keeper;
 use crate::worker::Shared;
-use crate::{DocumentError, JobContext, JobsError, Take, TakenJob};
+use crate::{Brief, DocumentError, JobContext, JobsError, Take, TakenJob};
 
 /// How long a delivery waits for dropped work to be gone. Work that computes
 /// without looking up lives on in its thread, and finds itself interrupted.
 const ABORT_WAIT: Duration = Duration::from_millis(500);
+
+/// A job whose record did not answer is asked for again after so long.
+const TAKE_AGAIN: Duration = Duration::from_secs(2);
 
 /// A message whose record could not be read comes again after so long.
 pub(crate) const UNREAD_WAIT: Duration = Duration::from_secs(10);
@@ -76,7 +79,7 @@ impl Shared {
         }
         let queue = self.handler.queue();
         let held = self.hold(lease, asked);
-        let taken = match self.jobs.take(queue, &held.lease.dedup_id).await {
+        let taken = match self.take(&held).await {
             Ok(Take::Work(taken)) => taken,
             Ok(Take::Stale(status)) => {
                 tracing::debug!(job = %held.lease.dedup_id, "{} is {}: its message is stale", held.lease.dedup_id, status.as_str());
@@ -94,12 +97,33 @@ impl Shared {
             Err(error) => {
                 let reason = chain(&error);
                 tracing::warn!(job = %held.lease.dedup_id, %reason, "take {} failed; it comes again", held.lease.dedup_id);
+                self.takes.failed();
                 let (lease, _) = held.let_go().await;
                 let wait = UNREAD_WAIT.min(release_max(queue));
                 return self.release_untouched(lease, wait).await;
             }
         };
+        self.takes.worked();
         self.work(held, Arc::new(*taken)).await
+    }
+
+    /// Takes the job, once more if no answer came: the record may say that this
+    /// delivery has it, and the next one would find a crash.
+    async fn take(&self, held: &Held) -> Result<Take, JobsError> {
+        let (queue, lease) = (self.handler.queue(), &held.lease);
+        let delivery = lease.delivery();
+        loop {
+            match self.jobs.take(queue, &lease.dedup_id, &delivery).await {
+                Err(error) if error.is_transient() && !held.hold.must_stop() => {
+                    tokio::select! {
+                        biased;
+                        () = held.hold.token().cancelled() => return Err(error),
+                        () = self.ports.clock.sleep(TAKE_AGAIN) => {}
+                    }
+                }
+                taken => return taken,
+            }
+        }
     }
 
     fn hold(&self, lease: Lease, asked: Duration) -> Held {
@@ -130,9 +154,14 @@ impl Shared {
 
     async fn work(self: &Arc<Self>, mut held: Held, taken: Arc<TakenJob>) -> Settled {
         let _end = EndWith(Arc::clone(&held.hold));
+        let brief = tokio::select! {
+            biased;
+            () = held.hold.token().cancelled() => Brief::default(),
+            brief = self.handler.brief(&taken) => brief,
+        };
         let ctx = JobContext::new(
             &taken,
-            self.handler.brief(&taken).await,
+            brief,
             Arc::clone(&held.hold),
             &self.pauses,
             &self.documents,
@@ -313,11 +342,19 @@ impl Shared {
                     () = stop.cancelled() => return,
                     () = clock.sleep(PAUSE_CACHE) => {}
                 }
-                // What cannot be read now is read in two seconds.
-                if let Ok(paused) = pauses.is_paused(queue, &pipe).await {
-                    hold.set_paused(paused);
+                // What cannot be read now is read in two seconds, and a look
+                // that takes long keeps nobody from settling the job.
+                let look = async {
+                    if let Ok(paused) = pauses.is_paused(queue, &pipe).await {
+                        hold.set_paused(paused);
+                    }
+                    ctx.look_for_maintenance().await;
+                };
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    () = look => {}
                 }
-                ctx.look_for_maintenance().await;
             }
         });
     }

@@ -14,8 +14,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use trawler_core::drain::PAUSE_CACHE;
-use trawler_core::ports::{Clock, Version};
+use trawler_core::ports::{Clock, StateError, Version};
 
+use crate::documents::chain;
 use crate::{Created, DocumentError, Documents};
 
 const KEY: &str = "changes/flags";
@@ -31,10 +32,11 @@ struct Changes {
     count: u64,
 }
 
-#[derive(Clone)]
 struct Seen {
     looked_up: Duration,
-    latest: Option<Version>,
+    /// What came instead of an answer is kept as well: those who ask together
+    /// fail together.
+    latest: Result<Option<Version>, String>,
 }
 
 /// Clones share what they looked up.
@@ -69,22 +71,23 @@ impl FlagChanges {
         let known = seen
             .as_ref()
             .filter(|seen| now.saturating_sub(seen.looked_up) < PAUSE_CACHE);
-        let latest = match known {
-            Some(seen) => seen.latest.clone(),
-            None => {
-                let found = self.documents.get_versioned::<Changes>(KEY).await?;
-                let latest = found.map(|(_, version)| version);
-                // From before the request, so that a slow one makes it older.
-                *seen = Some(Seen {
-                    looked_up: now,
-                    latest: latest.clone(),
-                });
-                latest
-            }
+        if let Some(seen) = known {
+            let latest = seen.latest.clone().map_err(asked_just_now)?;
+            return Ok(AsOf {
+                looked_up: now,
+                latest,
+            });
+        }
+        let found = self.documents.get_versioned::<Changes>(KEY).await;
+        let (looked_up, latest) = match &found {
+            // From before the request, so that a slow one makes it older.
+            Ok(found) => (now, Ok(found.as_ref().map(|(_, version)| version.clone()))),
+            Err(error) => (self.clock.monotonic(), Err(chain(error))),
         };
+        *seen = Some(Seen { looked_up, latest });
         Ok(AsOf {
             looked_up: now,
-            latest,
+            latest: found?.map(|(_, version)| version),
         })
     }
 
@@ -101,6 +104,14 @@ impl FlagChanges {
             }
         }
     }
+}
+
+fn asked_just_now(reason: String) -> DocumentError {
+    DocumentError::State(StateError::Unavailable {
+        verb: "read",
+        key: KEY.to_owned(),
+        source: reason.into(),
+    })
 }
 
 impl AsOf {

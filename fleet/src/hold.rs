@@ -143,6 +143,11 @@ impl Hold {
         self.ended.load(Ordering::Acquire) == LOST || self.left().is_zero()
     }
 
+    /// Told to stop for good, or too late.
+    pub(crate) fn must_stop(&self) -> bool {
+        self.is_lost() || self.must_leave()
+    }
+
     /// Told to stop for good, by drain or by the 12 h of the queue.
     pub(crate) fn must_leave(&self) -> bool {
         self.drain.requested() || self.ended.load(Ordering::Acquire) == TOO_LONG

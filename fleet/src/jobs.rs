@@ -196,8 +196,14 @@ impl Jobs {
         }
     }
 
-    /// A delivery takes the job that its dedup id names.
-    pub async fn take(&self, queue: QueueName, dedup_id: &str) -> Result<Take, JobsError> {
+    /// A delivery takes the job that its dedup id names. A call that got no
+    /// answer can be made again.
+    pub async fn take(
+        &self,
+        queue: QueueName,
+        dedup_id: &str,
+        delivery: &str,
+    ) -> Result<Take, JobsError> {
         let Some((job, sends)) = parse_dedup_id(dedup_id) else {
             return Ok(Take::Unknown);
         };
@@ -212,7 +218,7 @@ impl Jobs {
                     record.sends = sends.saturating_add(1);
                     record.sent = record.sent.or(Some(now));
                 }
-                taken = record.take(now);
+                taken = record.take(delivery, now);
                 Ok::<(), LedgerError>(())
             })
             .await?;

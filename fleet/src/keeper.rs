@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use trawler_core::QueueName;
-use trawler_core::drain::renew_every;
+use trawler_core::drain::{lease_margin, renew_every};
 use trawler_core::ports::{Clock, Lease, Metric, Metrics, Queue, QueueError, VISIBILITY_MAX};
 
+use crate::documents::chain;
 use crate::hold::Hold;
 
 /// Left of the queue's 12 h when a job is handed back: ample for a checkpoint.
@@ -68,6 +69,7 @@ impl Keeper {
     }
 
     async fn renew(&self, visibility: Duration, stop: &CancellationToken) -> Renewal {
+        let mut told = false;
         loop {
             let asked = self.clock.monotonic();
             let end_of_all = (self.received + VISIBILITY_MAX).saturating_sub(asked);
@@ -93,10 +95,19 @@ impl Keeper {
                 }
                 Err(QueueError::LeaseLost { .. }) => return Renewal::Lost,
                 Err(error @ (QueueError::Refused { .. } | QueueError::Unavailable { .. })) => {
-                    tracing::debug!(job = %self.lease.dedup_id, %error, "renewal of {} failed", self.lease.dedup_id);
                     let left = self.hold.left();
                     if left.is_zero() {
                         return Renewal::Lost;
+                    }
+                    if !told {
+                        self.tell(&error);
+                    }
+                    told = true;
+                    if !error.is_transient() && left <= lease_margin(visibility) {
+                        // Nobody else has it yet: it goes back untried instead
+                        // of being lost, which would count as a crash.
+                        self.hold.too_long();
+                        return Renewal::Stopped;
                     }
                     let wait = (visibility / RETRY_SHARE).min(left);
                     if !self.wait_until(self.clock.monotonic() + wait, stop).await {
@@ -107,6 +118,16 @@ impl Keeper {
                     }
                 }
             }
+        }
+    }
+
+    /// What a person has to mend is told aloud.
+    fn tell(&self, error: &QueueError) {
+        let (job, reason) = (&self.lease.dedup_id, chain(error));
+        if error.is_transient() {
+            tracing::debug!(%job, %reason, "renewal of {job} failed");
+        } else {
+            tracing::error!(%job, %reason, "the lease on {job} cannot be renewed: {reason}");
         }
     }
 

@@ -14,6 +14,8 @@
 //!                                       └ keeper: renews the lease, watches pause flags
 //! ```
 
+mod audit;
+mod backoff;
 mod cache;
 mod checkpoint;
 mod conclude;
@@ -44,6 +46,7 @@ mod slots;
 mod tenure;
 mod worker;
 
+pub use audit::{Audit, audit};
 pub use checkpoint::CheckpointError;
 pub use context::JobContext;
 pub use documents::{At, Created, DocumentError, Documents, Loaded, UpdateError, chain};

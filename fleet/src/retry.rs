@@ -1,5 +1,7 @@
 //! Short retries of one call to a port, for failures that pass, and tasks that
-//! do not fail at all. Longer retries are the job's attempts.
+//! do not fail at all. Longer retries are the job's attempts. An adapter that
+//! reaches far retries by itself and answers late; then there is no more to
+//! try here.
 
 use std::time::Duration;
 
@@ -10,6 +12,10 @@ use trawler_core::ports::Clock;
 /// database or a connection that is made anew, and stays far below a lease.
 pub(crate) const TRIES: u32 = 6;
 
+/// A call that fails after so long is not tried again: two layers of retries
+/// together must stay below a lease.
+const BEGIN_WITHIN: Duration = Duration::from_secs(10);
+
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// The wait after try number `tried` (from 1).
@@ -17,7 +23,7 @@ pub(crate) fn wait_after(tried: u32) -> Duration {
     FIRST_WAIT * 2_u32.saturating_pow(tried.saturating_sub(1).min(TRIES))
 }
 
-/// Calls until it works, fails for good, or [`TRIES`] are used up.
+/// Calls until it works, fails for good, or [`TRIES`] or the time are used up.
 pub(crate) async fn retry<T, E, F, Fut>(
     clock: &dyn Clock,
     transient: fn(&E) -> bool,
@@ -27,10 +33,15 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
+    let begun = clock.monotonic();
     let mut tried = 1;
     loop {
         match call().await {
-            Err(error) if transient(&error) && tried < TRIES => {
+            Err(error)
+                if transient(&error)
+                    && tried < TRIES
+                    && clock.monotonic().saturating_sub(begun) < BEGIN_WITHIN =>
+            {
                 clock.sleep(wait_after(tried)).await;
                 tried += 1;
             }

@@ -47,6 +47,18 @@ impl Slots {
         }
     }
 
+    /// Nothing is known of the work that waits: idleness begins anew.
+    pub(crate) fn still_waiting(&self) {
+        let now = self.clock.monotonic();
+        self.occupancy.send_if_modified(|occupancy| {
+            let is_idle = matches!(occupancy, Occupancy::IdleSince(_));
+            if is_idle {
+                *occupancy = Occupancy::IdleSince(now);
+            }
+            is_idle
+        });
+    }
+
     fn give_back(&self, now: Duration) {
         self.occupancy.send_modify(|occupancy| {
             *occupancy = match *occupancy {

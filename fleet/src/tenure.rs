@@ -134,9 +134,19 @@ impl Tenure {
                 self.insist(DEPART_MAX, "unprotect", unprotect).await;
             }
             Some(Notice::ScaleIn) => self.complete(DEPART_MAX).await,
-            // The platform has taken the machine back already, or replaces it
-            // and then shrinks.
-            Some(Notice::SpotInterruption | Notice::Rebalance) => {}
+            // The machine is still there and nobody works on it. A platform
+            // that replaces it by itself does so when it can; until then it
+            // would be paid for, and its protection keep it.
+            Some(Notice::Rebalance) => {
+                let unprotect = || self.capacity.protect(false);
+                self.insist(DEPART_MAX, "unprotect", unprotect).await;
+                let replace = || self.capacity.replace();
+                if self.insist(LEAVE_MAX, "replace", replace).await {
+                    self.complete(COMPLETE_MAX).await;
+                }
+            }
+            // The platform has taken the machine back already.
+            Some(Notice::SpotInterruption) => {}
         }
     }
 

@@ -12,13 +12,17 @@ use trawler_core::drain::HAND_BACK_WITHIN;
 use trawler_core::ports::{Lease, Metric, RECEIVE_WAIT_MAX};
 use trawler_core::verdict::RetryPolicy;
 
+use crate::backoff::Backoff;
 use crate::delivery::Settled;
 use crate::{Documents, Drain, Handler, Jobs, Pauses, Ports, ProgressBoard, Slots};
 
 /// Longest wait between two tries of a receive that fails.
 const RECEIVE_BACKOFF_MAX: Duration = Duration::from_secs(30);
 
-const RECEIVE_BACKOFF_FIRST: Duration = Duration::from_millis(500);
+/// The same after jobs that could not be taken, for want of a right to State
+/// for example: every receive counts towards the queue's bound of receives,
+/// beyond which it gives the message up.
+const TAKE_BACKOFF_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// How a worker works.
 #[derive(Debug, Clone)]
@@ -100,6 +104,7 @@ pub(crate) struct Shared {
     pub(crate) drain: Drain,
     pub(crate) board: ProgressBoard,
     pub(crate) slots: Slots,
+    pub(crate) takes: Backoff,
 }
 
 impl Worker {
@@ -124,6 +129,7 @@ impl Worker {
                 drain,
                 board: ProgressBoard::new(),
                 slots: Slots::new(Arc::clone(&ports.clock)),
+                takes: Backoff::up_to(TAKE_BACKOFF_MAX),
             }),
         }
     }
@@ -155,25 +161,29 @@ impl Worker {
         let queue = shared.handler.queue();
         let mut report = WorkerReport::default();
         let mut deliveries: JoinSet<Settled> = JoinSet::new();
-        let mut backoff = RECEIVE_BACKOFF_FIRST;
+        let receives = Backoff::up_to(RECEIVE_BACKOFF_MAX);
         while self.free_slot(&mut deliveries, &mut report).await {
+            let wait = receives.wait().max(shared.takes.wait());
+            tokio::select! {
+                biased;
+                () = shared.ports.clock.sleep(wait), if !wait.is_zero() => {}
+                () = shared.drain.wait(), if !wait.is_zero() => break,
+                else => {}
+            }
             let asked = shared.ports.clock.monotonic();
             let received = shared.ports.queue(queue).receive(1, self.receive_wait());
             match received.await {
                 Ok(leases) => {
-                    backoff = RECEIVE_BACKOFF_FIRST;
+                    receives.worked();
                     for lease in leases {
                         self.start(&mut deliveries, lease, asked);
                     }
                 }
                 Err(error) => {
                     tracing::warn!(%queue, %error, "receive from the {queue} queue failed");
-                    tokio::select! {
-                        biased;
-                        () = shared.ports.clock.sleep(backoff) => {}
-                        () = shared.drain.wait() => {}
-                    }
-                    backoff = (backoff * 2).min(RECEIVE_BACKOFF_MAX);
+                    receives.failed();
+                    // Who cannot ask for work is not without.
+                    shared.slots.still_waiting();
                 }
             }
         }

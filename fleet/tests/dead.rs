@@ -80,7 +80,7 @@ impl Seeds<'_> {
     /// A job that was sent, worked on once and buried.
     fn bury(&self, mut record: JobRecord) -> String {
         record.mark_sent(self.planned);
-        record.take(self.planned);
+        record.take("d", self.planned);
         record
             .bury_unseen("the host is gone", self.planned)
             .unwrap();
@@ -343,7 +343,7 @@ async fn a_letter_that_is_older_than_the_ledger_is_taken_away_and_nothing_sent()
     let jobs = world.ports.jobs();
     let name = job.parse().unwrap();
     // Taken by a worker since: in its hands, and then given back.
-    jobs.take(QueueName::Crawl, &format!("{job}:1"))
+    jobs.take(QueueName::Crawl, &format!("{job}:1"), "d1")
         .await
         .unwrap();
     world.state.poke(&key, &letter);

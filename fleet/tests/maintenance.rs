@@ -387,7 +387,7 @@ async fn crash(bench: &Bench) {
         .pop()
         .unwrap();
     let jobs = bench.world.ports.jobs();
-    jobs.take(bench.script.queue, &lease.dedup_id)
+    jobs.take(bench.script.queue, &lease.dedup_id, &lease.delivery())
         .await
         .unwrap();
 }

@@ -122,6 +122,12 @@ impl Capacity for Place {
         })
     }
 
+    async fn replace(&self) -> Result<(), CapacityError> {
+        self.call("replace", |group| {
+            group.members.get_mut(&self.me).unwrap().terminating = true;
+        })
+    }
+
     async fn complete(&self) -> Result<Completion, CapacityError> {
         self.call("complete", |group| {
             let member = group.members.get_mut(&self.me).unwrap();
@@ -287,7 +293,7 @@ async fn a_group_that_lets_nobody_go_is_not_pressed() {
 
 #[tokio::test]
 async fn the_end_of_a_drain_is_told_to_whom_it_concerns() {
-    let check = async |notice: Notice, expected: [usize; 3]| {
+    let check = async |notice: Notice, expected: [usize; 4]| {
         let (world, group) = (world(), group(1));
         let mut process = Process::start(&world, place(&group, 0), POLICY);
         process.jobs.push(process.slots.take());
@@ -304,17 +310,37 @@ async fn the_end_of_a_drain_is_told_to_whom_it_concerns() {
         process.drain.request(notice);
         pass(&world, 4).await;
         assert!(process.task.is_finished(), "{notice:?}");
-        let told = ["protect", "leave", "complete"].map(|verb| calls(&group, verb));
+        let told = ["protect", "leave", "replace", "complete"].map(|verb| calls(&group, verb));
         assert_eq!(told, expected, "{notice:?}");
         let heard = |metric: &Metric| *metric == Metric::NoticeHeard { notice };
         assert_eq!(world.metrics.count(heard), 1, "{notice:?}");
         assert_eq!(group.lock().unwrap().desired, 1, "{notice:?}");
     };
-    // Protected while at work; at the end one call or none.
-    check(Notice::Signal, [2, 0, 0]).await;
-    check(Notice::ScaleIn, [1, 0, 1]).await;
-    check(Notice::SpotInterruption, [1, 0, 0]).await;
-    check(Notice::Rebalance, [1, 0, 0]).await;
+    // Protected while at work; at the end what the platform does not know.
+    check(Notice::Signal, [2, 0, 0, 0]).await;
+    check(Notice::ScaleIn, [1, 0, 0, 1]).await;
+    check(Notice::SpotInterruption, [1, 0, 0, 0]).await;
+    check(Notice::Rebalance, [2, 0, 1, 1]).await;
+}
+
+/// A machine that drained on a recommendation idled until its hook's time-out,
+/// or for ever where no replacement could be had.
+#[tokio::test]
+async fn after_a_rebalance_notice_the_machine_is_given_back_and_its_place_kept() {
+    let (world, group) = (world(), group(3));
+    let mut process = Process::start(&world, place(&group, 1), POLICY);
+    process.jobs.push(process.slots.take());
+    pass(&world, 2).await;
+    assert!(is_protected(&group, 1));
+    // Also when the platform is slow to answer.
+    group.lock().unwrap().faults = vec![Fault::Lose, Fault::Fail, Fault::Fail];
+    process.drain.request(Notice::Rebalance);
+    pass(&world, 30).await;
+    process.task.await.unwrap();
+    let group = group.lock().unwrap();
+    assert!(!group.members[&1].protected && group.members[&1].gone);
+    assert_eq!(group.desired, 3, "another one takes the place");
+    assert_eq!(group.calls.get("leave"), None);
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Why a tick did not come to its end. The next one tries again.
 
-use trawler_core::PipeId;
 use trawler_core::ports::{BlobError, QueueError};
 use trawler_core::schedule::ScheduleError;
+use trawler_core::{PipeId, QueueName};
 use trawler_fleet::manifests::ManifestError;
 use trawler_fleet::{DocumentError, JobsError, PipeError};
 
@@ -14,8 +14,12 @@ pub enum SchedulerError {
     Jobs(#[from] JobsError),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    #[error("sweep the backstop dead-letter queue")]
-    Queue(#[from] QueueError),
+    #[error("sweep the dead-letter queue of the {queue} queue")]
+    Sweep {
+        queue: QueueName,
+        #[source]
+        source: QueueError,
+    },
     #[error("pipe {pipe} has no usable schedule")]
     Schedule {
         pipe: PipeId,
@@ -45,7 +49,7 @@ impl SchedulerError {
             Self::Schedule { .. } => true,
             Self::Pipes(PipeError::Document(error)) => unreadable(error),
             Self::Pipes(error) => !error.is_transient(),
-            Self::Jobs(_) | Self::Queue(_) => false,
+            Self::Jobs(_) | Self::Sweep { .. } => false,
         }
     }
 }

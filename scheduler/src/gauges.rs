@@ -144,7 +144,7 @@ mod tests {
     fn a_pipe_with_a_job_in_hand_is_not_runnable() {
         let taken = |name, pipe| {
             with(planned(name, pipe, 0), |job| {
-                job.take(at(1));
+                job.take("d", at(1));
             })
         };
         let records = [

@@ -28,7 +28,6 @@
 //! counted but in the one case that `images` names; a fold lists those of its
 //! own pipe.
 
-mod audit;
 mod due;
 mod error;
 mod gauges;
@@ -41,6 +40,5 @@ mod settled;
 mod sweep;
 mod tick;
 
-pub use audit::{Audit, audit};
 pub use error::SchedulerError;
 pub use tick::{Scheduler, SchedulerOptions, TickReport};

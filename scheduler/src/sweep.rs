@@ -21,21 +21,39 @@ const SWEEP_BATCH: usize = 10;
 const GIVEN_UP: &str = "the queue gave the message up after too many deliveries";
 
 impl Scheduler {
-    pub(crate) async fn sweep_dead(&self, report: &mut TickReport) -> Result<(), SchedulerError> {
+    /// A queue or a message that cannot be swept is told, and holds up nothing
+    /// else.
+    pub(crate) async fn sweep_dead(&self, report: &mut TickReport) {
         for name in QueueName::ALL {
-            let queue = self.ports.queue(name);
-            let mut swept = 0;
-            while swept < SWEEP_MAX {
-                let leases = queue.receive_dead(SWEEP_BATCH).await?;
-                if leases.is_empty() {
-                    break;
+            if let Err(error) = self.sweep(name, report).await {
+                report.tell(&error);
+            }
+        }
+    }
+
+    async fn sweep(&self, name: QueueName, report: &mut TickReport) -> Result<(), SchedulerError> {
+        let queue = self.ports.queue(name);
+        let mut looked_at = 0;
+        while looked_at < SWEEP_MAX {
+            let leases = queue.receive_dead(SWEEP_BATCH).await;
+            let leases = leases.map_err(|source| SchedulerError::Sweep {
+                queue: name,
+                source,
+            })?;
+            if leases.is_empty() {
+                break;
+            }
+            looked_at += leases.len();
+            for lease in leases {
+                if let Err(error) = self.bury_swept(name, &lease).await {
+                    report.tell(&error);
+                    continue;
                 }
-                for lease in leases {
-                    self.bury_swept(name, &lease).await?;
-                    queue.ack_dead(lease).await?;
-                    swept += 1;
-                    report.dead_swept += 1;
-                }
+                queue.ack_dead(lease).await.map_err(|source| {
+                    let queue = name;
+                    SchedulerError::Sweep { queue, source }
+                })?;
+                report.dead_swept += 1;
             }
         }
         Ok(())
@@ -56,9 +74,7 @@ impl Scheduler {
             // Settled, and its record taken away.
             (None, Some(job)) if self.jobs.settled_as(queue, &job).await?.is_some() => Ok(()),
             (None, _) => {
-                let letter = DeadLetter::of_message(queue, lease, &reason, self.now());
-                let key = DeadLetter::key(queue, &letter.job);
-                self.documents.create(&key, &letter).await?;
+                self.jobs.keep_message(queue, lease, &reason).await?;
                 Ok(())
             }
         }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use trawler_core::ports::Capacity;
 use trawler_core::{JobId, PipeId, RunId};
 use trawler_fleet::manifests::{self, Filler, Windows};
-use trawler_fleet::{Documents, Drain, Jobs, Pipes, Ports};
+use trawler_fleet::{Documents, Drain, Jobs, Pipes, Ports, chain};
 
 use crate::error::SchedulerError;
 use crate::look::Look;
@@ -80,9 +80,14 @@ impl TickReport {
         if !error.needs_person() {
             return Err(error);
         }
-        tracing::error!(%error, "{error}");
-        self.problems.push(error.to_string());
+        self.tell(&error);
         Ok(())
+    }
+
+    pub(crate) fn tell(&mut self, error: &SchedulerError) {
+        let problem = chain(error);
+        tracing::error!("{problem}");
+        self.problems.push(problem);
     }
 }
 
@@ -189,7 +194,7 @@ impl Scheduler {
         look: &Look,
         report: &mut TickReport,
     ) -> Result<(), SchedulerError> {
-        self.sweep_dead(report).await?;
+        self.sweep_dead(report).await;
         self.move_jobs(look, report).await?;
         self.move_images(look, report).await?;
         self.take_settled(look, report).await?;

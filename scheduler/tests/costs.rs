@@ -20,8 +20,9 @@ use trawler_core::pipe::Pipe;
 use trawler_core::ports::Clock;
 use trawler_core::run::{Run, RunPhase};
 use trawler_core::{JobId, JobName, PipeId, QueueName, RunId};
+use trawler_fleet::audit;
 use trawler_fleet::{Take, manifests};
-use trawler_scheduler::{Scheduler, SchedulerOptions, TickReport, audit};
+use trawler_scheduler::{Scheduler, SchedulerOptions, TickReport};
 
 const PIPES: usize = 5_000;
 const DAYS: i64 = 7;
@@ -129,7 +130,7 @@ async fn take(world: &World, queue: QueueName, job: &JobId) -> u64 {
     let taken = world
         .ports
         .jobs()
-        .take(queue, &format!("{job}:{sends}"))
+        .take(queue, &format!("{job}:{sends}"), "d")
         .await
         .unwrap();
     let Take::Work(taken) = taken else {

@@ -48,6 +48,10 @@ impl Capacity for Workers {
         Ok(())
     }
 
+    async fn replace(&self) -> Result<(), CapacityError> {
+        Ok(())
+    }
+
     async fn complete(&self) -> Result<Completion, CapacityError> {
         Ok(Completion::NoHook)
     }
@@ -74,7 +78,11 @@ async fn a_tick_records_what_waits_and_for_how_long() {
         .with_capacity(Arc::clone(&workers) as Arc<dyn Capacity>);
     ticker.tick().await.unwrap();
     let lease = world.ports.crawl.receive(1, Duration::ZERO).await.unwrap();
-    let taken = world.ports.jobs().take(CRAWL, &lease[0].dedup_id).await;
+    let taken = world
+        .ports
+        .jobs()
+        .take(CRAWL, &lease[0].dedup_id, "d")
+        .await;
     assert!(matches!(taken, Ok(Take::Work(_))));
     world.clock.advance(MINUTE);
     world.metrics.seen.lock().unwrap().clear();

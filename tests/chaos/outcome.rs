@@ -17,7 +17,7 @@ use trawler_core::run::{Run, RunCounts, RunPhase};
 use trawler_core::{PipeId, QueueName};
 use trawler_fleet::Ports;
 use trawler_local::{CountingMetrics, LocalStore, QueueOptions, SystemClock};
-use trawler_scheduler::audit;
+use trawler_fleet::audit;
 use trawler_shop::Shop;
 
 use crate::support::Folder;

@@ -51,6 +51,13 @@ pub struct Lease {
     pub buried: Option<String>,
 }
 
+impl Lease {
+    /// The name of this delivery among those of its message.
+    pub fn delivery(&self) -> String {
+        format!("{}/{}", self.message_id, self.receive_count)
+    }
+}
+
 /// Messages in a queue, approximately.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Depth {

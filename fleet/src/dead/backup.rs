@@ -143,7 +143,8 @@ impl<'a> Writer<'a> {
             }
         };
         let file = &mut self.files[at];
-        file.rows.extend_from_slice(&letter_row(letter)?);
+        let body = self.jobs.letter_body(letter).await?;
+        file.rows.extend_from_slice(&letter_row(letter, &body)?);
         file.entry.letters += 1;
         if file.rows.len() >= PART_BYTES {
             put_part(self.jobs, file).await?;
@@ -204,7 +205,7 @@ async fn put_part(jobs: &Jobs, file: &mut File) -> Result<(), JobsError> {
     Ok(())
 }
 
-fn letter_row(letter: &DeadLetter) -> Result<Vec<u8>, JobsError> {
+fn letter_row(letter: &DeadLetter, body: &str) -> Result<Vec<u8>, JobsError> {
     let instant = |at: Option<DateTime<Utc>>| {
         at.map_or(String::new(), |at| {
             at.to_rfc3339_opts(SecondsFormat::Millis, true)
@@ -229,7 +230,7 @@ fn letter_row(letter: &DeadLetter) -> Result<Vec<u8>, JobsError> {
         &letter.input.words,
         &letter.log.lines().join("\n"),
         &facts,
-        &letter.body,
+        body,
     ])
 }
 

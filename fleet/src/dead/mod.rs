@@ -10,6 +10,7 @@ mod backup;
 mod coalesce;
 mod item;
 mod lanes;
+mod message;
 mod pace;
 mod purge;
 mod redrive;

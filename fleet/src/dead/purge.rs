@@ -92,6 +92,7 @@ pub(super) struct Thin {
     job: Option<JobId>,
     key: String,
     version: Version,
+    body_at: Option<String>,
 }
 
 impl Thin {
@@ -102,6 +103,7 @@ impl Thin {
             job: job.ok().filter(|_| found.letter.is_job()),
             key: found.key,
             version: found.version,
+            body_at: found.letter.body_at,
         }
     }
 }
@@ -119,6 +121,9 @@ pub(super) async fn purge_one(jobs: &Jobs, letter: &Thin, by: &str) -> Result<()
             Ok(())
         })
         .await?;
+    }
+    if let Some(key) = &letter.body_at {
+        jobs.delete_body(key).await?;
     }
     jobs.documents
         .delete_at(&letter.key, &letter.version)

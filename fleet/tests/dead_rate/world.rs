@@ -111,7 +111,7 @@ impl World {
         let planned = now - chrono::Duration::hours(9) + chrono::Duration::milliseconds(n as i64);
         let mut record = manifests::image_record(&job, planned);
         record.mark_sent(planned);
-        record.take(planned);
+        record.take("d", planned);
         record.bury_unseen("the host is gone", now).unwrap();
         let letter = DeadLetter::of_job(&record, "the host is gone", Input::default(), now);
         let result = ImageResult {

@@ -52,7 +52,7 @@ pub(crate) async fn finish(world: &World, job: &ImageJob) {
     };
     manifests::put_result(&world.ports, &result).await.unwrap();
     let (jobs, id) = (world.ports.jobs(), job.id());
-    let taken = jobs.take(QueueName::Image, &format!("{id}:0")).await;
+    let taken = jobs.take(QueueName::Image, &format!("{id}:0"), "d").await;
     assert!(matches!(taken.unwrap(), Take::Work(_)));
     let settled = jobs.transition("settle", QueueName::Image, &id, |record| {
         record.settle(record.epoch, JobStatus::Done, "", record.planned)

@@ -50,7 +50,7 @@ async fn a_write_whose_answer_was_lost_is_recognised_as_ones_own() {
     assert_eq!(jobs.plan(&planned).await.unwrap(), Planned::New);
     assert_eq!(jobs.plan(&planned).await.unwrap(), Planned::Existed);
     world.state.lost_answers.store(1, Ordering::SeqCst);
-    let Take::Work(taken) = jobs.take(QueueName::Crawl, "job:0").await.unwrap() else {
+    let Take::Work(taken) = jobs.take(QueueName::Crawl, "job:0", "d").await.unwrap() else {
         panic!("it is open");
     };
     assert_eq!(

@@ -62,7 +62,7 @@ async fn jobs_wait_in_the_manifest_until_their_host_has_room() {
     let settle = |n: usize| {
         let (jobs, id) = (jobs.clone(), planned[n].id());
         async move {
-            jobs.take(QueueName::Image, &format!("{id}:0"))
+            jobs.take(QueueName::Image, &format!("{id}:0"), "d")
                 .await
                 .unwrap();
             jobs.transition("settle", QueueName::Image, &id, |record| {

@@ -44,7 +44,7 @@ async fn a_message_taken_before_its_send_was_recorded_gets_a_new_id_next() {
     jobs.plan(&planned).await.unwrap();
     // The sender dies after the queue took the message.
     world.crawl.put("job", "job:0", "{}");
-    let Take::Work(taken) = jobs.take(QueueName::Crawl, "job:0").await.unwrap() else {
+    let Take::Work(taken) = jobs.take(QueueName::Crawl, "job:0", "d").await.unwrap() else {
         panic!("it is open");
     };
     let now = world.clock.now();

@@ -17,7 +17,7 @@ async fn a_settled_job_is_known_when_its_record_is_gone() {
     let world = world();
     let jobs = world.ports.jobs();
     let check = async |queue, job: &JobId, expected: Option<JobStatus>| {
-        let late = jobs.take(queue, &format!("{job}:3")).await.unwrap();
+        let late = jobs.take(queue, &format!("{job}:3"), "late").await.unwrap();
         match (late, expected) {
             (Take::Stale(found), Some(expected)) => assert_eq!(found, expected, "{job}"),
             (Take::Unknown, None) => {}

@@ -132,11 +132,11 @@ pub fn pipe(name: &str) -> PipeId {
     PipeId::parse(name).unwrap()
 }
 
-/// Waits until the condition holds, in real time, at most ten seconds.
+/// Waits until the condition holds, in real time, at most a minute.
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(10), "never: {what}");
+        assert!(started.elapsed() < Duration::from_secs(60), "never: {what}");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

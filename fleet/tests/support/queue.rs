@@ -1,7 +1,7 @@
 //! A FIFO queue in memory, with leases by the test's clock.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use trawler_core::ports::{BATCH_MAX, Clock, Depth, Lease, Outgoing, Queue, QueueError, SendError};
 
+use super::stores::take_one;
 use super::{Crash, TestClock};
 
 const DEDUP_WINDOW: Duration = Duration::from_secs(5 * 60);
@@ -40,6 +41,10 @@ pub struct MemQueue {
     news: Notify,
     /// So many of the next renewals get no answer.
     pub failing_extends: AtomicU32,
+    /// So many of the next renewals are refused.
+    pub refused_extends: AtomicU32,
+    /// So many of the next looks into the dead-letter queue are refused.
+    pub foreign_dead: AtomicU32,
     /// When renewals were asked for, on the monotonic clock.
     pub extends: Mutex<Vec<Duration>>,
     /// Every receive that was started, and its wait.
@@ -63,6 +68,8 @@ impl MemQueue {
             visibility,
             news: Notify::new(),
             failing_extends: AtomicU32::new(0),
+            refused_extends: AtomicU32::new(0),
+            foreign_dead: AtomicU32::new(0),
             extends: Mutex::default(),
             receives: Mutex::default(),
             refuse_once: Mutex::default(),
@@ -103,7 +110,10 @@ impl MemQueue {
     pub fn exhaust(&self) {
         let mut inner = self.inner.lock().unwrap();
         let all = std::mem::take(&mut inner.messages);
-        inner.dead.extend(all);
+        inner.dead.extend(all.into_iter().map(|message| Message {
+            visible_at: Duration::ZERO,
+            ..message
+        }));
     }
 
     /// Forgets every message, as no queue should.
@@ -254,10 +264,13 @@ impl Queue for MemQueue {
 
     async fn extend(&self, lease: &Lease, visibility: Duration) -> Result<(), QueueError> {
         self.extends.lock().unwrap().push(self.clock.monotonic());
-        let fails = self
-            .failing_extends
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
-        if fails.is_ok() {
+        if take_one(&self.refused_extends) {
+            return Err(QueueError::Refused {
+                verb: "extend",
+                reason: "not allowed".to_owned(),
+            });
+        }
+        if take_one(&self.failing_extends) {
             return Err(QueueError::Unavailable {
                 verb: "extend",
                 source: "no answer".into(),
@@ -293,6 +306,7 @@ impl Queue for MemQueue {
         self.with_leased("bury", &lease, |inner, at, _| {
             let mut message = inner.messages.remove(at);
             message.buried = Some(reason.to_owned());
+            message.visible_at = Duration::ZERO;
             inner.dead.push(message);
         })
     }
@@ -309,8 +323,20 @@ impl Queue for MemQueue {
     }
 
     async fn receive_dead(&self, slots: usize) -> Result<Vec<Lease>, QueueError> {
-        let inner = self.inner.lock().unwrap();
-        Ok(inner.dead.iter().take(slots).map(lease_of).collect())
+        if take_one(&self.foreign_dead) {
+            return Err(QueueError::Refused {
+                verb: "receive_dead",
+                reason: "a message of another fleet is among it".to_owned(),
+            });
+        }
+        let now = self.clock.monotonic();
+        let mut inner = self.inner.lock().unwrap();
+        let free = inner.dead.iter_mut().filter(|m| m.visible_at <= now);
+        let leases = free.take(slots).map(|message| {
+            message.visible_at = now + self.visibility;
+            lease_of(message)
+        });
+        Ok(leases.collect())
     }
 
     async fn ack_dead(&self, lease: Lease) -> Result<(), QueueError> {

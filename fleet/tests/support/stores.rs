@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -81,6 +81,8 @@ pub struct MemState {
     crash: Arc<Crash>,
     /// So many of the next writes happen and answer that they did not.
     pub lost_answers: AtomicU32,
+    /// Writes are refused, as without the right to them.
+    pub read_only: AtomicBool,
     /// So many reads after the next lost answer get none either.
     pub gets_after_lost: AtomicU32,
     /// So many of the next reads get no answer.
@@ -96,6 +98,7 @@ impl MemState {
             versions: AtomicU64::new(0),
             crash: crash.clone(),
             lost_answers: AtomicU32::new(0),
+            read_only: AtomicBool::new(false),
             gets_after_lost: AtomicU32::new(0),
             failing_gets: AtomicU32::new(0),
             gets: AtomicU32::new(0),
@@ -128,6 +131,22 @@ impl MemState {
         self.versions.fetch_add(1, Ordering::SeqCst) + 1
     }
 
+    /// Whether this write may happen.
+    fn may_write(&self, verb: &'static str, key: &str) -> Result<(), StateError> {
+        if self.read_only.load(Ordering::SeqCst) {
+            return Err(StateError::Refused {
+                verb,
+                key: key.to_owned(),
+                reason: "not allowed".to_owned(),
+            });
+        }
+        if self.crash.write() {
+            Ok(())
+        } else {
+            Err(Self::dead(verb, key))
+        }
+    }
+
     fn dead(verb: &'static str, key: &str) -> StateError {
         StateError::Refused {
             verb,
@@ -154,7 +173,7 @@ impl MemState {
     }
 }
 
-fn take_one(count: &AtomicU32) -> bool {
+pub fn take_one(count: &AtomicU32) -> bool {
     let taken = count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
     taken.is_ok()
 }
@@ -181,9 +200,7 @@ impl State for MemState {
     async fn create(&self, key: &str, value: &[u8]) -> Result<Version, StateError> {
         let verb = "create";
         Counts::one(&self.counts.puts);
-        if !self.crash.write() {
-            return Err(Self::dead(verb, key));
-        }
+        self.may_write(verb, key)?;
         tokio::task::yield_now().await;
         let version = self.next_version();
         {
@@ -205,9 +222,7 @@ impl State for MemState {
     ) -> Result<Version, StateError> {
         let verb = "replace";
         Counts::one(&self.counts.puts);
-        if !self.crash.write() {
-            return Err(Self::dead(verb, key));
-        }
+        self.may_write(verb, key)?;
         tokio::task::yield_now().await;
         let version = self.next_version();
         {
@@ -227,9 +242,7 @@ impl State for MemState {
 
     async fn delete(&self, key: &str, expected: &Version) -> Result<(), StateError> {
         let verb = "delete";
-        if !self.crash.write() {
-            return Err(Self::dead(verb, key));
-        }
+        self.may_write(verb, key)?;
         let mut documents = self.documents.lock().unwrap();
         match documents.get(key) {
             Some((version, _)) if version.to_string() == expected.0 => {

@@ -106,8 +106,11 @@ async fn checkpoints_of_an_older_delivery_are_refused() {
     let job = bench.plan("shop").await;
     let jobs = bench.world.ports.jobs();
     let mut contexts = Vec::new();
-    for _ in 0..2 {
-        let taken = jobs.take(CRAWL, &format!("{job}:0")).await.unwrap();
+    for delivery in ["first", "second"] {
+        let taken = jobs
+            .take(CRAWL, &format!("{job}:0"), delivery)
+            .await
+            .unwrap();
         let trawler_fleet::Take::Work(taken) = taken else {
             panic!("{taken:?}")
         };
@@ -134,4 +137,33 @@ async fn checkpoints_of_an_older_delivery_are_refused() {
     assert!(!old.still_mine().await);
     new.clear_checkpoint().await.unwrap();
     assert_eq!(new.checkpoint::<u32>().await.unwrap(), None);
+}
+
+/// Without the right to renew, long work goes back untried: it is no crash, and
+/// whoever reads the log knows what to allow.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_must_not_be_renewed_is_handed_back() {
+    let mut bench = Bench::new(TestClock::frozen(START), &[Act::Compute]);
+    bench.options.slots = 1;
+    let job = bench.plan("shop").await;
+    let refused = &bench.world.crawl.refused_extends;
+    refused.store(u32::MAX, Ordering::SeqCst);
+    let running = bench.start();
+    until("it works", || bench.script.started() == 1).await;
+    let start = bench.world.clock.monotonic();
+    until("it is handed back", || {
+        if bench.world.clock.monotonic() < start + V {
+            bench.world.clock.advance(V / 120);
+        }
+        bench.record(&job).hand_backs == 1
+    })
+    .await;
+    assert!(
+        bench.world.clock.monotonic() < start + V,
+        "while it was ours"
+    );
+    assert_eq!(bench.record(&job).crashes, 0);
+    let interrupts = bench.script.interrupts.lock().unwrap().clone();
+    assert_eq!(interrupts[0], Interrupt::HeldTooLong);
+    stop_frozen(&bench, running).await;
 }

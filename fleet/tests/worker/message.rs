@@ -3,8 +3,9 @@
 use trawler_core::JobId;
 use trawler_core::dead::DeadLetter;
 use trawler_core::ledger::{JobRecord, JobStatus};
-use trawler_core::ports::Clock;
+use trawler_core::ports::{Clock, MESSAGE_BYTES_MAX, STATE_VALUE_BYTES_MAX};
 use trawler_core::verdict::{Ending, Failure};
+use trawler_fleet::dead::{DeadLetters, Selection};
 
 use crate::bench::{Act, Bench, CRAWL};
 use crate::support::{pipe, until};
@@ -107,4 +108,32 @@ async fn a_redriven_job_runs_again_within_the_dedup_window() {
         jobs.redrive(CRAWL, job.as_str()).await.is_err(),
         "only the dead"
     );
+}
+
+/// Longer than any document may be: the beginning is in the letter, all of it
+/// among the blobs, and in a backup.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_oversize_message_is_kept_whole_and_leaves_the_queue() {
+    let bench = Bench::flowing(&[Act::End(Ending::Done)]);
+    let body = "가".repeat(STATE_VALUE_BYTES_MAX);
+    bench.world.crawl.put("g", "no job of ours", &body);
+    let running = bench.start();
+    until("the queue is empty", || bench.world.crawl.len() == 0).await;
+    assert_eq!(bench.stop(running).await.unknown, 1);
+    let jobs = bench.world.ports.jobs();
+    let letter = jobs.dead_letters(CRAWL).await.unwrap().remove(0);
+    assert!(letter.body.len() <= MESSAGE_BYTES_MAX && body.starts_with(&letter.body));
+    let key = letter.body_at.clone().unwrap();
+    let kept = bench.world.ports.blobs.get(&key, None).await.unwrap();
+    assert_eq!(kept, body);
+
+    let letters = DeadLetters::new(&bench.world.ports, &bench.pauses);
+    let backup = letters.backup(&Selection::default(), "test", "test").await;
+    let mut csv = Vec::new();
+    for entry in backup.unwrap().backups {
+        letters.write_backup(&entry, &mut csv).await.unwrap();
+    }
+    assert!(String::from_utf8(csv).unwrap().contains(&body));
+    jobs.purge(CRAWL, &letter.job).await.unwrap();
+    assert!(bench.world.ports.blobs.head(&key).await.unwrap().is_none());
 }

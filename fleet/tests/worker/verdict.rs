@@ -139,9 +139,12 @@ async fn a_job_that_kills_its_workers_is_buried_without_being_run() {
     let bench = Bench::flowing(&[Act::End(Ending::Done)]);
     let job = bench.plan("shop").await;
     let jobs = bench.world.ports.jobs();
-    for _ in 0..3 {
+    for n in 0..3 {
         // Deliveries that vanish: taken, never heard of again.
-        jobs.take(CRAWL, &format!("{job}:0")).await.unwrap();
+        let delivery = format!("d{n}");
+        jobs.take(CRAWL, &format!("{job}:0"), &delivery)
+            .await
+            .unwrap();
     }
     let running = bench.start();
     bench.settled(&job).await;

@@ -69,7 +69,11 @@ pub(crate) fn run_ids(world: &World) -> Vec<String> {
 pub(crate) async fn settle(world: &World, queue: QueueName, job: &JobId, status: JobStatus) {
     let jobs = world.ports.jobs();
     let sends = world.record(queue, job).sends - 1;
-    let Take::Work(taken) = jobs.take(queue, &format!("{job}:{sends}")).await.unwrap() else {
+    let Take::Work(taken) = jobs
+        .take(queue, &format!("{job}:{sends}"), "d")
+        .await
+        .unwrap()
+    else {
         panic!("{job} is not open");
     };
     jobs.transition("settle", queue, job, |record| {
@@ -101,7 +105,11 @@ pub(crate) async fn finish_run(world: &World, run: &RunId) {
 pub(crate) async fn park(world: &World, job: &JobId, wait: Duration, reason: &str) {
     let jobs = world.ports.jobs();
     let sends = world.record(CRAWL, job).sends - 1;
-    let Take::Work(taken) = jobs.take(CRAWL, &format!("{job}:{sends}")).await.unwrap() else {
+    let Take::Work(taken) = jobs
+        .take(CRAWL, &format!("{job}:{sends}"), "d")
+        .await
+        .unwrap()
+    else {
         panic!("{job} is not open");
     };
     world.crawl.lose_all();

@@ -4,8 +4,9 @@ use trawler_core::JobName;
 use trawler_core::job::CrawlJob;
 use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::ports::Clock;
+use trawler_fleet::audit;
 use trawler_fleet::manifests;
-use trawler_scheduler::{TickReport, audit};
+use trawler_scheduler::TickReport;
 
 use crate::bench::{
     CRAWL, HOUR, bury, daily, finish_image, scheduler, settle, with_images, world_at,

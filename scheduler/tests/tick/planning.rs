@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use trawler_core::JobId;
 use trawler_fleet::Drain;
-use trawler_scheduler::{TickReport, audit};
+use trawler_fleet::audit;
+use trawler_scheduler::TickReport;
 
 use crate::bench::{CRAWL, HOUR, daily, finish_run, pipe_of, run_ids, runs, scheduler, world_at};
 use crate::support::{pipe, until};
@@ -136,7 +137,12 @@ async fn at_most_two_runs_of_a_pipe_are_unsettled() {
             let job = JobId::from(&run.id);
             let sends = world.record(CRAWL, &job).sends - 1;
             let dedup_id = format!("{job}:{sends}");
-            world.ports.jobs().take(CRAWL, &dedup_id).await.unwrap();
+            world
+                .ports
+                .jobs()
+                .take(CRAWL, &dedup_id, "d")
+                .await
+                .unwrap();
         }
         world.clock.advance(Duration::from_secs(1));
     }

@@ -10,8 +10,8 @@ use trawler_core::ports::Clock;
 use trawler_core::run::Run;
 use trawler_core::{JobId, JobName, RunId};
 use trawler_fleet::Take;
+use trawler_fleet::audit;
 use trawler_fleet::manifests;
-use trawler_scheduler::audit;
 
 use crate::bench::{
     CRAWL, HOUR, IMAGE, daily, finish_image, scheduler, settle, with_images, world_at,
@@ -91,7 +91,10 @@ async fn settled_records_leave_the_ledger_and_are_still_known_and_counted() {
     assert_eq!(logged.len(), 2);
     // Late messages are stale, and nothing is planned again.
     for (queue, job) in [(CRAWL, JobId::from(&run)), (IMAGE, jobs[0].id())] {
-        let late = ledger.take(queue, &format!("{job}:0")).await.unwrap();
+        let late = ledger
+            .take(queue, &format!("{job}:0"), "late")
+            .await
+            .unwrap();
         assert!(matches!(late, Take::Stale(JobStatus::Done)), "{late:?}");
     }
     finish_image(&world, &jobs[2]).await;
@@ -108,7 +111,10 @@ async fn settled_records_leave_the_ledger_and_are_still_known_and_counted() {
     assert_eq!(world.state.keys("jobs/"), [""; 0]);
     assert_eq!(world.state.keys("manifests/"), [""; 0]);
     for (queue, job) in [(CRAWL, fold), (IMAGE, jobs[0].id())] {
-        let late = ledger.take(queue, &format!("{job}:0")).await.unwrap();
+        let late = ledger
+            .take(queue, &format!("{job}:0"), "late")
+            .await
+            .unwrap();
         assert!(matches!(late, Take::Stale(JobStatus::Done)), "{late:?}");
     }
     world.crawl.lose_all();

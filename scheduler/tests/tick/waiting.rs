@@ -10,8 +10,8 @@ use trawler_core::pause::PauseScope;
 use trawler_core::run::RunPhase;
 use trawler_core::verdict::PAUSED;
 use trawler_fleet::Pauses;
+use trawler_fleet::audit;
 use trawler_fleet::manifests;
-use trawler_scheduler::audit;
 
 use crate::bench::{
     CRAWL, HOUR, IMAGE, bury, daily, park, runs, scheduler, settle, with_images, world_at,
@@ -105,7 +105,7 @@ async fn what_the_queue_gave_up_becomes_a_dead_letter_with_a_result() {
         world
             .ports
             .jobs()
-            .take(IMAGE, &format!("{id}:0"))
+            .take(IMAGE, &format!("{id}:0"), "d")
             .await
             .unwrap();
         world.image.put("g", "stranger:0", "hello");

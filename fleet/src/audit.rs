@@ -1,6 +1,6 @@
 //! Holds the ledger against itself: every fault test ends with it.
 //!
-//! The record of a settled job does not stay (`trawler_fleet::Jobs`), so what
+//! The record of a settled job does not stay (`Jobs`), so what
 //! was planned is counted where it was planned: a job for every run, one for
 //! every number of a pipe's folds, one for every line of a manifest that is
 //! planned. Each has a record, or a document that tells how it ended, and never
@@ -16,9 +16,9 @@ use trawler_core::manifest::Manifest;
 use trawler_core::open_runs::OpenRuns;
 use trawler_core::run::{Run, RunPhase};
 use trawler_core::{JobId, JobName, PipeId, QueueName};
-use trawler_fleet::{Jobs, Ports, manifests};
 
-use crate::error::SchedulerError;
+use crate::manifests::{self, ManifestError};
+use crate::{Jobs, JobsError, Ports};
 
 /// What the ledger says, and what in it cannot be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -53,7 +53,7 @@ impl Audit {
 }
 
 /// Looks at every run, job, manifest and result.
-pub async fn audit(ports: &Ports) -> Result<Audit, SchedulerError> {
+pub async fn audit(ports: &Ports) -> Result<Audit, ManifestError> {
     let (documents, jobs) = (ports.documents(), ports.jobs());
     let mut audit = Audit::default();
     for queue in QueueName::ALL {
@@ -89,7 +89,7 @@ pub async fn audit(ports: &Ports) -> Result<Audit, SchedulerError> {
 
 /// Every run has a job that fits its phase, or is over; and every run that is
 /// open in its pipe's schedule has a document.
-async fn audit_runs(ports: &Ports, audit: &mut Audit) -> Result<(), SchedulerError> {
+async fn audit_runs(ports: &Ports, audit: &mut Audit) -> Result<(), ManifestError> {
     let (documents, jobs) = (ports.documents(), ports.jobs());
     let mut known = BTreeSet::new();
     for run in documents.load::<Run>("runs/", usize::MAX).await? {
@@ -138,7 +138,7 @@ async fn audit_settled_images(
     ports: &Ports,
     run: &Run,
     audit: &mut Audit,
-) -> Result<(), SchedulerError> {
+) -> Result<(), ManifestError> {
     let documents = ports.documents();
     let planned = match manifests::find(&documents, &run.id).await? {
         // Looked at by itself.
@@ -158,7 +158,7 @@ async fn audit_settled_images(
 }
 
 /// Every fold that was planned has a record or is known to be done.
-async fn audit_folds(ports: &Ports, audit: &mut Audit) -> Result<(), SchedulerError> {
+async fn audit_folds(ports: &Ports, audit: &mut Audit) -> Result<(), ManifestError> {
     let (documents, jobs) = (ports.documents(), ports.jobs());
     for key in documents.keys("folds/").await? {
         let pipe = PipeId::parse(&key["folds/".len()..]).ok();
@@ -178,7 +178,7 @@ async fn audit_folds(ports: &Ports, audit: &mut Audit) -> Result<(), SchedulerEr
 }
 
 /// Every dead job tells why, unless a person purged it.
-async fn audit_letters(ports: &Ports, audit: &mut Audit) -> Result<(), SchedulerError> {
+async fn audit_letters(ports: &Ports, audit: &mut Audit) -> Result<(), ManifestError> {
     let (documents, jobs) = (ports.documents(), ports.jobs());
     for queue in QueueName::ALL {
         let letters: BTreeSet<String> = documents
@@ -200,10 +200,10 @@ async fn audit_letters(ports: &Ports, audit: &mut Audit) -> Result<(), Scheduler
 
 /// No job waits for a message that is not there. A queue with messages cannot
 /// be asked for which, so only an empty one tells.
-async fn audit_messages(ports: &Ports, audit: &mut Audit) -> Result<(), SchedulerError> {
+async fn audit_messages(ports: &Ports, audit: &mut Audit) -> Result<(), ManifestError> {
     let jobs = ports.jobs();
     for queue in QueueName::ALL {
-        if ports.queue(queue).depth().await?.total() > 0 {
+        if messages(ports, queue).await? > 0 {
             continue;
         }
         let sent = jobs
@@ -214,7 +214,7 @@ async fn audit_messages(ports: &Ports, audit: &mut Audit) -> Result<(), Schedule
         let waiting: Vec<_> = sent.collect();
         // A message that was sent or settled while this looked is no problem:
         // the queue has to be empty still, and the record the same.
-        if waiting.is_empty() || ports.queue(queue).depth().await?.total() > 0 {
+        if waiting.is_empty() || messages(ports, queue).await? > 0 {
             continue;
         }
         for record in waiting {
@@ -234,7 +234,7 @@ async fn audit_manifest(
     ports: &Ports,
     manifest: &Manifest,
     audit: &mut Audit,
-) -> Result<(), SchedulerError> {
+) -> Result<(), ManifestError> {
     if manifest.settled {
         // Its results may be on their way out.
         return Ok(());
@@ -271,4 +271,9 @@ async fn audit_manifest(
             .push(format!("result {stray} belongs to no planned job"));
     }
     Ok(())
+}
+
+async fn messages(ports: &Ports, queue: QueueName) -> Result<u64, ManifestError> {
+    let depth = ports.queue(queue).depth().await;
+    Ok(depth.map_err(JobsError::from)?.total())
 }
