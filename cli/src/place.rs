@@ -8,8 +8,10 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use trawler_core::Environment;
+use trawler_core::ports::Capacity;
 use trawler_core::tenure::TenurePolicy;
 use trawler_fleet::{Drain, MetricsPage, Slots, Tenure};
+use trawler_local::OneMachine;
 
 use crate::compose::Machine;
 use crate::config::Loaded;
@@ -31,6 +33,7 @@ impl Beside {
         machine: &Machine,
         loaded: &Loaded,
         order: &Order<'_>,
+        groups: Option<Arc<dyn Capacity>>,
         slots: &Slots,
         drain: &Drain,
     ) -> anyhow::Result<Self> {
@@ -55,7 +58,7 @@ impl Beside {
                 sender.run(end).await;
             });
         }
-        let capacity = machine.capacity(loaded).await?;
+        let capacity = groups.unwrap_or_else(|| Arc::new(OneMachine));
         let policy = TenurePolicy {
             idle_exit: idle_exit(loaded, order),
             ..TenurePolicy::default()

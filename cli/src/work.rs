@@ -106,7 +106,8 @@ pub(crate) async fn work(
     let fetcher = compose::fetcher(&loaded.config, &[])?;
     let clock = Arc::clone(&machine.ports.clock);
     let notices = notices::listen(&loaded.config, clock).await?;
-    let scheduler = machine.scheduler(loaded);
+    let groups = machine.capacity(loaded).await?;
+    let scheduler = machine.scheduler(loaded, groups.as_ref());
     if let Plan::Now(pipes) = &order.plan {
         for pipe in pipes {
             scheduler.run_now(pipe).await?;
@@ -122,7 +123,7 @@ pub(crate) async fn work(
         order: &order,
         slots: &slots,
     };
-    let beside = Beside::start(machine, loaded, &order, &slots, &drain).await?;
+    let beside = Beside::start(machine, loaded, &order, groups, &slots, &drain).await?;
     let mut tasks = crew.start().await?;
     let watcher = tokio::spawn(watch(drain.clone(), notices));
     let end = match order.until {

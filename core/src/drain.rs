@@ -9,9 +9,6 @@ pub const HAND_BACK_WITHIN: Duration = Duration::from_secs(5);
 /// longest long poll (20 s) and the hand-back time.
 pub const EXIT_WITHIN: Duration = Duration::from_secs(25);
 
-/// The longest piece of work between two looks at the drain and pause flags.
-pub const STEP_MAX: Duration = Duration::from_secs(5);
-
 /// Most rows between two looks.
 pub const STEP_ROWS_MAX: usize = 1_000;
 

@@ -187,12 +187,10 @@ impl Collect<'_> {
             self.pipe.judge.max_drop,
         );
         self.ctx.step().await?;
-        let prepared = self
-            .crawler
-            .catalogue
-            .write(&diff, &self.stamp(), deletes)
-            .await
-            .map_err(catalogue_failure)?;
+        let stamp = self.stamp();
+        let written = self.crawler.catalogue.write(&diff, &stamp, deletes);
+        let prepared = self.ctx.unless_told(written).await?;
+        let prepared = prepared.map_err(catalogue_failure)?;
         let held = if deletes == Deletes::Hold {
             diff.deletes
         } else {
@@ -248,11 +246,9 @@ impl Collect<'_> {
             FeedMode::Full => Mode::Full,
             FeedMode::Summary => Mode::Summary,
         };
-        self.crawler
-            .catalogue
-            .diff(snapshot, &self.pipe.id, staged, mode)
-            .await
-            .map_err(catalogue_failure)
+        let catalogue = &self.crawler.catalogue;
+        let diff = catalogue.diff(snapshot, &self.pipe.id, staged, mode);
+        self.ctx.unless_told(diff).await?.map_err(catalogue_failure)
     }
 
     /// Commits under the run's sequence. `Some` when a later run has settled.

@@ -104,7 +104,8 @@ impl Fold<'_> {
             .crawler
             .catalogue
             .fold_images(snapshot, self.pipe, &staged, &stamp);
-        if let Some(prepared) = folded.await.map_err(catalogue_failure)? {
+        let folded = self.ctx.unless_told(folded).await?;
+        if let Some(prepared) = folded.map_err(catalogue_failure)? {
             self.commit(&prepared).await?;
         }
         Ok(counted)

@@ -60,7 +60,10 @@ impl Parse<'_> {
         };
         let interrupted: Arc<Mutex<Option<Interrupt>>> = Arc::default();
         let told = Arc::clone(&interrupted);
-        let work = tokio::task::spawn_blocking(move || reader.read(&told)).await;
+        // Sorting what was read has no steps; nobody waits for it once the job
+        // has to stop.
+        let reading = tokio::task::spawn_blocking(move || reader.read(&told));
+        let work = self.ctx.unless_told(reading).await?;
         let interrupt = interrupted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

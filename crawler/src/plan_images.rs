@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 use sha2::{Digest, Sha256};
 use trawler_catalogue::ImageRow;
 use trawler_core::RunId;
+use trawler_core::drain::STEP_ROWS_MAX;
 use trawler_core::image::ImageStatus;
 use trawler_core::job::{ImageJob, ImageTask, JOB_IMAGES_MAX, pack_image_jobs};
 use trawler_core::manifest::Manifest;
@@ -29,7 +30,7 @@ use crate::failure::{catalogue_failure, documents_failure, manifest_failure};
 const OPEN_GROUPS_MAX: usize = 10_000;
 
 /// Due images taken between two looks at the flags.
-const CANDIDATES_A_STEP: usize = 1_000;
+const CANDIDATES_A_STEP: usize = STEP_ROWS_MAX;
 
 /// The planning of one run's images.
 pub(crate) struct PlanImages<'a> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
+use trawler_core::drain::PAUSE_CACHE;
 use trawler_core::job_log::JobLog;
 use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::maintenance::after_window;
@@ -126,6 +127,22 @@ impl JobContext {
             Some(Interrupt::Paused) => Err(self.not_before().unwrap_or(Ending::Paused)),
             Some(interrupt) => Err(interrupt.ending()),
             None => Ok(()),
+        }
+    }
+
+    /// Work that has no steps of its own, for as long as the job may go on; then
+    /// it is dropped, which has to end it.
+    pub async fn unless_told<T>(&self, work: impl Future<Output = T>) -> Result<T, Ending> {
+        let mut work = std::pin::pin!(work);
+        let inner = &*self.inner;
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                () = inner.hold.token().cancelled() => {}
+                () = inner.clock.sleep(PAUSE_CACHE) => {}
+            }
+            self.step().await?;
         }
     }
 

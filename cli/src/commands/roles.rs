@@ -27,7 +27,8 @@ pub(crate) async fn schedule(
     }
     let machine = Machine::open_for(&loaded, Purpose::Work).await?;
     check_pipes(&machine, &loaded).await?;
-    let report = machine.scheduler(&loaded).tick().await?;
+    let groups = machine.capacity(&loaded).await?;
+    let report = machine.scheduler(&loaded, groups.as_ref()).tick().await?;
     if let Some(sender) = machine.take_metrics_sender() {
         // Stopped at once: it sends what there is.
         let stop = tokio_util::sync::CancellationToken::new();

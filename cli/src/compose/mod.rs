@@ -22,7 +22,7 @@ use trawler_core::{PipeId, QueueName};
 use trawler_crawler::{Crawler, CrawlerOptions};
 use trawler_fleet::{Pauses, PipeSets, Pipes, Ports};
 use trawler_image_worker::{ImageWorker, ImageWorkerOptions, Limits, Studio};
-use trawler_local::{CountingMetrics, OneMachine, SystemClock};
+use trawler_local::{CountingMetrics, SystemClock};
 use trawler_net::{AllowedHost, Fetcher, HostLimits, NetConfig};
 use trawler_scheduler::{Scheduler, SchedulerOptions};
 
@@ -161,14 +161,18 @@ impl Machine {
         sender.take()
     }
 
-    /// Of a fleet, where the configuration names groups.
-    pub(crate) async fn capacity(&self, loaded: &Loaded) -> anyhow::Result<Arc<dyn Capacity>> {
+    /// The groups of a fleet, where the configuration names any.
+    pub(crate) async fn capacity(
+        &self,
+        loaded: &Loaded,
+    ) -> anyhow::Result<Option<Arc<dyn Capacity>>> {
         let config = &loaded.config;
         match &self.aws {
             Some(aws) if config.capacity.is_set() => {
-                aws.capacity(config, Arc::clone(&self.ports.clock)).await
+                let clock = Arc::clone(&self.ports.clock);
+                Ok(Some(aws.capacity(config, clock).await?))
             }
-            Some(_) | None => Ok(Arc::new(OneMachine)),
+            Some(_) | None => Ok(None),
         }
     }
 
@@ -263,9 +267,14 @@ impl Machine {
         ))
     }
 
-    pub(crate) fn scheduler(&self, loaded: &Loaded) -> Scheduler {
+    /// With groups, it tells the backlog for each of their workers.
+    pub(crate) fn scheduler(
+        &self,
+        loaded: &Loaded,
+        groups: Option<&Arc<dyn Capacity>>,
+    ) -> Scheduler {
         let config = &loaded.config.scheduler;
-        Scheduler::new(
+        let scheduler = Scheduler::new(
             self.ports.clone(),
             self.pipes.clone(),
             SchedulerOptions {
@@ -276,7 +285,11 @@ impl Machine {
                 settled_kept: chrono::Duration::days(i64::from(config.settled_days)),
                 ..SchedulerOptions::default()
             },
-        )
+        );
+        match groups {
+            Some(groups) => scheduler.with_capacity(Arc::clone(groups)),
+            None => scheduler,
+        }
     }
 }
 

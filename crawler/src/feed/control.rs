@@ -8,12 +8,16 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 
+use trawler_core::drain::{STEP_BYTES_MAX, STEP_ROWS_MAX};
+
 use super::error::{FeedError, Incomplete};
 
-/// The caller is asked at least this often (invariant: a step is at most
-/// 1,000 rows or 8 MiB).
-const STEP_ROWS: u64 = 1_000;
-const STEP_BYTES: u64 = 4 << 20;
+/// The caller is asked at least this often.
+const STEP_ROWS: u64 = STEP_ROWS_MAX as u64;
+
+/// Bytes are counted when a buffer of them has been read, so that a step may be
+/// a buffer longer.
+const STEP_BYTES: u64 = STEP_BYTES_MAX as u64 / 2;
 
 /// How far reading has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -22,6 +22,7 @@ use std::io::Write;
 use tokio::sync::mpsc;
 use trawler_core::QueueName;
 use trawler_core::dead::DeadLetter;
+use trawler_core::drain::PAUSE_CACHE;
 use trawler_core::ledger::{JobRecord, JobStatus};
 
 pub use backup::BackupEntry;
@@ -190,10 +191,13 @@ impl Jobs {
         record.status == JobStatus::Dead && record.purged.is_some()
     }
 
-    /// Parked jobs that wait for this reason become due now, so that the next
-    /// tick sends them; says how many. For a maintenance window that is off.
+    /// Parked jobs that wait for this reason become due, so that the next tick
+    /// sends them; says how many. For a maintenance window that is off. They
+    /// are due when no worker knows the window any more: one that still did
+    /// would park them again until its end. Test:
+    /// `what_people_ask_for_reaches_a_fleet_that_works`.
     pub async fn wake(&self, reason_begins: &str) -> Result<u64, JobsError> {
-        let now = self.clock().now();
+        let due = self.clock().now() + PAUSE_CACHE;
         let mut woken = 0;
         for queue in QueueName::ALL {
             let survey = self.survey(queue).await?;
@@ -207,7 +211,7 @@ impl Jobs {
                 let job = &at.document.job;
                 self.transition("wake", queue, job, |record| {
                     if waits(record) {
-                        record.due = Some(now);
+                        record.due = Some(due);
                     }
                     Ok(())
                 })

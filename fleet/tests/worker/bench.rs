@@ -33,6 +33,8 @@ pub(crate) enum Act {
     Hang,
     /// Steps until told to stop, and ends as told.
     Step,
+    /// Has no steps of its own, and never returns.
+    NoSteps,
     /// Computes in a blocking thread until interrupted.
     Compute,
     /// Waits until the lease is lost, then claims to be done.
@@ -78,6 +80,10 @@ impl Script {
                     return ending;
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
+            },
+            Act::NoSteps => match ctx.unless_told(pending::<()>()).await {
+                Ok(()) => Ending::Done,
+                Err(ending) => ending,
             },
             Act::Compute => {
                 let ctx = ctx.clone();

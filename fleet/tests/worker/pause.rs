@@ -37,6 +37,7 @@ async fn invariant_10_pause_parks_and_loses_nothing() {
     check(PauseScope::Pipe(pipe("shop")), Act::Step).await;
     // A loop that cannot ask State sees the flag within two seconds.
     check(PauseScope::Pipe(pipe("shop")), Act::Compute).await;
+    check(PauseScope::Pipe(pipe("shop")), Act::NoSteps).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

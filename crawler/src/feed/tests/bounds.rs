@@ -1,5 +1,7 @@
 use std::io;
 
+use trawler_core::drain::{STEP_BYTES_MAX, STEP_ROWS_MAX};
+
 use super::*;
 
 /// A feed of any number of rows that is made while it is read.
@@ -75,8 +77,8 @@ fn batches_are_bounded_however_large_the_feed() {
 fn the_caller_is_asked_between_steps_and_can_stop() {
     let mut last = Progress::default();
     let mut check = |progress: Progress| {
-        assert!(progress.rows - last.rows <= 1_000);
-        assert!(progress.bytes_decoded - last.bytes_decoded <= 8 << 20);
+        assert!(progress.rows - last.rows <= STEP_ROWS_MAX as u64);
+        assert!(progress.bytes_decoded - last.bytes_decoded <= STEP_BYTES_MAX as u64);
         last = progress;
         if progress.rows >= 5_000 {
             Step::Stop
