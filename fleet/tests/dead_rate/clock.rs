@@ -1,6 +1,5 @@
-//! The clock of tokio, which tests pause, and a process's life on it.
+//! The clock of tokio, which tests pause.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +7,6 @@ use chrono::{DateTime, Utc};
 use tokio::time::{Instant, sleep};
 use trawler_core::ports::Clock;
 
-/// The clock of tokio, which tests pause.
 pub(crate) struct VirtualClock {
     pub(crate) origin: Instant,
 }
@@ -33,20 +31,5 @@ impl Clock for VirtualClock {
 
     async fn sleep(&self, span: Duration) {
         sleep(span).await;
-    }
-}
-
-/// Dies at a write, with every port of the process.
-pub(crate) struct Life {
-    pub(crate) writes_left: AtomicI64,
-}
-
-impl Life {
-    pub(crate) fn write(&self) -> bool {
-        self.writes_left.fetch_sub(1, Ordering::SeqCst) > 0
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.writes_left.load(Ordering::SeqCst) <= 0
     }
 }

@@ -6,4 +6,6 @@ mod clock;
 mod queue;
 mod redrive;
 mod stores;
+#[path = "../support/mod.rs"]
+mod support;
 mod world;

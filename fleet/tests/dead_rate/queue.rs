@@ -9,7 +9,8 @@ use tokio::time::sleep;
 use trawler_core::ports::{Clock, Depth, Lease, Outgoing, Queue, QueueError, SendError};
 use trawler_fleet::dead::REQUESTS_PER_S;
 
-use crate::clock::{Life, VirtualClock};
+use crate::clock::VirtualClock;
+use crate::support::Crash;
 
 pub(crate) const QUEUE_LATENCY: Duration = Duration::from_millis(20);
 
@@ -33,7 +34,7 @@ pub(crate) struct Sent {
 pub(crate) struct ThrottledQueue {
     pub(crate) sent: Mutex<Sent>,
     pub(crate) clock: Arc<VirtualClock>,
-    pub(crate) life: Arc<Life>,
+    pub(crate) crash: Arc<Crash>,
 }
 
 impl ThrottledQueue {
@@ -58,7 +59,7 @@ impl Queue for ThrottledQueue {
         assert!((1..=10).contains(&batch.len()));
         {
             let mut sent = self.sent.lock().unwrap();
-            if !self.life.write() {
+            if !self.crash.write() {
                 return Err(QueueError::Refused {
                     verb: "send",
                     reason: "the process is dead".to_owned(),

@@ -1,6 +1,5 @@
 //! Rate, order and interruptions of a redrive.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -73,11 +72,11 @@ async fn a_hundred_thousand_letters_are_redriven_within_a_minute() {
     let board = RedriveBoard::default();
     let kill = async {
         sent(&board, PART).await;
-        world.life.writes_left.store(77, Ordering::SeqCst);
+        world.crash.after_writes(77);
     };
     let (report, ()) = tokio::join!(world.redrive(&drain, &board), kill);
     report.unwrap_err();
-    world.life.writes_left.store(i64::MAX, Ordering::SeqCst);
+    world.crash.restart();
     // Told to leave.
     let board = RedriveBoard::default();
     let leave = async {

@@ -1,11 +1,9 @@
 //! Pipes and hosts with dead letters, and those who redrive them.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio::time::{Instant, sleep};
 use trawler_core::dead::{DeadLetter, Input};
@@ -19,9 +17,14 @@ use trawler_core::{PipeId, QueueName, RunId};
 use trawler_fleet::dead::{DeadLetters, RedriveBoard, RedriveOptions, RedriveReport, Selection};
 use trawler_fleet::{Drain, JobsError, Pauses, Ports, manifests};
 
-use crate::clock::{Life, VirtualClock};
+use crate::clock::VirtualClock;
 use crate::queue::ThrottledQueue;
-use crate::stores::{SlowBlobs, SlowState};
+use crate::stores::Slow;
+use crate::support::{Crash, MemBlobs, MemState};
+
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap()
+}
 
 pub(crate) struct NoMetrics;
 
@@ -32,9 +35,9 @@ impl Metrics for NoMetrics {
 /// Image jobs of many pipes that were buried: each with record, letter and the
 /// result of its burial.
 pub(crate) struct World {
-    pub(crate) state: Arc<SlowState>,
+    pub(crate) state: Arc<MemState>,
     pub(crate) queue: Arc<ThrottledQueue>,
-    pub(crate) life: Arc<Life>,
+    pub(crate) crash: Arc<Crash>,
     pub(crate) ports: Ports,
     /// Job ids by group, in order of planning.
     pub(crate) groups: BTreeMap<String, Vec<String>>,
@@ -49,26 +52,17 @@ impl World {
         let clock = Arc::new(VirtualClock {
             origin: Instant::now(),
         });
-        let life = Arc::new(Life {
-            writes_left: AtomicI64::new(i64::MAX),
-        });
-        let state = Arc::new(SlowState {
-            documents: Mutex::default(),
-            versions: AtomicU64::new(1),
-            life: life.clone(),
-        });
-        let blobs = Arc::new(SlowBlobs {
-            objects: Mutex::default(),
-            life: life.clone(),
-        });
+        let crash = Crash::never();
+        let state = Arc::new(MemState::new(&crash));
+        let blobs = Arc::new(MemBlobs::new(&crash));
         let queue = Arc::new(ThrottledQueue {
             sent: Mutex::default(),
             clock: clock.clone(),
-            life: life.clone(),
+            crash: crash.clone(),
         });
         let ports = Ports {
-            state: state.clone(),
-            blobs: blobs.clone(),
+            state: Arc::new(Slow(state.clone())),
+            blobs: Arc::new(Slow(blobs.clone())),
             crawl: queue.clone(),
             image: queue.clone(),
             clock: clock.clone(),
@@ -77,7 +71,7 @@ impl World {
         let mut world = Self {
             state,
             queue,
-            life,
+            crash,
             ports,
             groups: BTreeMap::new(),
         };
@@ -96,7 +90,7 @@ impl World {
         world
     }
 
-    pub(crate) fn bury(&mut self, blobs: &SlowBlobs, run: &RunId, n: usize, now: DateTime<Utc>) {
+    pub(crate) fn bury(&mut self, blobs: &MemBlobs, run: &RunId, n: usize, now: DateTime<Utc>) {
         let group = ImageJob::group_of(&format!("img-{}.test", n % GROUPS), 0);
         let job = ImageJob {
             run: run.clone(),
@@ -121,13 +115,12 @@ impl World {
             outcomes: vec![given_up(&job.images[0], "the host is gone")],
         };
         let key = Manifest::result_key(run, &record.job);
-        let body = Bytes::from(serde_json::to_vec(&result).unwrap());
-        blobs.objects.lock().unwrap().insert(key, body);
-        self.state
-            .poke(DeadLetter::key(QueueName::Image, &letter.job), &letter);
+        blobs.poke(&key, &json(&result));
+        let key = DeadLetter::key(QueueName::Image, &letter.job);
+        self.state.poke(&key, &json(&letter));
         self.groups.entry(group).or_default().push(letter.job);
-        self.state
-            .poke(JobRecord::key(QueueName::Image, &record.job), &record);
+        let key = JobRecord::key(QueueName::Image, &record.job);
+        self.state.poke(&key, &json(&record));
     }
 
     pub(crate) async fn plan_manifest(&self, run: &RunId, jobs: u64, now: DateTime<Utc>) {
@@ -135,7 +128,7 @@ impl World {
             "run": run, "jobs_key": Manifest::jobs_key(run, 1), "jobs": jobs, "images": jobs,
             "written": now, "planned": jobs,
         });
-        self.state.poke(Manifest::key(run), &manifest);
+        self.state.poke(&Manifest::key(run), &json(&manifest));
     }
 
     pub(crate) fn letters(&self) -> DeadLetters {
@@ -158,7 +151,7 @@ impl World {
     }
 
     pub(crate) fn left(&self) -> usize {
-        self.state.count("dead/")
+        self.state.keys("dead/").len()
     }
 
     /// Every job was sent once, in the order of planning within its group.

@@ -372,9 +372,11 @@ impl Blobs for MemBlobs {
         assert!((1..=1000).contains(&limit));
         Counts::one(&self.counts.lists);
         let objects = self.objects.lock().unwrap();
+        let from = after.unwrap_or(prefix).max(prefix);
         let found = objects
-            .iter()
-            .filter(|(key, _)| key.starts_with(prefix) && after.is_none_or(|a| key.as_str() > a))
+            .range(from.to_owned()..)
+            .filter(|(key, _)| after.is_none_or(|a| key.as_str() > a))
+            .take_while(|(key, _)| key.starts_with(prefix))
             .take(limit)
             .map(|(key, body)| BlobEntry {
                 key: key.clone(),
