@@ -4,12 +4,17 @@
 //! done, dead, superseded at every moment (invariant 4). A transition that the
 //! status does not allow is refused, whoever asks.
 
+mod delivery;
+mod reopen;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::job_log::JobLog;
 use crate::verdict::PAUSED;
 use crate::{JobId, PipeId, QueueName};
+
+pub use delivery::Taken;
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -138,15 +143,6 @@ pub enum LedgerError {
     },
 }
 
-/// What a delivery found when it took the job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    /// Work on it under this epoch.
-    Work { epoch: u64 },
-    /// Settled or parked by somebody else: the message is stale, ack it.
-    Stale(JobStatus),
-}
-
 impl JobRecord {
     pub fn plan(
         job: JobId,
@@ -214,216 +210,9 @@ impl JobRecord {
         self.sent = Some(now);
     }
 
-    /// A delivery takes the job; the same one again, because it got no answer
-    /// before, finds that it has it.
-    pub fn take(&mut self, delivery: &str, now: DateTime<Utc>) -> Taken {
-        if self.status != JobStatus::Open {
-            return Taken::Stale(self.status);
-        }
-        if self.in_hand && self.taken_by == delivery {
-            return Taken::Work { epoch: self.epoch };
-        }
-        if self.in_hand {
-            self.crashes += 1;
-            self.crashed = Some(now);
-            self.note_failure(now);
-            let (epoch, crashes) = (self.epoch, self.crashes);
-            let line = format!("delivery {epoch} ended without a verdict (crash {crashes})");
-            self.log.push(now, &line);
-        }
-        self.epoch += 1;
-        self.in_hand = true;
-        delivery.clone_into(&mut self.taken_by);
-        self.seen = Some(now);
-        Taken::Work { epoch: self.epoch }
-    }
-
-    /// Whether the delivery that took the job just now found that the one
-    /// before it had vanished.
-    pub fn has_just_crashed(&self) -> bool {
-        self.in_hand && self.crashed.is_some() && self.crashed == self.seen
-    }
-
-    /// Whether the delivery has given its verdict, whatever became of the job
-    /// since: the next one takes it under an epoch of its own.
-    pub fn has_verdict_of(&self, epoch: u64) -> bool {
-        self.epoch == epoch && !self.in_hand
-    }
-
-    /// It failed or crashed.
-    pub fn note_failure(&mut self, now: DateTime<Utc>) {
-        self.first_failure.get_or_insert(now);
-        self.last_failure = Some(now);
-    }
-
-    /// The delivery gives the job back; neither an attempt nor a crash.
-    pub fn hand_back(&mut self, epoch: u64, now: DateTime<Utc>) -> Result<(), LedgerError> {
-        self.check_in_hand("hand back", epoch)?;
-        self.in_hand = false;
-        self.hand_backs += 1;
-        self.seen = Some(now);
-        Ok(())
-    }
-
-    /// The delivery failed and the message comes back by itself.
-    pub fn fail(
-        &mut self,
-        epoch: u64,
-        reason: &str,
-        now: DateTime<Utc>,
-    ) -> Result<(), LedgerError> {
-        self.check_in_hand("fail", epoch)?;
-        self.in_hand = false;
-        self.attempts += 1;
-        self.seen = Some(now);
-        reason.clone_into(&mut self.reason);
-        Ok(())
-    }
-
-    /// The delivery parks the job until `due`.
-    pub fn park(
-        &mut self,
-        epoch: u64,
-        due: DateTime<Utc>,
-        reason: &str,
-        now: DateTime<Utc>,
-    ) -> Result<(), LedgerError> {
-        self.check_in_hand("park", epoch)?;
-        self.in_hand = false;
-        self.status = JobStatus::Parked;
-        self.due = Some(due);
-        self.seen = Some(now);
-        reason.clone_into(&mut self.reason);
-        Ok(())
-    }
-
-    /// The delivery settles the job.
-    pub fn settle(
-        &mut self,
-        epoch: u64,
-        status: JobStatus,
-        reason: &str,
-        now: DateTime<Utc>,
-    ) -> Result<(), LedgerError> {
-        assert!(
-            status.is_settled(),
-            "settle takes a settled status, found {status:?}"
-        );
-        self.check_in_hand("settle", epoch)?;
-        self.in_hand = false;
-        self.status = status;
-        self.seen = Some(now);
-        reason.clone_into(&mut self.reason);
-        Ok(())
-    }
-
-    /// The queue itself gave the message up (its backstop dead-letter queue):
-    /// nobody will bring a verdict any more, also not the delivery that still
-    /// has it in hand.
-    pub fn bury_unseen(&mut self, reason: &str, now: DateTime<Utc>) -> Result<(), LedgerError> {
-        if self.status != JobStatus::Open {
-            return Err(LedgerError::Status {
-                verb: "bury",
-                job: self.job.clone(),
-                status: self.status,
-            });
-        }
-        self.epoch += 1;
-        self.in_hand = false;
-        self.status = JobStatus::Dead;
-        self.seen = Some(now);
-        self.note_failure(now);
-        reason.clone_into(&mut self.reason);
-        Ok(())
-    }
-
-    /// A parked job becomes open and is sent again.
-    pub fn unpark(&mut self) -> Result<(), LedgerError> {
-        if self.status != JobStatus::Parked {
-            return Err(LedgerError::Status {
-                verb: "unpark",
-                job: self.job.clone(),
-                status: self.status,
-            });
-        }
-        self.reopen();
-        Ok(())
-    }
-
-    /// A person sends a dead job again, with its counts cleared.
-    pub fn redrive(&mut self) -> Result<(), LedgerError> {
-        if self.status != JobStatus::Dead {
-            return Err(LedgerError::Status {
-                verb: "redrive",
-                job: self.job.clone(),
-                status: self.status,
-            });
-        }
-        self.attempts = 0;
-        self.crashes = 0;
-        self.first_failure = None;
-        self.last_failure = None;
-        self.crashed = None;
-        self.purged = None;
-        self.reopen();
-        Ok(())
-    }
-
-    /// As [`JobRecord::redrive`], counting the message that the caller sends
-    /// right after, so that one write says both. A caller that dies in between
-    /// leaves the dead letter, by which the next one sends the same message
-    /// again; without one it is sent again as lost.
-    pub fn redrive_and_send(&mut self, now: DateTime<Utc>) -> Result<(), LedgerError> {
-        self.redrive()?;
-        self.mark_sent(now);
-        Ok(())
-    }
-
-    /// The queue did not take the message of a redrive: the job is as dead as
-    /// before, unless somebody took it meanwhile.
-    pub fn take_redrive_back(&mut self, reason: &str) {
-        if self.status == JobStatus::Open && !self.in_hand {
-            self.status = JobStatus::Dead;
-            reason.clone_into(&mut self.reason);
-        }
-    }
-
-    /// Something newer makes sending a dead job again pointless.
-    pub fn supersede_dead(&mut self, by: &str) -> Result<(), LedgerError> {
-        match self.status {
-            // Done by a redrive that died after this.
-            JobStatus::Superseded => Ok(()),
-            JobStatus::Dead => {
-                self.status = JobStatus::Superseded;
-                self.reason = format!("superseded by {by}");
-                Ok(())
-            }
-            JobStatus::Open | JobStatus::Parked | JobStatus::Done => Err(LedgerError::Status {
-                verb: "supersede",
-                job: self.job.clone(),
-                status: self.status,
-            }),
-        }
-    }
-
     /// The dedup id of the message that was sent last.
     pub fn last_dedup_id(&self) -> String {
         format!("{}:{}", self.job, self.sends.saturating_sub(1))
-    }
-
-    /// Something newer replaces a job that nobody is working on.
-    pub fn supersede(&mut self, by: &str) -> Result<(), LedgerError> {
-        if self.status.is_settled() || self.in_hand {
-            return Err(LedgerError::Status {
-                verb: "supersede",
-                job: self.job.clone(),
-                status: self.status,
-            });
-        }
-        self.status = JobStatus::Superseded;
-        self.reason = format!("superseded by {by}");
-        self.due = None;
-        Ok(())
     }
 
     /// The message was lost, or never sent: forget it, so that the tick sends
@@ -453,30 +242,12 @@ impl JobRecord {
         self.reason == PAUSED || self.due.is_none_or(|due| due <= now)
     }
 
-    fn reopen(&mut self) {
-        self.status = JobStatus::Open;
-        self.due = None;
-        self.sent = None;
-        self.in_hand = false;
-    }
-
-    fn check_in_hand(&self, verb: &'static str, epoch: u64) -> Result<(), LedgerError> {
-        if self.epoch != epoch {
-            return Err(LedgerError::Epoch {
-                verb,
-                job: self.job.clone(),
-                epoch,
-                current: self.epoch,
-            });
+    fn refused(&self, verb: &'static str) -> LedgerError {
+        LedgerError::Status {
+            verb,
+            job: self.job.clone(),
+            status: self.status,
         }
-        if self.status != JobStatus::Open || !self.in_hand {
-            return Err(LedgerError::Status {
-                verb,
-                job: self.job.clone(),
-                status: self.status,
-            });
-        }
-        Ok(())
     }
 }
 
@@ -509,6 +280,16 @@ mod tests {
         job.hand_back(2, now()).unwrap();
         assert_eq!(job.take("d3", now()), Taken::Work { epoch: 3 });
         assert_eq!((job.crashes, job.attempts, job.hand_backs), (1, 0, 1));
+    }
+
+    #[test]
+    fn a_delivery_that_asks_again_has_the_job_and_no_crash() {
+        let mut job = record();
+        assert_eq!(job.take("d1", now()), Taken::Work { epoch: 1 });
+        assert_eq!(job.take("d1", now()), Taken::Work { epoch: 1 });
+        assert_eq!(job.crashes, 0);
+        job.hand_back(1, now()).unwrap();
+        assert_eq!(job.take("d1", now()), Taken::Work { epoch: 2 });
     }
 
     #[test]
