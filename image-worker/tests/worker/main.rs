@@ -1,0 +1,13 @@
+//! The handler against a real shop and the ports of one machine: what is
+//! requested, stored and recorded, on good days and on bad ones.
+#![allow(clippy::unwrap_used)]
+
+mod again;
+mod bench;
+mod failing;
+mod leaving;
+mod stored;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/world.rs"]
+mod world;
