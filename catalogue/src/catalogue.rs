@@ -6,7 +6,6 @@ use std::path::Path as FsPath;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
 use serde_json::json;
@@ -115,11 +114,6 @@ pub struct PipeStats {
 impl Snapshot {
     pub fn version(&self) -> i64 {
         self.state.version
-    }
-
-    /// Instant of the newest commit.
-    pub fn committed_at(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis(self.state.timestamp).unwrap_or_default()
     }
 
     /// Pipes with live rows, in order.

@@ -220,6 +220,7 @@ pub(crate) enum RowFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct ProductsArgs {
+    /// The pipe whose products are printed.
     #[arg(long, value_name = "ID")]
     pub(crate) pipe: String,
     /// Only the product with this id.
@@ -228,8 +229,10 @@ pub(crate) struct ProductsArgs {
     /// Start after this product id: the cursor that the last page printed.
     #[arg(long, value_name = "CURSOR")]
     pub(crate) after: Option<String>,
+    /// At most so many, in order of id.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) limit: u32,
+    /// How rows are printed.
     #[arg(long, value_enum, default_value_t = RowFormat::Table)]
     pub(crate) format: RowFormat,
 }
@@ -275,7 +278,7 @@ pub(crate) struct TryFeedArgs {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub(crate) sample: u32,
     /// Let this host or network in, although it is not public (127.0.0.1:8080).
-    #[arg(long, value_name = "HOST[:PORT]|CIDR")]
+    #[arg(long, value_name = "HOST:PORT|CIDR")]
     pub(crate) allow: Vec<String>,
 }
 
@@ -286,7 +289,8 @@ pub(crate) struct TryPageArgs {
     /// The page's address, for relative links of a file.
     #[arg(long)]
     pub(crate) url: Option<String>,
-    #[arg(long, value_name = "HOST[:PORT]|CIDR")]
+    /// Let this host or network in, although it is not public (127.0.0.1:8080).
+    #[arg(long, value_name = "HOST:PORT|CIDR")]
     pub(crate) allow: Vec<String>,
 }
 
@@ -297,7 +301,8 @@ pub(crate) struct TryImageArgs {
     /// Write the variants here.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    #[arg(long, value_name = "HOST[:PORT]|CIDR")]
+    /// Let this host or network in, although it is not public (127.0.0.1:8080).
+    #[arg(long, value_name = "HOST:PORT|CIDR")]
     pub(crate) allow: Vec<String>,
 }
 

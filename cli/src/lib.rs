@@ -2,13 +2,14 @@
 //! and commands meet. Nothing depends on it but the binary and the journeys.
 
 mod args;
+mod beside;
 mod commands;
 mod compose;
 mod config;
 mod end;
 mod lookup;
+mod order;
 mod output;
-mod place;
 mod progress;
 mod secrets;
 mod telemetry;

@@ -1,11 +1,12 @@
 //! What the words of the command line name.
 
+use anyhow::Context;
 use chrono::{DateTime, Utc};
+use trawler_core::dead::DeadLetter;
 use trawler_core::{PipeId, QueueName};
 use trawler_fleet::PipeError;
 
 use crate::compose::Machine;
-use crate::config::Loaded;
 use crate::end::Misuse;
 
 /// Ids that an error lists.
@@ -14,47 +15,62 @@ const SHOWN_MAX: usize = 20;
 /// The pipe id, if the folder or the current set has such a pipe.
 pub(crate) async fn current_pipe(machine: &Machine, text: &str) -> anyhow::Result<PipeId> {
     let id = parsed(text)?;
+    match why_not_current(machine, &id).await? {
+        Some(why) => Err(why.into()),
+        None => Ok(id),
+    }
+}
+
+/// The pipe id, also where the pipe is not in the folder or the current set any
+/// more, as long as something of it is stored.
+pub(crate) async fn known_pipe(machine: &Machine, text: &str) -> anyhow::Result<PipeId> {
+    let id = parsed(text)?;
+    match why_not_current(machine, &id).await? {
+        Some(why) if !is_stored(machine, &id).await? => Err(why.into()),
+        Some(_) | None => Ok(id),
+    }
+}
+
+async fn why_not_current(machine: &Machine, id: &PipeId) -> anyhow::Result<Option<Misuse>> {
     let set = match machine.pipes.current().await {
         Ok(set) => set,
         Err(error @ PipeError::NothingPublished) => {
-            return Err(Misuse::new(error.to_string()).into());
+            return Ok(Some(Misuse::new(error.to_string())));
         }
         Err(error) => return Err(error.into()),
     };
-    if set.pipes.contains_key(&id) || set.unreadable.contains_key(&id) {
-        return Ok(id);
+    if set.pipes.contains_key(id) || set.unreadable.contains_key(id) {
+        return Ok(None);
     }
     let place = match &set.id {
         Some(set) => format!("the current set {}", set.short()),
         None => "pipes/".to_owned(),
     };
-    Err(no_such_pipe(&id, &place, set.pipes.keys()))
+    Ok(Some(no_such_pipe(id, &place, set.pipes.keys())))
 }
 
-/// The pipe id, if there is such a pipe in the folder. A fleet's pipes are not
-/// there: then any will do.
-pub(crate) fn known_pipe(loaded: &Loaded, text: &str) -> anyhow::Result<PipeId> {
-    let id = parsed(text)?;
-    if loaded.config.is_fleet() || loaded.pipe(&id).is_some() {
-        return Ok(id);
+/// Whether a run of the pipe or a dead letter is there. The documents of its
+/// runs stay, so that everything else that is stored of it has one.
+async fn is_stored(machine: &Machine, id: &PipeId) -> anyhow::Result<bool> {
+    let mut prefixes = vec![format!("runs/{id}/")];
+    // The ids of a pipe's jobs begin with it.
+    prefixes.extend(QueueName::ALL.map(|queue| DeadLetter::key(queue, &format!("{id}@"))));
+    prefixes.extend(QueueName::ALL.map(|queue| DeadLetter::key(queue, &format!("{id}#"))));
+    for prefix in prefixes {
+        let found = machine.ports.state.list(&prefix, None, 1).await;
+        let found = found.with_context(|| format!("look for what is stored of pipe {id}"))?;
+        if !found.is_empty() {
+            return Ok(true);
+        }
     }
-    let place = loaded.dir.join("pipes").display().to_string();
-    Err(no_such_pipe(
-        &id,
-        &place,
-        loaded.pipes.iter().map(|pipe| &pipe.id),
-    ))
+    Ok(false)
 }
 
 fn parsed(text: &str) -> anyhow::Result<PipeId> {
     PipeId::parse(text).map_err(|error| Misuse::new(error.to_string()).into())
 }
 
-fn no_such_pipe<'a>(
-    id: &PipeId,
-    place: &str,
-    known: impl Iterator<Item = &'a PipeId>,
-) -> anyhow::Error {
+fn no_such_pipe<'a>(id: &PipeId, place: &str, known: impl Iterator<Item = &'a PipeId>) -> Misuse {
     let known: Vec<&str> = known.take(SHOWN_MAX).map(PipeId::as_str).collect();
     Misuse::new(format!(
         "there is no pipe {id} in {place}; there are: {}",
@@ -64,7 +80,6 @@ fn no_such_pipe<'a>(
             known.join(", ")
         }
     ))
-    .into()
 }
 
 /// The queue of this name.

@@ -6,73 +6,27 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::task::JoinSet;
+use trawler_core::QueueName;
 use trawler_core::drain::HAND_BACK_WITHIN;
 use trawler_core::ledger::JobStatus;
 use trawler_core::ports::{Notice, Notices};
-use trawler_core::{PipeId, QueueName};
 use trawler_fleet::{
     AllNotices, Drain, Handler, ProgressBoard, Slots, Worker, WorkerOptions, WorkerReport,
 };
 use trawler_net::Fetcher;
 use trawler_scheduler::Scheduler;
 
+use crate::beside::Beside;
 use crate::compose::{self, Machine, notices};
 use crate::config::Loaded;
-use crate::place::Beside;
-use crate::progress::{self, Show};
+use crate::order::{Order, Plan, Role, Until};
+use crate::progress;
 
 /// Longest poll of a run that ends when nothing is left.
 const IDLE_POLL_MAX: Duration = Duration::from_millis(250);
 
 /// Longest wait between two looks of such a run.
 const IDLE_TICK_MAX: Duration = Duration::from_secs(1);
-
-/// One kind of work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    Schedule,
-    Crawl,
-    Images,
-}
-
-impl Role {
-    pub(crate) const ALL: &[Self] = &[Self::Schedule, Self::Crawl, Self::Images];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Schedule => "schedule",
-            Self::Crawl => "crawl",
-            Self::Images => "images",
-        }
-    }
-}
-
-/// What this process is to do.
-#[derive(Debug, Clone)]
-pub(crate) struct Order<'a> {
-    pub(crate) roles: &'a [Role],
-    pub(crate) plan: Plan,
-    pub(crate) until: Until,
-    pub(crate) show: Show,
-}
-
-/// When the work ends by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Until {
-    /// Only when told to leave.
-    Told,
-    /// When nothing is left to do; for all roles together.
-    Idle,
-}
-
-/// Which runs are planned besides those that are due.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Plan {
-    /// What is due by its schedule.
-    Due,
-    /// These pipes, now; nothing else.
-    Now(Vec<PipeId>),
-}
 
 /// How the work ended.
 #[derive(Debug, Clone, Default)]

@@ -33,7 +33,7 @@ use trawler_core::{JobId, QueueName};
 
 use crate::documents::chain;
 use crate::sending::side_by_side;
-use crate::{Created, DocumentError, Documents, Loaded, Ports, SendReport, TakenJob, UpdateError};
+use crate::{Created, DocumentError, Documents, Ports, SendReport, TakenJob, UpdateError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum JobsError {
@@ -146,13 +146,6 @@ impl Jobs {
     pub async fn list(&self, queue: QueueName) -> Result<Vec<Arc<JobRecord>>, JobsError> {
         let prefix = format!("jobs/{queue}/");
         Ok(self.documents.load(&prefix, usize::MAX).await?)
-    }
-
-    /// As `list`, with the records that cannot be read beside the others, for
-    /// those who have to go on with the rest.
-    pub async fn list_readable(&self, queue: QueueName) -> Result<Loaded<JobRecord>, JobsError> {
-        let prefix = format!("jobs/{queue}/");
-        Ok(self.documents.load_readable(&prefix, usize::MAX).await?)
     }
 
     /// Writes the record unless the job is known, by its record or because it

@@ -182,14 +182,6 @@ impl Currency {
             Currency::Usd => "USD",
         }
     }
-
-    /// Digits after the decimal point.
-    pub fn minor_digits(self) -> u32 {
-        match self {
-            Currency::Krw => 0,
-            Currency::Usd => 2,
-        }
-    }
 }
 
 /// Which answers carry `ETag` and `Last-Modified` (and therefore can be 304).
@@ -251,14 +243,6 @@ pub struct ImageMix {
     pub png_share: f64,
     pub webp_share: f64,
     pub gif_share: f64,
-}
-
-impl ImageMix {
-    pub const JPEG_ONLY: ImageMix = ImageMix {
-        png_share: 0.0,
-        webp_share: 0.0,
-        gif_share: 0.0,
-    };
 }
 
 /// The outline of generated pictures.

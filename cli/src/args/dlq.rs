@@ -19,7 +19,7 @@ pub(crate) enum DlqCommand {
         /// The job, as the list names it.
         job: String,
     },
-    /// Keep dead letters as CSV where the images are; they stay dead.
+    /// Keep dead letters as CSV in backups/dead/, beside the images; they stay dead.
     Backup {
         #[command(flatten)]
         which: WhichLetters,

@@ -7,7 +7,7 @@ use crate::args::{ChangesArgs, RowFormat};
 use crate::compose::Machine;
 use crate::config::Loaded;
 use crate::end::{End, Misuse};
-use crate::lookup::current_pipe;
+use crate::lookup::known_pipe;
 use crate::output::{self, Row};
 
 const COLUMNS: [&str; 8] = [
@@ -25,7 +25,7 @@ pub(crate) async fn run(loaded: &Loaded, args: &ChangesArgs, as_json: bool) -> a
     let mut since = watermark(&args.since)?;
     let machine = Machine::open(loaded).await?;
     let pipe = match &args.pipe {
-        Some(text) => Some(current_pipe(&machine, text).await?),
+        Some(text) => Some(known_pipe(&machine, text).await?),
         None => None,
     };
     let catalogue = machine.catalogue().await?;

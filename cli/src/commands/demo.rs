@@ -16,8 +16,9 @@ use crate::args::DemoArgs;
 use crate::compose::{Machine, Purpose};
 use crate::config::{self, Loaded};
 use crate::end::End;
+use crate::order::{Order, Plan, Role, Until};
 use crate::progress::Show;
-use crate::work::{self, Order, Plan, Role, Until};
+use crate::work;
 use shops::DemoShops;
 use summary::{Pass, Summary};
 

@@ -43,15 +43,15 @@ pub(crate) async fn run(
 ) -> anyhow::Result<End> {
     let machine = Machine::open(loaded).await?;
     let letters = DeadLetters::new(&machine.ports, machine.pauses());
-    let selection = |which: &WhichLetters| selection(loaded, &machine, which);
+    let selection = async |which: &WhichLetters| selection(&machine, which).await;
     match command {
         DlqCommand::List { which, limit } => {
-            list(&letters, &selection(&which)?, limit as usize, as_json).await
+            list(&letters, &selection(&which).await?, limit as usize, as_json).await
         }
         DlqCommand::Show { job } => show(&letters, &job, as_json).await,
         DlqCommand::Backup { list: true, .. } => list_backups(&letters, as_json).await,
         DlqCommand::Backup { which, to, who, .. } => {
-            let selection = selection(&which)?;
+            let selection = selection(&which).await?;
             backup(&letters, &selection, to.as_deref(), &by(&who), as_json).await
         }
         DlqCommand::Redrive { which, rate, who } => {
@@ -61,7 +61,8 @@ pub(crate) async fn run(
                 by: by(&who),
                 ..RedriveOptions::default()
             };
-            redrive(&machine, &letters, &selection(&which)?, &options, as_json).await
+            let selection = selection(&which).await?;
+            redrive(&machine, &letters, &selection, &options, as_json).await
         }
         DlqCommand::Purge {
             which,
@@ -70,7 +71,8 @@ pub(crate) async fn run(
         } => {
             demand_choice(&which, "purge")?;
             let first = if no_backup { Backup::No } else { Backup::First };
-            purge(&letters, &selection(&which)?, first, &by(&who), as_json).await
+            let selection = selection(&which).await?;
+            purge(&letters, &selection, first, &by(&who), as_json).await
         }
     }
 }
@@ -95,20 +97,15 @@ fn demand_choice(which: &WhichLetters, verb: &str) -> anyhow::Result<()> {
     Err(Misuse::new(text).into())
 }
 
-fn selection(
-    loaded: &Loaded,
-    machine: &Machine,
-    which: &WhichLetters,
-) -> anyhow::Result<Selection> {
+async fn selection(machine: &Machine, which: &WhichLetters) -> anyhow::Result<Selection> {
     let now = machine.ports.clock.now();
     let ago = |span: &chrono::Duration| -span.abs();
     Ok(Selection {
         queue: which.queue.as_deref().map(queue).transpose()?,
-        pipe: which
-            .pipe
-            .as_deref()
-            .map(|text| known_pipe(loaded, text))
-            .transpose()?,
+        pipe: match &which.pipe {
+            Some(text) => Some(known_pipe(machine, text).await?),
+            None => None,
+        },
         job: which.job.clone(),
         reason: which.reason.clone(),
         since: which
@@ -236,6 +233,9 @@ async fn show(letters: &DeadLetters, job: &str, as_json: bool) -> anyhow::Result
         }
         println!("input\n{}", pretty(&letter.input.facts)?);
         println!("body\n{}", pretty(&decoded(letter))?);
+        if let Some(key) = &letter.body_at {
+            println!("whole body at {}", plain(key));
+        }
     }
     Ok(end)
 }

@@ -85,8 +85,9 @@ async fn create(loaded: &Loaded, bucket: bool, done: &mut Vec<String>) -> anyhow
         for place in places(loaded) {
             let location = S3Location::parse(&place)?;
             if !buckets.contains(&location.bucket) {
-                create_bucket(aws.cloud(), &location).await?;
+                let finding = create_bucket(aws.cloud(), &location).await?;
                 done.push(format!("bucket {} is there", location.bucket));
+                done.extend(finding.map(|finding| finding.to_string()));
                 buckets.push(location.bucket);
             }
         }

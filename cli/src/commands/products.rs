@@ -7,7 +7,7 @@ use crate::args::{ProductsArgs, RowFormat};
 use crate::compose::Machine;
 use crate::config::Loaded;
 use crate::end::End;
-use crate::lookup::current_pipe;
+use crate::lookup::known_pipe;
 use crate::output::{self, Row};
 
 /// What a table shows; the other formats have every column that is not empty.
@@ -28,7 +28,7 @@ pub(crate) async fn run(
     as_json: bool,
 ) -> anyhow::Result<End> {
     let machine = Machine::open(loaded).await?;
-    let pipe = current_pipe(&machine, &args.pipe).await?;
+    let pipe = known_pipe(&machine, &args.pipe).await?;
     let catalogue = machine.catalogue().await?;
     let snapshot = catalogue.snapshot().await?;
     if let Some(id) = &args.id {

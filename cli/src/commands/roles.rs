@@ -10,9 +10,10 @@ use crate::args::{ScheduleArgs, WorkerArgs};
 use crate::compose::{Machine, Purpose};
 use crate::config::Loaded;
 use crate::end::{End, Misuse};
+use crate::order::{Order, Plan, Role, Until};
 use crate::output;
 use crate::progress::Show;
-use crate::work::{self, Order, Plan, Role, Until};
+use crate::work;
 
 /// Secrets that are named when they are missing.
 const MISSING_SHOWN: usize = 20;

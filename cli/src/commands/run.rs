@@ -1,6 +1,7 @@
 //! `trawler run`: collects what is due, once or for ever.
 
 use serde_json::json;
+use trawler_core::ports::Notice;
 use trawler_core::run::{Run, RunPhase};
 
 use super::{runs, status};
@@ -9,9 +10,10 @@ use crate::compose::{Machine, Purpose};
 use crate::config::Loaded;
 use crate::end::End;
 use crate::lookup;
+use crate::order::{Order, Plan, Role, Until};
 use crate::output::{self, Row};
 use crate::progress::Show;
-use crate::work::{self, Order, Plan, Role, Until, Worked};
+use crate::work::{self, Worked};
 
 pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow::Result<End> {
     let machine = Machine::open_for(&loaded, Purpose::Work).await?;
@@ -63,9 +65,23 @@ pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow
         println!("problem: {problem}");
     }
     if let Some(notice) = worked.notice {
-        println!("left early ({notice:?}); what was in hand is back in the queue");
+        println!(
+            "left {}; what was in hand is back in the queue",
+            why_left(notice, &until)
+        );
     }
     Ok(end)
+}
+
+/// Why it ended before anybody else would have ended it.
+fn why_left(notice: Notice, until: &Until) -> &'static str {
+    match (notice, until) {
+        (Notice::Signal, Until::Told) => "on request",
+        (Notice::Signal, Until::Idle) => "on request, before everything was done",
+        (Notice::SpotInterruption, _) => "because the instance is taken back",
+        (Notice::Rebalance, _) => "because the instance may soon be taken back",
+        (Notice::ScaleIn, _) => "because the group is shrinking",
+    }
 }
 
 /// The exit code tells failure: 1 when a run failed or a job was buried, 3

@@ -7,7 +7,7 @@ use crate::args::RunsArgs;
 use crate::compose::Machine;
 use crate::config::Loaded;
 use crate::end::End;
-use crate::lookup::current_pipe;
+use crate::lookup::known_pipe;
 use crate::output::{self, Row};
 
 pub(crate) const COLUMNS: [&str; 12] = [
@@ -28,7 +28,7 @@ pub(crate) const COLUMNS: [&str; 12] = [
 pub(crate) async fn run(loaded: &Loaded, args: &RunsArgs, as_json: bool) -> anyhow::Result<End> {
     let machine = Machine::open(loaded).await?;
     let prefix = match &args.pipe {
-        Some(text) => format!("runs/{}/", current_pipe(&machine, text).await?),
+        Some(text) => format!("runs/{}/", known_pipe(&machine, text).await?),
         None => "runs/".to_owned(),
     };
     let mut runs = machine.runs(&prefix).await?;

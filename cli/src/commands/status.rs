@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
-use trawler_core::ledger::JobStatus;
+use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::run::RunPhase;
 use trawler_core::verdict::PAUSED;
 use trawler_core::{PipeSetId, QueueName};
@@ -43,15 +43,18 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
     let mut queues = serde_json::Map::new();
     for queue in QueueName::ALL {
         let mut jobs: BTreeMap<JobStatus, u64> = BTreeMap::new();
-        for record in machine.ports.jobs().list(queue).await? {
+        let records = machine.ports.jobs().list(queue).await?;
+        for record in &records {
             *jobs.entry(record.status).or_default() += 1;
         }
+        let oldest = oldest_open(records.iter().map(AsRef::as_ref));
+        let oldest_s = oldest.map(|since| (now - since).num_seconds().max(0));
         let depth = machine.ports.queue(queue).depth().await?;
         queues.insert(
             queue.to_string(),
             json!({
                 "visible": depth.visible, "in_flight": depth.in_flight, "delayed": depth.delayed,
-                "jobs": jobs,
+                "jobs": jobs, "oldest_open_s": oldest_s,
             }),
         );
     }
@@ -114,12 +117,25 @@ fn queue_line(queue: &serde_json::Value) -> String {
             })
             .collect()
     });
+    let oldest = queue["oldest_open_s"].as_i64().map(|seconds| {
+        let age = chrono::Duration::seconds(seconds);
+        format!("; oldest open for {}", output::span(age))
+    });
     format!(
-        "{} visible, {} in flight; jobs: {}",
+        "{} visible, {} in flight; jobs: {}{}",
         queue["visible"],
         queue["in_flight"],
-        or_none(&jobs)
+        or_none(&jobs),
+        oldest.unwrap_or_default()
     )
+}
+
+/// Since when the job waits, or is worked on, that does so for longest.
+fn oldest_open<'a>(records: impl Iterator<Item = &'a JobRecord>) -> Option<DateTime<Utc>> {
+    records
+        .filter(|record| record.status == JobStatus::Open)
+        .map(|record| record.sent.unwrap_or(record.planned))
+        .min()
 }
 
 fn or_none(parts: &[String]) -> String {
@@ -157,4 +173,57 @@ pub(crate) async fn print_parked(machine: &Machine) -> anyhow::Result<()> {
         println!("  and {} more", parked.len() - PARKED_MAX);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use trawler_core::{JobId, PipeId};
+
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn record(status: JobStatus, planned: i64, sent: Option<i64>) -> JobRecord {
+        let pipe = PipeId::parse("cups").unwrap();
+        let job = JobId::parse("cups@1").unwrap();
+        let group = pipe.to_string();
+        let (queue, body) = (QueueName::Crawl, String::new());
+        let mut record = JobRecord::plan(job, queue, pipe, group, body, at(planned));
+        (record.status, record.sent) = (status, sent.map(at));
+        record
+    }
+
+    #[test]
+    fn the_oldest_open_job_counts_from_its_last_message() {
+        let check = |records: &[JobRecord], expected: Option<i64>| {
+            assert_eq!(oldest_open(records.iter()), expected.map(at));
+        };
+        let open = |planned, sent| record(JobStatus::Open, planned, sent);
+        check(&[], None);
+        check(&[open(5, None), open(7, None)], Some(5));
+        check(&[open(1, Some(9)), open(7, Some(8))], Some(8));
+        check(
+            &[record(JobStatus::Parked, 1, Some(2)), open(7, None)],
+            Some(7),
+        );
+        check(&[record(JobStatus::Dead, 1, None)], None);
+    }
+
+    #[test]
+    fn a_queue_is_told_in_one_line() {
+        let check = |queue: serde_json::Value, expected: &str| {
+            assert_eq!(queue_line(&queue), expected);
+        };
+        check(
+            json!({ "visible": 3, "in_flight": 1, "jobs": { "open": 4 }, "oldest_open_s": 754 }),
+            "3 visible, 1 in flight; jobs: 4 open; oldest open for 12m34s",
+        );
+        check(
+            json!({ "visible": 0, "in_flight": 0, "jobs": {}, "oldest_open_s": null }),
+            "0 visible, 0 in flight; jobs: none",
+        );
+    }
 }

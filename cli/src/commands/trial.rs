@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use trawler_core::PipeId;
 use trawler_core::feed::FeedOptions;
+use trawler_core::image::ImageStatus;
 use trawler_crawler::feed::{Step, TryFeedReport, try_feed};
 use trawler_crawler::mappings::Mappings;
 use trawler_crawler::page;
@@ -195,7 +196,11 @@ async fn image(dir: &Path, args: &TryImageArgs, as_json: bool) -> anyhow::Result
     } else {
         println!("{report}");
     }
-    Ok(End::Done)
+    Ok(if report.status == ImageStatus::Stored {
+        End::Done
+    } else {
+        End::Left
+    })
 }
 
 struct Got {

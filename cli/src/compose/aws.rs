@@ -135,13 +135,28 @@ impl Aws {
             lifecycle_hook: config.capacity.lifecycle_hook.clone(),
             ..AutoScalingOptions::default()
         };
-        let instance = match config.notices.imds {
-            Imds::Auto | Imds::Yes => InstanceMetadata::new().instance_id().await.ok(),
-            Imds::No => None,
-        };
+        let instance = instance(config.notices.imds, &InstanceMetadata::new()).await?;
         let opened = AutoScaling::open(&self.cloud, clock, options, instance).await;
         let capacity = opened.map_err(|error| told("capacity", &error, error.is_transient()))?;
         Ok(Arc::new(capacity))
+    }
+}
+
+/// Who this machine is in its group, if it is an instance.
+async fn instance(imds: Imds, metadata: &InstanceMetadata) -> anyhow::Result<Option<String>> {
+    if imds == Imds::No {
+        return Ok(None);
+    }
+    match metadata.instance_id().await {
+        Ok(instance) => Ok(Some(instance)),
+        Err(error) if imds == Imds::Yes => {
+            let told = "capacity: a worker needs to know which instance of its group it is, and notices.imds = true demands an answer";
+            Err(anyhow::Error::new(error).context(told))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "this machine has no place in its group: it is not protected from scale-in and does not leave by itself; off EC2 set notices.imds to false: {error}");
+            Ok(None)
+        }
     }
 }
 
@@ -178,4 +193,26 @@ pub(crate) fn sqs_error(queue: QueueName, error: SqsOpenError) -> anyhow::Error 
 
 fn cloud_error(error: CloudError) -> anyhow::Error {
     told("AWS", &error, false)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_metadata_service_that_is_demanded_and_silent_is_an_error() {
+        // A port that was free a moment ago.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", free.local_addr().unwrap());
+        drop(free);
+        let silent = InstanceMetadata::at(&endpoint).unwrap();
+        let told = instance(Imds::Yes, &silent).await.unwrap_err();
+        let told = format!("{told:#}");
+        assert!(told.contains("notices.imds = true"), "{told}");
+        assert!(told.contains("this is no EC2 instance"), "{told}");
+        assert_eq!(instance(Imds::Auto, &silent).await.unwrap(), None);
+        assert_eq!(instance(Imds::No, &silent).await.unwrap(), None);
+    }
 }

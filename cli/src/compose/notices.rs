@@ -30,7 +30,7 @@ pub(crate) async fn listen(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Re
                 );
             }
             Err(error) => {
-                tracing::info!(%error, "no notices of an instance: {error}");
+                tracing::info!("no notices of an instance: {error}");
             }
         }
     }

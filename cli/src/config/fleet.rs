@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::Deserialize;
 
-use super::load::Bounds;
+use super::check::Bounds;
 
 /// Longest name of an Auto Scaling group or of a lifecycle hook, as AWS has it.
 const NAME_CHARS_MAX: usize = 255;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use trawler_core::image::{Fit, OutputFormat, Variant};
 
-use super::load::Bounds;
+use super::check::Bounds;
 
 /// Most variants of an image.
 const VARIANTS_MAX: u64 = 16;

@@ -1,54 +1,25 @@
 //! Reads `trawler.toml` and `pipes/*.toml`. Every error names file, line, key,
-//! what was found and what is allowed, and all of them are told at once.
+//! what was found and what is allowed, and all of them are told at once. How
+//! they are worded is in `error`.
 
-use std::fmt;
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 use trawler_core::PipeId;
 use trawler_core::pipe::Pipe;
 use trawler_core::problem::Problem;
-use trawler_core::secret::Place;
 
-use super::{Config, Place as StorePlace, QueueKind};
+use super::Config;
+use super::check::Bounds;
+use super::error::ConfigError;
+use super::position::line_of_key;
 
 /// Largest configuration or pipe file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Most pipes in one folder: ten times the 5,000 that Trawler is made for.
 const PIPES_MAX: usize = 50_000;
-
-/// One thing that is wrong in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ConfigError {
-    pub(crate) file: PathBuf,
-    /// 1-based; `None` when the file as a whole is meant.
-    pub(crate) line: Option<usize>,
-    pub(crate) key: String,
-    pub(crate) found: String,
-    pub(crate) allowed: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
-        }
-        if self.allowed.is_empty() {
-            // The finding says what is allowed itself.
-            return write!(f, ": {}", self.found);
-        }
-        write!(f, ": found {}; allowed: {}", self.found, self.allowed)
-    }
-}
 
 /// Configuration and pipes of one folder, checked.
 #[derive(Debug, Clone)]
@@ -63,20 +34,22 @@ impl Loaded {
     pub(crate) fn store_dir(&self) -> PathBuf {
         self.dir.join(&self.config.store.dir)
     }
-
-    pub(crate) fn pipe(&self, id: &PipeId) -> Option<&Pipe> {
-        self.pipes.iter().find(|pipe| &pipe.id == id)
-    }
 }
 
 /// Reads a folder, or says everything that is wrong with it.
 pub(crate) fn load(dir: &Path) -> Result<Loaded, Vec<ConfigError>> {
     let mut errors = Vec::new();
     let config = load_config(&dir.join("trawler.toml"), &mut errors);
-    // A fleet's pipes are published, and its machines have no such folder.
-    let pipes = match &config {
-        Some(config) if config.is_fleet() => Vec::new(),
-        Some(_) | None => load_pipes(&dir.join("pipes"), &mut errors),
+    let folder = dir.join("pipes");
+    let is_wanted = match &config {
+        // A fleet's pipes are published, and its machines have no such folder.
+        Some(config) => !config.is_fleet(),
+        // What is told about a file says nothing about a folder.
+        None => folder.is_dir(),
+    };
+    let pipes = match is_wanted {
+        true => load_pipes(&folder, &mut errors),
+        false => Vec::new(),
     };
     match config {
         Some(config) if errors.is_empty() => Ok(Loaded {
@@ -211,60 +184,9 @@ fn read(path: &Path, allowed: &str, errors: &mut Vec<ConfigError>) -> Option<Str
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, text: &str, errors: &mut Vec<ConfigError>) -> Option<T> {
-    let error = match toml::from_str(text) {
-        Ok(value) => return Some(value),
-        Err(error) => error,
-    };
-    let span = error.span().unwrap_or(0..0);
-    let (found, allowed) = if may_show_credential(text, &span) {
-        (HIDDEN.to_owned(), without_value(error.message()).to_owned())
-    } else {
-        split_message(error.message(), text.get(span.clone()).unwrap_or_default())
-    };
-    errors.push(ConfigError {
-        file: path.to_owned(),
-        line: error.span().map(|span| line_of(text, span.start)),
-        key: key_at(text, span.start),
-        found,
-        allowed,
-    });
-    None
-}
-
-/// Stands for a value that may be a secret.
-const HIDDEN: &str = "something (not shown, it may be a credential)";
-
-/// Whether the lines of the span look as if a credential stood there.
-fn may_show_credential(text: &str, span: &Range<usize>) -> bool {
-    let start = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
-    let end = text[span.end..]
-        .find('\n')
-        .map_or(text.len(), |at| span.end + at);
-    let lines = &text[start..end];
-    Place::of_header(lines) == Place::Credential || lines.contains("://") && lines.contains('@')
-}
-
-/// What a message says besides the value that it found.
-fn without_value(message: &str) -> &str {
-    let tells_value = message.starts_with("invalid type") || message.starts_with("invalid value");
-    match message.split_once(", expected ") {
-        Some((_, expected)) => expected,
-        None if tells_value => "see the keys that `trawler init` writes",
-        None => message,
-    }
-}
-
-/// serde says what it found and what it expected in one sentence.
-fn split_message(message: &str, source: &str) -> (String, String) {
-    let source = source.lines().next().unwrap_or_default();
-    match message.split_once(", expected ") {
-        Some((found, expected)) => (found.to_owned(), expected.to_owned()),
-        None if source.is_empty() => (
-            message.to_owned(),
-            "see the keys that `trawler init` writes".to_owned(),
-        ),
-        None => (format!("{source:?}"), message.to_owned()),
-    }
+    toml::from_str(text)
+        .map_err(|error| errors.push(ConfigError::of_toml(path, text, &error)))
+        .ok()
 }
 
 fn report(path: &Path, text: &str, problems: Vec<Problem>, errors: &mut Vec<ConfigError>) {
@@ -286,172 +208,6 @@ fn whole(path: &Path, found: &str, allowed: &str) -> ConfigError {
         key: String::new(),
         found: found.to_owned(),
         allowed: allowed.to_owned(),
-    }
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|b| *b == b'\n').count()
-}
-
-/// Line of a dotted key, or of the nearest table above it that is written.
-fn line_of_key(text: &str, key: &str) -> Option<usize> {
-    let table = DeTable::parse(text).ok()?;
-    let mut line = None;
-    let mut at: &DeTable<'_> = table.get_ref();
-    for part in key.split('.') {
-        let Some((name, value)) = at.iter().find(|(name, _)| name.get_ref() == part) else {
-            break;
-        };
-        line = Some(line_of(text, name.span().start));
-        match value.get_ref() {
-            DeValue::Table(inner) => at = inner,
-            DeValue::Array(items) => match items.iter().next().map(Spanned::get_ref) {
-                Some(DeValue::Table(inner)) => at = inner,
-                _ => break,
-            },
-            _ => break,
-        }
-    }
-    line
-}
-
-/// Dotted key whose name or value covers the byte offset.
-fn key_at(text: &str, offset: usize) -> String {
-    let mut path = Vec::new();
-    if let Ok(table) = DeTable::parse(text) {
-        collect_key(table.get_ref(), offset, &mut path);
-    }
-    path.join(".")
-}
-
-fn collect_key(table: &DeTable<'_>, offset: usize, path: &mut Vec<String>) -> bool {
-    let covers = |span: Range<usize>| span.contains(&offset) || span.start == offset;
-    for (name, value) in table.iter() {
-        path.push(name.get_ref().to_string());
-        let inside = match value.get_ref() {
-            DeValue::Table(inner) => collect_key(inner, offset, path),
-            _ => false,
-        };
-        if inside || covers(name.span()) || covers(value.span()) {
-            return true;
-        }
-        path.pop();
-    }
-    false
-}
-
-/// Collects the values that are outside their bounds.
-#[derive(Default)]
-pub(crate) struct Bounds(pub(crate) Vec<Problem>);
-
-impl Bounds {
-    pub(crate) fn unless(&mut self, ok: bool, key: &str, found: &dyn fmt::Display, allowed: &str) {
-        if !ok {
-            self.0.push(Problem {
-                key: key.to_owned(),
-                found: found.to_string(),
-                allowed: allowed.to_owned(),
-            });
-        }
-    }
-
-    pub(crate) fn within(&mut self, key: &str, found: u64, min: u64, max: u64) {
-        self.unless(
-            (min..=max).contains(&found),
-            key,
-            &found,
-            &format!("{min} to {max}"),
-        );
-    }
-}
-
-impl Config {
-    fn check(&self, bounds: &mut Bounds) {
-        self.store.check(bounds);
-        self.queue.check(bounds);
-        self.workers.check(bounds);
-        self.scheduler.check(bounds);
-        self.net.check(bounds);
-        self.catalogue.check(bounds);
-        self.images.check(bounds);
-        self.metrics.check(bounds);
-        self.capacity.check(bounds);
-        bounds.within(
-            "retry.attempts_max",
-            u64::from(self.retry.attempts_max),
-            1,
-            50,
-        );
-        bounds.within(
-            "retry.crashes_max",
-            u64::from(self.retry.crashes_max),
-            1,
-            50,
-        );
-        bounds.within(
-            "retry.backoff_base_ms",
-            self.retry.backoff_base_ms,
-            1,
-            600_000,
-        );
-        bounds.within(
-            "retry.backoff_max_ms",
-            self.retry.backoff_max_ms,
-            self.retry.backoff_base_ms,
-            86_400_000,
-        );
-        self.check_kinds(bounds);
-        // Relations between settings, both values named.
-        let reach = u64::from(self.retry.attempts_max + self.retry.crashes_max);
-        let allowed = format!("more than retry.attempts_max + retry.crashes_max = {reach}");
-        bounds.unless(
-            u64::from(self.queue.receives_max) > reach,
-            "queue.receives_max",
-            &self.queue.receives_max,
-            &allowed,
-        );
-    }
-}
-
-impl Config {
-    /// What is on AWS and what is here have to fit together.
-    fn check_kinds(&self, bounds: &mut Bounds) {
-        bounds.unless(
-            self.environment.is_some() || !self.is_on_aws(),
-            "environment",
-            &"none",
-            "a name such as \"production\", since something here is on AWS: it keeps fleets apart",
-        );
-        let kind = self.queue.kind;
-        let places = [
-            ("store.state", self.store.state()),
-            ("store.blobs", self.store.blobs()),
-            ("store.catalogue", self.store.catalogue()),
-        ];
-        for (key, place) in places {
-            bounds.unless(
-                kind != QueueKind::Sqs || place != StorePlace::Local,
-                key,
-                &place,
-                "an s3://bucket/prefix (or store.location) with queue.kind = \"sqs\": every machine of a fleet needs it",
-            );
-        }
-        let state = self.store.state();
-        bounds.unless(
-            kind != QueueKind::Local || state == StorePlace::Local,
-            "store.state",
-            &state,
-            "none with queue.kind = \"local\": documents in S3 and jobs in a file cannot be kept in step",
-        );
-        bounds.unless(
-            kind == QueueKind::Sqs || !self.capacity.is_set(),
-            "capacity",
-            &"names of groups",
-            &format!(
-                "none with queue.kind = {:?}: machines are asked for by a fleet alone",
-                kind.as_str()
-            ),
-        );
     }
 }
 
@@ -520,7 +276,7 @@ mod tests {
             EXAMPLE_PIPE,
             &[
                 "/trawler.toml:2: workers.crawl_slots",
-                "invalid type: string \"two\"",
+                "found string \"two\"",
             ],
         );
         check(
@@ -539,10 +295,20 @@ mod tests {
             &often,
             &[
                 "/pipes/shop.toml:",
-                "schedule.cron: found often",
-                "five fields",
+                "schedule.cron: found \"often\"; allowed: five fields, minute hour day month weekday, such as \"15 3 * * *\" (",
             ],
         );
+        let mars = EXAMPLE_PIPE.replace("Asia/Seoul", "Mars/Olympus");
+        check(
+            "",
+            &mars,
+            &[
+                "/pipes/shop.toml:15: schedule.zone: found \"Mars/Olympus\"; allowed: an IANA name such as \"Asia/Seoul\" or \"UTC\"",
+            ],
+        );
+        let column =
+            EXAMPLE_PIPE.replace("[schedule]", "[feed.columns]\ncolour = \"x\"\n\n[schedule]");
+        check("", &column, &["`trawler schema` lists them"]);
         check(
             "[retry]\nattempts_max = 50\ncrashes_max = 50\n[queue]\nreceives_max = 100\n",
             EXAMPLE_PIPE,
@@ -590,7 +356,10 @@ mod tests {
         );
         check(
             &FLEET.replace("s3://shops/x", "shops/x"),
-            &["trawler.toml:5: store.location", "s3://bucket/prefix"],
+            &[
+                "trawler.toml:5: store.location: found \"shops/x\"; allowed: s3://bucket or s3://bucket/prefix: ",
+                "(it does not start with s3://)",
+            ],
         );
         check(
             "[queue]\ncrawl = \"a.fifo\"\n",
@@ -622,6 +391,22 @@ mod tests {
         assert!(load(dir.path()).unwrap().pipes.is_empty());
         fs::write(dir.path().join("trawler.toml"), "").unwrap();
         assert!(load(dir.path()).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_missing_or_wrong_says_nothing_about_a_folder() {
+        let check = |config: Option<&str>, expected: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            if let Some(config) = config {
+                fs::write(dir.path().join("trawler.toml"), config).unwrap();
+            }
+            let told = load(dir.path()).unwrap_err();
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].to_string().contains(expected), "{told:?}");
+        };
+        check(None, "`trawler init DIR` writes one");
+        check(Some(&FLEET.replace("prod", "Prod")), "environment");
+        check(Some(""), "one TOML file for each pipe");
     }
 
     #[test]

@@ -3,10 +3,13 @@
 //! and its bound. A missing file or key never changes what Trawler does
 //! silently: defaults are the ones written here.
 
+mod check;
+mod error;
 mod fleet;
 mod images;
 mod load;
 mod net;
+mod position;
 mod queue;
 mod store;
 mod template;
@@ -16,9 +19,10 @@ use serde::Deserialize;
 use trawler_core::Environment;
 use trawler_core::verdict::RetryPolicy;
 
+pub(crate) use error::ConfigError;
 pub(crate) use fleet::{CapacityConfig, Imds, MetricsConfig, NoticesConfig};
 pub(crate) use images::ImagesConfig;
-pub(crate) use load::{ConfigError, Loaded, ReadPipe, load, load_config_only, read_pipes};
+pub(crate) use load::{Loaded, ReadPipe, load, load_config_only, read_pipes};
 pub(crate) use net::NetConfig;
 pub(crate) use queue::{QueueConfig, QueueKind};
 pub(crate) use store::{CatalogueConfig, Encryption, Place, StoreConfig};
@@ -30,7 +34,8 @@ pub(crate) use workers::{SchedulerConfig, WorkersConfig};
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     /// The name that keeps two fleets apart; part of every queue's name, key
-    /// and message. Needed as soon as anything is on AWS.
+    /// and message. 1 to 32 lower-case ASCII letters, digits and `-`, beginning
+    /// with a letter. Default none; needed as soon as anything is on AWS.
     pub(crate) environment: Option<Environment>,
     pub(crate) store: StoreConfig,
     pub(crate) queue: QueueConfig,

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::load::Bounds;
+use super::check::Bounds;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -12,8 +12,9 @@ pub(crate) struct NetConfig {
     /// part of the User-Agent. Default none; `check` asks for one.
     pub(crate) contact: String,
     /// Hosts and networks that are let in although they are not public
-    /// (`"127.0.0.1:8080"`, `"10.1.2.0/24"`, `"shop.internal"`). Default none:
-    /// no partner can make a worker talk to a private address.
+    /// (`"127.0.0.1:8080"`, `"shop.internal:8080"`, `"10.1.2.0/24"`): a host
+    /// with its port, or a block of addresses. At most 1000, default none: no
+    /// partner can make a worker talk to a private address.
     pub(crate) allow: Vec<String>,
     /// Seconds to connect. Default 10, bound 1 to 60.
     pub(crate) connect_s: u64,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use trawler_core::{Environment, QueueName};
 
-use super::load::Bounds;
+use super::check::Bounds;
 
 /// Which queue there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

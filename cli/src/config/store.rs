@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use trawler_aws::S3Location;
 
-use super::load::Bounds;
+use super::check::Bounds;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -101,7 +101,8 @@ impl StoreConfig {
             if let Some(location) = location
                 && let Err(error) = S3Location::parse(location)
             {
-                bounds.unless(false, key, &format!("{location:?}"), &error.to_string());
+                let allowed = format!("{} ({})", S3Location::RULE, error.reason);
+                bounds.unless(false, key, &format!("{location:?}"), &allowed);
             }
         }
         bounds.within(

@@ -1,6 +1,6 @@
 //! What `trawler init` writes.
 
-/// A commented configuration; its values are the defaults.
+/// A commented configuration; its values are the defaults, but for the contact.
 pub(crate) const TRAWLER_TOML: &str = include_str!("trawler.toml");
 
 /// A commented pipe.

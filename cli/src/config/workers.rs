@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::load::Bounds;
+use super::check::Bounds;
 use super::queue::QueueKind;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -65,8 +65,9 @@ pub(crate) struct SchedulerConfig {
     /// Seconds that image results of an unfinished set may wait before they
     /// are folded into the catalogue. Default 7200, bound 1 to 86400.
     pub(crate) fold_after_s: u64,
-    /// Days that settled jobs and image results are kept. Default 7, bound 1
-    /// to 365.
+    /// Days that the records of jobs that ended, and the documents of settled
+    /// manifests, are kept. Image results go as soon as they are all in the
+    /// catalogue. Default 7, bound 1 to 365.
     pub(crate) settled_days: u32,
     /// Seconds that `run --once` waits for jobs that are parked until later
     /// (a partner's Retry-After, a back-off) before it leaves them for the

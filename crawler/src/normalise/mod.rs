@@ -48,13 +48,6 @@ impl Normaliser {
         }
     }
 
-    /// Replaces the built-in table of corporate forms.
-    #[must_use]
-    pub fn with_corporate_forms(mut self, forms: CorporateForms) -> Self {
-        self.forms = forms;
-        self
-    }
-
     /// Own category of a partner's category path, joined by `>`: in each
     /// table the exact path, then the path without case and blanks, then the
     /// longest beginning of it.

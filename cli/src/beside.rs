@@ -15,7 +15,7 @@ use trawler_local::OneMachine;
 
 use crate::compose::Machine;
 use crate::config::Loaded;
-use crate::work::{Order, Role, Until};
+use crate::order::{Order, Role, Until};
 
 /// The name of a fleet that needs none.
 const LOCAL: &str = "local";
