@@ -92,5 +92,6 @@ async fn invariant_01_and_03_killed_at_the_commit_ends_as_undisturbed() {
     }
     println!("{kills} kills at commits, {crashes} deliveries cut off");
     assert!(kills >= 2 * FOLDERS, "the commits were met");
+    assert!(crashes > 0, "no kill cut a delivery off");
     world.stop().await;
 }

@@ -89,5 +89,6 @@ async fn invariant_09_told_to_leave_at_random_moments_loses_nothing() {
     }
     println!("{met:?}, {hand_backs} hand-backs");
     assert!(met.left > 0, "no signal met a process at work");
+    assert!(hand_backs > 0, "no process had anything in hand");
     world.stop().await;
 }

@@ -16,8 +16,8 @@ use trawler_core::ports::{Clock, Queue};
 use trawler_core::run::{Run, RunCounts, RunPhase};
 use trawler_core::{PipeId, QueueName};
 use trawler_fleet::Ports;
-use trawler_local::{CountingMetrics, LocalStore, QueueOptions, SystemClock};
 use trawler_fleet::audit;
+use trawler_local::{CountingMetrics, LocalStore, QueueOptions, SystemClock};
 use trawler_shop::Shop;
 
 use crate::support::Folder;
