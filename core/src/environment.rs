@@ -50,7 +50,9 @@ impl fmt::Display for Environment {
 impl<'de> Deserialize<'de> for Environment {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
+        Self::parse(&text).map_err(|error| {
+            serde::de::Error::invalid_value(serde::de::Unexpected::Str(&text), &error.rule)
+        })
     }
 }
 

@@ -94,11 +94,13 @@ pub struct ColumnMap(pub BTreeMap<String, Source>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CsvOptions {
+    /// Between fields, one ASCII character; default `,`.
     pub delimiter: char,
-    /// Empty text switches quoting off.
+    /// Around values, one ASCII character; default `"`. Empty text switches
+    /// quoting off.
     pub quote: String,
     /// Whether the first row names the fields; without it, columns are given
-    /// by position.
+    /// by position. Default true.
     pub header: bool,
 }
 
@@ -166,20 +168,28 @@ const MAX_BAD_SHARE: f64 = 0.05;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeedOptions {
+    /// `naver-ep`, `google`, `google-tsv`, `google-xml`, `csv`, `json` or
+    /// `jsonl`.
     pub format: FeedFormat,
+    /// `full` or `summary`; has to be said.
     pub mode: FeedMode,
-    /// A label such as `utf-8`, `cp949` or `utf-16le`; detected when absent.
+    /// A label such as `utf-8`, `cp949` or `utf-16le`; by default detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charset: Option<String>,
+    /// Compression of the file itself; default `auto`, which tells all but
+    /// `brotli` and `deflate` by their first bytes.
     #[serde(default)]
     pub compression: Compression,
-    /// Currency of amounts that name none. Naver EP is in won.
+    /// Currency of amounts that name none, such as `EUR`; default none, and
+    /// `KRW` for Naver EP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
-    /// IANA zone of dates that name none. Naver EP is in Korean time, all
-    /// else in UTC.
+    /// IANA zone of dates that name none; default Korean time for Naver EP and
+    /// UTC for all else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+    /// Columns and the fields that they are taken from; default those of the
+    /// same name.
     #[serde(default)]
     pub columns: ColumnMap,
     /// Fields to leave out altogether; default none.
@@ -192,11 +202,13 @@ pub struct FeedOptions {
     /// Google's text feed, none for XML and JSON, where values repeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list_separator: Option<char>,
+    /// Rows with too few fields: `reject`, the default, or `pad`.
     #[serde(default)]
     pub short_rows: ShortRows,
+    /// How CSV is written; only with `format = "csv"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<CsvOptions>,
-    /// Dotted path to the array of items of a JSON document; absent where the
+    /// Dotted path to the array of items of a JSON document; by default the
     /// document is the array.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<String>,
@@ -290,7 +302,12 @@ impl FeedOptions {
         for (column, source) in &self.columns.0 {
             let key = format!("columns.{column}");
             if column_index(column).is_none() && !SUMMARY_FIELDS.contains(&column.as_str()) {
-                push(found, &key, column, "a column of the product schema");
+                push(
+                    found,
+                    &key,
+                    column,
+                    "a column of the product schema; `trawler schema` lists them",
+                );
             }
             match source {
                 Source::Position(0) => push(found, &key, "0", "positions count from 1"),

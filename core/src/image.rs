@@ -37,17 +37,22 @@ impl OutputFormat {
     }
 }
 
-/// One stored rendition of every image, from the configuration.
+/// One stored rendition of every image, from the configuration. Every field
+/// has to be given.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
-    /// Lower-case ASCII letters, digits, `-` and `_`; part of the key.
+    /// 1 to 32 lower-case ASCII letters, digits, `-` and `_`; part of the key.
     pub name: String,
+    /// Of the box, in pixels; bound 1 to 8192.
     pub width: u32,
+    /// Of the box, in pixels; bound 1 to 8192.
     pub height: u32,
+    /// `"cover"` or `"contain"`.
     pub fit: Fit,
+    /// `"jpeg"` or `"webp"`.
     pub format: OutputFormat,
-    /// 1 to 100.
+    /// Of the encoder; bound 1 to 100.
     pub quality: u8,
 }
 
@@ -200,7 +205,8 @@ pub struct SourceFacts {
 pub enum Recheck {
     Never,
     EveryRun,
-    /// Each image once in so many days, spread by hash of its product id.
+    /// Each image once in so many days, 1 to 3650, spread by hash of its
+    /// product id.
     #[serde(untagged)]
     Days {
         every_days: u32,

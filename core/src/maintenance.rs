@@ -46,7 +46,7 @@ const CHAIN_MAX: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WindowText {
-    /// `mon` to `sun`; empty for a window between two instants.
+    /// `mon` to `sun`; none, the default, for a window between two instants.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub days: Vec<String>,
     /// `"02:00"`, or `"2026-12-24T18:00:00+09:00"`.
@@ -54,6 +54,7 @@ pub struct WindowText {
     /// Not within the window any more. With days, a time that is not after
     /// `from` is one of the next day.
     pub until: String,
+    /// Why, for people; default none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }

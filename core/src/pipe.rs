@@ -13,7 +13,7 @@ use crate::feed::FeedOptions;
 use crate::image::Recheck;
 use crate::maintenance::{PIPE_WINDOWS_MAX, Window, WindowText};
 use crate::problem::Problem;
-use crate::schedule::{Schedule, ScheduleError, ScheduleText};
+use crate::schedule::{CRON_RULE, Schedule, ScheduleError, ScheduleText, ZONE_RULE};
 use crate::secret::{Place, SecretRef, SecretText};
 
 /// Most extra headers that a pipe may send.
@@ -42,8 +42,8 @@ pub struct Pipe {
     pub judge: JudgeOptions,
     #[serde(default)]
     pub images: ImageOptions,
-    /// Times in which the partner is not to be touched; at most 32. `days =
-    /// ["sun"], from = "02:00", until = "04:00"` in the schedule's zone, or
+    /// Times in which the partner is not to be touched; default none, at most
+    /// 32. `days = ["sun"], from = "02:00", until = "04:00"` in the schedule's zone, or
     /// `from` and `until` as instants, `"2026-12-24T18:00:00+09:00"`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maintenance: Vec<WindowText>,
@@ -66,13 +66,15 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpSource {
+    /// `http://` or `https://`, without user and password.
     pub url: Url,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSource {
-    /// Absolute, or relative to the folder of `trawler.toml`.
+    /// Absolute, or relative to the folder of `trawler.toml`. In a fleet
+    /// absolute: the file is looked for on the machine that collects.
     pub path: PathBuf,
 }
 
@@ -87,9 +89,11 @@ pub struct FetchOptions {
     /// Sent with every request to the source; at most 32 of 4096 bytes. A
     /// value `env:NAME`, `file:/path` or `ssm:/name` is asked for by the worker
     /// that sends it; a header that carries a credential takes nothing else.
+    /// Default none.
     pub headers: BTreeMap<String, SecretText>,
     /// Credentials of the feed: `{ kind = "basic", user = "ann", password =
-    /// "env:NAME" }` or `{ kind = "bearer", token = "ssm:/name" }`.
+    /// "env:NAME" }` or `{ kind = "bearer", token = "ssm:/name" }`. Default
+    /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<FeedAuth>,
     /// Longest whole download of a feed, in seconds; default 3600, bound 1 to
@@ -148,7 +152,8 @@ pub struct ImageOptions {
     pub retry_hours: u32,
     /// Jobs of one image host that may be in flight; default 2, bound 1 to 64.
     pub shards: u32,
-    /// Sent as Referer with image requests, for hosts that demand one.
+    /// Sent as Referer with image requests, for hosts that demand one; default
+    /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub referer: Option<Url>,
 }
@@ -214,11 +219,15 @@ impl Pipe {
         }
         match self.schedule() {
             Ok(_) => {}
-            Err(error @ ScheduleError::Cron { .. }) => {
-                found.push("schedule.cron", &self.schedule.cron, &error.to_string());
+            Err(ScheduleError::Cron {
+                found: cron,
+                reason,
+            }) => {
+                let allowed = format!("{CRON_RULE} ({reason})");
+                found.push("schedule.cron", &format!("{cron:?}"), &allowed);
             }
-            Err(error @ ScheduleError::Zone(_)) => {
-                found.push("schedule.zone", &self.schedule.zone, &error.to_string());
+            Err(ScheduleError::Zone(zone)) => {
+                found.push("schedule.zone", &format!("{zone:?}"), ZONE_RULE);
             }
         }
         self.fetch.problems(&mut found);

@@ -18,8 +18,7 @@ use serde::{Deserialize, Serialize};
 const LOOK_BACK_HOURS: [i64; 5] = [1, 24, 32 * 24, 366 * 24, 5 * 366 * 24];
 
 /// What may stand for `cron`.
-pub const CRON_RULE: &str =
-    "five fields, minute hour day month weekday, such as \"15 3 * * *\"";
+pub const CRON_RULE: &str = "five fields, minute hour day month weekday, such as \"15 3 * * *\"";
 
 /// What may stand for `zone`.
 pub const ZONE_RULE: &str = "an IANA name such as \"Asia/Seoul\" or \"UTC\"";

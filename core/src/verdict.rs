@@ -132,13 +132,16 @@ impl Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryPolicy {
-    /// Failures of a job before it is buried; 1 to 50.
+    /// Failures of a job before it is buried; default 5, bound 1 to 50.
     pub attempts_max: u32,
-    /// Deliveries that vanished before a job is buried; 1 to 50.
+    /// Deliveries that vanished before a job is buried; default 5, bound 1 to
+    /// 50.
     pub crashes_max: u32,
-    /// Wait after the first failure, doubled after each further one; ms.
+    /// Wait after the first failure, doubled after each further one, in ms;
+    /// default 5000, bound 1 to 600000.
     pub backoff_base_ms: u64,
-    /// Longest wait; ms.
+    /// Longest wait, in ms; default 1800000, bound `backoff_base_ms` to
+    /// 86400000.
     pub backoff_max_ms: u64,
 }
 

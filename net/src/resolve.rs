@@ -53,7 +53,8 @@ impl Lookup for SystemLookup {
 #[derive(Clone)]
 struct Entry {
     until: Instant,
-    answer: Result<Vec<IpAddr>, io::ErrorKind>,
+    /// An error by its kind and words, since it cannot be copied.
+    answer: Result<Vec<IpAddr>, (io::ErrorKind, String)>,
 }
 
 /// A look-up behind a bounded cache.
@@ -75,7 +76,9 @@ impl Resolver {
     /// The addresses of a name, without repeats, at most [`ADDRESSES_MAX`].
     pub(crate) async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         if let Some(entry) = self.cached(host) {
-            return entry.answer.map_err(io::Error::from);
+            return entry
+                .answer
+                .map_err(|(kind, words)| io::Error::new(kind, words));
         }
         let _slot = self
             .running
@@ -83,7 +86,9 @@ impl Resolver {
             .await
             .expect("the semaphore is never closed");
         if let Some(entry) = self.cached(host) {
-            return entry.answer.map_err(io::Error::from);
+            return entry
+                .answer
+                .map_err(|(kind, words)| io::Error::new(kind, words));
         }
         let found = self.lookup.lookup(host).await.map(|found| {
             let mut kept: Vec<IpAddr> = Vec::new();
@@ -96,7 +101,7 @@ impl Resolver {
         });
         let (answer, kept) = match &found {
             Ok(addresses) => (Ok(addresses.clone()), KEPT),
-            Err(error) => (Err(error.kind()), FAILURE_KEPT),
+            Err(error) => (Err((error.kind(), error.to_string())), FAILURE_KEPT),
         };
         let until = Instant::now() + kept;
         self.keep(host, Entry { until, answer });

@@ -132,6 +132,8 @@ fn a_folder_without_configuration_is_told_how_to_get_one() {
             ended.stderr.contains("trawler init"),
             "{command}: {ended:?}"
         );
+        // A folder of pipes is not missed where there is no folder at all.
+        assert!(ended.stderr.contains("has 1 error(s)"), "{ended:?}");
     }
     // With a configuration and no pipe, there is nothing to do.
     let folder = Folder::new(&[], "");
@@ -391,7 +393,7 @@ fn try_feed_reads_csv_and_jsonl_of_well_known_fields() {
 }
 
 #[test]
-fn try_image_gives_every_input_its_status_and_exits_0() {
+fn try_image_gives_every_input_its_status_and_exit_code() {
     let dir = tempfile::tempdir().unwrap();
     let mut png = Vec::new();
     image::RgbImage::from_fn(90, 60, |x, y| image::Rgb([x as u8, y as u8, 128]))
@@ -412,7 +414,8 @@ fn try_image_gives_every_input_its_status_and_exits_0() {
         fs::write(&file, &bytes).unwrap();
         let out = dir.path().join(format!("{name}-out"));
         let args = ["try", "image", shown(&file), "--out", shown(&out), "--json"];
-        let report = trawler(&args).with_code(0).json();
+        let code = if expected == "stored" { 0 } else { 3 };
+        let report = trawler(&args).with_code(code).json();
         assert_eq!(report["status"], expected, "{name}: {report:#}");
         assert_eq!(report["sha256"].as_str().unwrap().len(), 64, "{report:#}");
         let variants = report["variants"].as_array().unwrap();

@@ -64,6 +64,8 @@ async fn a_dead_letter_says_what_was_asked_for_and_what_happened() {
     assert!(last.contains("attempt 1 failed"), "{shown:#}");
     assert!(!text(letter, "first_failure").is_empty(), "{shown:#}");
     let printed = folder.trawler(&["dlq", "show", &job]).with_code(0).stdout;
+    let status = folder.trawler(&["status", "--json"]).with_code(0).json();
+    assert_eq!(status["queues"]["crawl"]["oldest_open_s"], Value::Null);
     for part in [
         "asked for",
         "collect run shut@",
@@ -163,5 +165,51 @@ async fn a_purge_wants_a_choice_and_keeps_a_copy_unless_told_otherwise() {
     assert_eq!(listed.as_array().unwrap().len(), 1, "{listed:#}");
     // The name it had before.
     folder.trawler(&["dead", "list"]).with_code(0);
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_pipe_can_be_looked_at_and_cleaned_up() {
+    let (shop, folder) = shut_out().await;
+    folder.run_pipe("shut").with_code(1);
+    let file = folder.path().join("pipes/shut.toml");
+    let written = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    assert_eq!(
+        list(&folder, &["--pipe", "shut"])["letters"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    for args in [
+        &["runs", "--pipe", "shut"][..],
+        &["products", "--pipe", "shut"],
+        &["changes", "--pipe", "shut"],
+    ] {
+        folder.trawler(args).with_code(0);
+    }
+    // What needs the file says so, and what was never there is told as before.
+    for args in [
+        &["run", "--once", "--pipe", "shut"][..],
+        &["pause", "--pipe", "shut"],
+        &["dlq", "purge", "--pipe", "unheard"],
+        &["runs", "--pipe", "shu"],
+    ] {
+        let ended = folder.trawler(args).with_code(2);
+        assert!(ended.stderr.contains("there is no pipe"), "{ended:?}");
+    }
+    // A redrive says what it needs, and a purge does without.
+    folder
+        .trawler(&["dlq", "redrive", "--pipe", "shut"])
+        .with_code(0);
+    let ended = folder.trawler(&["run", "--once"]).with_code(1);
+    assert!(ended.stderr.contains("purge the job"), "{ended:?}");
+    folder
+        .trawler(&["dlq", "purge", "--pipe", "shut"])
+        .with_code(0);
+    assert!(folder.dead_letters().is_empty());
+    fs::write(&file, written).unwrap();
+    folder.trawler(&["runs", "--pipe", "shut"]).with_code(0);
     shop.stop().await;
 }

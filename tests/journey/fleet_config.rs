@@ -41,7 +41,15 @@ fn a_queue_that_is_missing_is_named_with_what_makes_it() {
 fn a_bucket_that_is_missing_is_named_with_its_region() {
     let fleet = Fleet::planned("no-bucket", &[]);
     let ended = fleet.trawler(&["fleet", "create"]);
-    told(&ended, 2, &["bucket no-bucket", "eu-west-1", "create it"]);
+    told(
+        &ended,
+        2,
+        &[
+            "bucket no-bucket",
+            "eu-west-1",
+            "trawler fleet create --bucket",
+        ],
+    );
     told(&fleet.trawler(&["status"]), 2, &["bucket no-bucket"]);
 }
 
@@ -113,6 +121,40 @@ fn a_machine_without_credentials_says_so() {
         .unwrap()
         .into();
     told(&ended, 2, &["credentials", "AWS_ACCESS_KEY_ID"]);
+    let ended = fleet
+        .command(&["status"])
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .env("HOME", fleet.folder.path())
+        .env("AWS_PROFILE", "nope")
+        .output()
+        .unwrap()
+        .into();
+    told(
+        &ended,
+        2,
+        &["AWS_PROFILE is \"nope\"", "check that this profile exists"],
+    );
+}
+
+#[test]
+fn an_endpoint_that_nobody_listens_at_is_named() {
+    let fleet = Fleet::planned("nobody-there", &[]);
+    // Bound and not listened at: connections to it are refused.
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", unused.local_addr().unwrap());
+    drop(unused);
+    let ended: Ended = fleet
+        .command(&["status"])
+        .env("AWS_ENDPOINT_URL", &url)
+        .output()
+        .unwrap()
+        .into();
+    told(
+        &ended,
+        1,
+        &[&format!("no answer from {url}; check AWS_ENDPOINT_URL")],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use trawler_core::dead::DeadLetter;
 use trawler_core::ledger::JobRecord;
 use trawler_core::ports::Outgoing;
 use trawler_core::{JobId, PipeId, QueueName};
@@ -149,6 +150,7 @@ async fn invariant_11_messages_that_nobody_understands_become_dead_letters() {
         assert_eq!(letter["group"], "odd", "{letter:#}");
         assert!(!text(letter, "body").is_empty(), "kept as it came");
     }
+    show_names_the_whole_body(&folder).await;
     // The job can be sent again, what is no job cannot, and holds up nothing.
     let redriven = folder.trawler(&["dlq", "redrive", "--all"]).with_code(1);
     assert!(
@@ -162,4 +164,25 @@ async fn invariant_11_messages_that_nobody_understands_become_dead_letters() {
     assert_eq!(folder.rows("odd"), before);
     folder.trawler(&["dlq", "purge", "--all"]).with_code(0);
     assert!(folder.dead_letters().is_empty());
+}
+
+/// Of a message that no letter has room for; the local queue takes none so
+/// large, so the letter is written here.
+async fn show_names_the_whole_body(folder: &Folder) {
+    let ports = ports(folder).await;
+    let letters = ports.jobs().dead_letters(QueueName::Crawl).await.unwrap();
+    let letter = letters.iter().find(|letter| letter.pipe.is_none()).unwrap();
+    let key = DeadLetter::key(QueueName::Crawl, "message-large");
+    let large = DeadLetter {
+        job: "message-large".to_owned(),
+        body_at: Some(key.clone()),
+        ..letter.clone()
+    };
+    ports.documents().put(&key, &large).await.unwrap();
+    let shown = folder.trawler(&["dlq", "show", "message-large"]);
+    let shown = shown.with_code(0).stdout;
+    assert!(shown.contains(&format!("whole body at {key}")), "{shown}");
+    let other = folder.trawler(&["dlq", "show", &letter.job]).with_code(0);
+    assert!(!other.stdout.contains("whole body"), "{other:?}");
+    ports.documents().delete(&key).await.unwrap();
 }

@@ -9,7 +9,7 @@ use trawler_shop::{Fault, Shop, ShopSpec};
 use trawler_tests::until;
 
 use crate::look::{SMALL_VARIANT, assert_same, feed_table, text, truth};
-use crate::support::{Folder, pipe};
+use crate::support::{Ended, Folder, pipe};
 
 /// Invariant 9: a worker that is told to leave is gone after so long.
 const LEAVE_MAX: Duration = Duration::from_secs(25);
@@ -42,7 +42,7 @@ async fn a_missed_run_is_caught_up_once_and_sigterm_ends_the_program() {
     let mut running = folder
         .command(&["run"])
         .stderr(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let deadline = Instant::now() + trawler_tests::WAIT_MAX;
@@ -61,13 +61,12 @@ async fn a_missed_run_is_caught_up_once_and_sigterm_ends_the_program() {
     assert_same(&folder.told("hourly"), &truth(shop.products(0)));
     let told = Instant::now();
     terminate(running.id());
-    let status = running.wait().unwrap();
+    let ended = Ended::from(running.wait_with_output().unwrap());
     assert!(told.elapsed() < LEAVE_MAX, "{:?}", told.elapsed());
-    assert_eq!(
-        status.code(),
-        Some(0),
-        "told to leave, with nothing in hand"
-    );
+    // Told to leave, with nothing in hand.
+    let ended = ended.with_code(0);
+    let left = "left on request; what was in hand is back in the queue";
+    assert!(ended.stdout.contains(left), "{ended:?}");
 
     // What was due is done: another start has nothing to do, unless the hour
     // has just turned.

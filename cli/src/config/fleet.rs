@@ -65,7 +65,7 @@ pub(crate) struct CapacityConfig {
     /// Auto Scaling group of the machines that run `trawler crawl`. Default
     /// none: nobody asks for machines and none leaves by itself.
     pub(crate) crawl_group: Option<String>,
-    /// The same for `trawler images`.
+    /// The same for `trawler images`. Default none.
     pub(crate) image_group: Option<String>,
     /// Seconds without work after which a machine of a group ends itself.
     /// Default 0: never. Bound 60 to 86400.

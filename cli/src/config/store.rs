@@ -29,7 +29,7 @@ pub(crate) struct StoreConfig {
     /// How S3 encrypts at rest: `"bucket"` (as the bucket says, the default),
     /// `"s3"` or `"kms"`.
     pub(crate) encryption: Encryption,
-    /// Id, ARN or alias of the key, for `encryption = "kms"`.
+    /// Id, ARN or alias of the key, for `encryption = "kms"`. Default none.
     pub(crate) kms_key: Option<String>,
     /// Storage class of blobs, such as `"INTELLIGENT_TIERING"`. Default the
     /// bucket's.

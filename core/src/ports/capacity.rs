@@ -65,6 +65,10 @@ pub trait Capacity: Send + Sync {
     /// when this is called again, or when its answer was lost on the way.
     async fn leave(&self) -> Result<(), CapacityError>;
 
+    /// This worker leaves, and another is to take its place: the wanted number
+    /// stays what it is.
+    async fn replace(&self) -> Result<(), CapacityError>;
+
     /// The drain is over: a platform that waits for this worker before it
     /// takes the machine away need not wait longer.
     async fn complete(&self) -> Result<Completion, CapacityError>;

@@ -75,7 +75,8 @@ pub trait State: Send + Sync {
     ) -> Result<Version, StateError>;
 
     /// Removes the document if it is still at `expected`; an absent one is a
-    /// conflict.
+    /// conflict. After an attempt without an answer an absent document counts
+    /// as removed, so nobody may take `Ok` for having been the only one.
     async fn delete(&self, key: &str, expected: &Version) -> Result<(), StateError>;
 
     /// Up to `limit` (1 to 1000) documents whose key starts with `prefix` and

@@ -220,17 +220,28 @@ async fn connecting_is_bounded_from_the_name_to_the_handshake() {
     }
 }
 
+/// An error with its causes.
+fn whole(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", whole(source)),
+        None => error.to_string(),
+    }
+}
+
 #[tokio::test]
 async fn a_name_without_an_address_is_told() {
     let lookup = Table::of(&[("empty.test", &[&[]])]);
     let fetcher = fetcher_with(&[], lookup.clone());
     for name in ["empty.test", "unknown.test"] {
         let request = get(&format!("http://{name}/"));
+        let mut told = Vec::new();
         for _ in 0..2 {
             let error = fetcher.fetch_bytes(&request).await.unwrap_err();
             assert_eq!(error.class(), FetchClass::Dns, "{error}");
             assert!(error.to_string().contains(name), "{error}");
+            told.push(whole(&error));
         }
+        assert_eq!(told[0], told[1], "what is remembered is told in its words");
     }
     assert_eq!(lookup.asked(), 2, "a failure is remembered for a moment");
 }
