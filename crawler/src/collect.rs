@@ -20,6 +20,7 @@ use crate::crawler::Crawler;
 use crate::failure::{catalogue_failure, commit_failure};
 use crate::fingerprint::fingerprint;
 use crate::input::{Found, Input, Wanted};
+use crate::kept_input::KeptInput;
 use crate::mappings::{self, PipeMappings};
 use crate::parse::{Parse, Parsed};
 use crate::plan_images::PlanImages;
@@ -106,7 +107,23 @@ impl Collect<'_> {
             known: known.as_ref(),
             ctx: self.ctx,
         };
+        let keeper = KeptInput {
+            blobs: &*self.crawler.ports.blobs,
+            ctx: self.ctx,
+            run: &self.run,
+            source: &self.pipe.source,
+        };
+        if let Some((kept, input)) = keeper.find(&scratch.path().join("feed")).await? {
+            let overtaken = self
+                .take_in(snapshot, &scratch, &input, mappings, print)
+                .await?;
+            keeper.forget(&kept).await;
+            return Ok(overtaken);
+        }
+        let clock = &self.crawler.ports.clock;
+        let asked = clock.monotonic();
         let found = wanted.get().await;
+        let took = clock.monotonic().saturating_sub(asked);
         self.ctx.step().await?;
         match found.map_err(Ending::Failed)? {
             Found::Unchanged { bytes_down } => {
@@ -120,21 +137,44 @@ impl Collect<'_> {
                 self.crawler.ports.metrics.record(Metric::FeedBytesDown {
                     bytes: input.bytes_down,
                 });
-                let parse = Parse {
-                    crawler: self.crawler,
-                    pipe: self.pipe,
-                    ctx: self.ctx,
-                    scratch: scratch.path(),
-                };
                 self.ctx.note(&format!("{} bytes came", input.bytes_down));
-                let parsed = parse.run(&input, mappings).await?;
-                let (rows, rejected) = (parsed.staged.rows(), parsed.rejected);
-                self.ctx
-                    .note(&format!("{rows} row(s) read, {rejected} rejected"));
-                self.ctx.step().await?;
-                self.commit_rows(snapshot, parsed, &input, print).await
+                let is_dear = input.bytes_down > 0 && took >= self.crawler.options.keep_input_after;
+                let kept = match is_dear {
+                    true => keeper.keep(&input).await?,
+                    false => None,
+                };
+                let overtaken = self
+                    .take_in(snapshot, &scratch, &input, mappings, print)
+                    .await?;
+                if let Some(kept) = kept {
+                    keeper.forget(&kept).await;
+                }
+                Ok(overtaken)
             }
         }
+    }
+
+    /// Reads the feed and commits its rows.
+    async fn take_in(
+        &self,
+        snapshot: Snapshot,
+        scratch: &Scratch,
+        input: &Input,
+        mappings: PipeMappings,
+        print: String,
+    ) -> Result<Option<i64>, Ending> {
+        let parse = Parse {
+            crawler: self.crawler,
+            pipe: self.pipe,
+            ctx: self.ctx,
+            scratch: scratch.path(),
+        };
+        let parsed = parse.run(input, mappings).await?;
+        let (rows, rejected) = (parsed.staged.rows(), parsed.rejected);
+        self.ctx
+            .note(&format!("{rows} row(s) read, {rejected} rejected"));
+        self.ctx.step().await?;
+        self.commit_rows(snapshot, parsed, input, print).await
     }
 
     /// Settles the run in the catalogue without a row: one small log entry.

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use trawler_catalogue::{Catalogue, SortLimits};
 use trawler_core::ports::Secrets;
@@ -35,4 +36,9 @@ pub struct CrawlerOptions {
     pub redirects_max: u32,
     pub first_byte_ms: u64,
     pub idle_ms: u64,
+    /// A download that took so long is kept for the next delivery.
+    pub keep_input_after: Duration,
 }
+
+/// Less work than this is done again rather than kept.
+pub const KEEP_INPUT_AFTER: Duration = Duration::from_secs(60);

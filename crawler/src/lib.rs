@@ -2,7 +2,7 @@
 //! image jobs.
 //!
 //! [`Crawler`] handles the jobs of the crawl queue. A run (`collect`) gets the
-//! feed (`input`), reads it into sorted rows (`parse` over [`feed`] and
+//! feed (`input`, or `kept_input` after an interruption), reads it into sorted rows (`parse` over [`feed`] and
 //! [`normalise`]), compares, judges and commits them, and plans the images
 //! that are due (`plan_images`); a fold (`fold`) brings image results into the
 //! catalogue.
@@ -15,6 +15,7 @@ mod fingerprint;
 mod fold;
 mod handler;
 mod input;
+mod kept_input;
 pub mod mappings;
 pub mod normalise;
 pub mod page;
@@ -25,5 +26,5 @@ mod run_document;
 mod scratch;
 mod validators;
 
-pub use crawler::{Crawler, CrawlerOptions};
+pub use crawler::{Crawler, CrawlerOptions, KEEP_INPUT_AFTER};
 pub use fingerprint::PARSER_VERSION;

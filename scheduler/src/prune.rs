@@ -103,7 +103,8 @@ impl Scheduler {
     }
 
     /// Parts of a crawler that died before it wrote the manifest, or was not
-    /// the first to; results that came when their manifest was gone.
+    /// the first to; results that came when their manifest was gone; inputs
+    /// that were kept for a delivery which did not need them.
     async fn prune_orphans(
         &self,
         look: &Look,
@@ -115,7 +116,7 @@ impl Scheduler {
             .map(|manifest| (&manifest.run, manifest.jobs_key.as_str()))
             .collect();
         let mut over: HashMap<RunId, bool> = HashMap::new();
-        for prefix in ["manifests/", "results/"] {
+        for prefix in ["manifests/", "results/", "inputs/"] {
             let mut orphans = Vec::new();
             for key in manifests::blob_keys(&self.ports, prefix).await? {
                 if orphans.len() as u64 >= PRUNED_A_PASS {

@@ -19,7 +19,7 @@ use trawler_core::dead::DeadLetter;
 use trawler_core::ports::{Blobs, Capacity, Clock, Metrics, Queue, Secrets, State};
 use trawler_core::run::Run;
 use trawler_core::{PipeId, QueueName};
-use trawler_crawler::{Crawler, CrawlerOptions};
+use trawler_crawler::{Crawler, CrawlerOptions, KEEP_INPUT_AFTER};
 use trawler_fleet::{Pauses, PipeSets, Pipes, Ports};
 use trawler_image_worker::{ImageWorker, ImageWorkerOptions, Limits, Studio};
 use trawler_local::{CountingMetrics, SystemClock};
@@ -240,6 +240,7 @@ impl Machine {
                 redirects_max: loaded.config.net.redirects_max,
                 first_byte_ms: loaded.config.net.first_byte_s * 1000,
                 idle_ms: loaded.config.net.idle_s * 1000,
+                keep_input_after: KEEP_INPUT_AFTER,
             },
         })
     }
