@@ -242,8 +242,8 @@ impl Documents {
         Err(contended(key))
     }
 
-    /// Removes the document if it is still at `version`; says whether it is
-    /// gone by this call.
+    /// Removes the document if it is still at `version`; false when it is at
+    /// another one. Several may be told that they removed it.
     pub async fn delete_at(&self, key: &str, version: &Version) -> Result<bool, DocumentError> {
         let deleted = retry(&*self.clock, StateError::is_transient, || {
             self.state.delete(key, version)

@@ -10,12 +10,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use support::{TestClock, World, pipe, until};
+use support::{TestClock, World, image_job_at, pipe, until};
 use trawler_core::dead::{DeadLetter, Input};
 use trawler_core::feed::FeedMode;
-use trawler_core::image::{ImageOutcome, ImageStatus, KnownImage};
+use trawler_core::image::{ImageOutcome, ImageStatus};
 use trawler_core::image_ended::given_up;
-use trawler_core::job::{CrawlJob, ImageJob, ImageTask};
+use trawler_core::job::{CrawlJob, ImageJob};
 use trawler_core::job_log::LOG_BYTES_MAX;
 use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::manifest::{ImageResult, Manifest};
@@ -109,15 +109,7 @@ impl Seeds<'_> {
     }
 
     fn image_job(id: &RunId, n: usize) -> ImageJob {
-        ImageJob {
-            run: id.clone(),
-            group: ImageJob::group_of("img.test", 0),
-            images: vec![ImageTask {
-                product_id: format!("p{n}"),
-                url: format!("https://img.test/{n}.jpg"),
-                known: KnownImage::default(),
-            }],
-        }
+        image_job_at(id, "img.test", n as u64)
     }
 
     /// With a result whose image ended like this.

@@ -9,12 +9,11 @@ mod support;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use support::{Bill, TestClock, World, pipe};
+use support::{Bill, TestClock, World, image_job_at, pipe, pipe_of, put_result};
 use trawler_core::feed::FeedMode;
-use trawler_core::image::KnownImage;
-use trawler_core::job::{ImageJob, ImageTask};
+use trawler_core::job::ImageJob;
 use trawler_core::ledger::JobStatus;
-use trawler_core::manifest::{ImageResult, Manifest};
+use trawler_core::manifest::Manifest;
 use trawler_core::open_runs::OpenRuns;
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::Clock;
@@ -31,17 +30,6 @@ const MINUTE: Duration = Duration::from_secs(60);
 const IMAGE_JOBS: u64 = 200;
 /// Pipes whose image work is measured at once.
 const IMAGE_PIPES: u64 = 5;
-
-fn pipe_of(name: &str) -> Pipe {
-    let text = serde_json::json!({
-        "source": {"kind": "file", "path": "feed.tsv"},
-        "feed": {"format": "naver-ep", "mode": "full"},
-        "schedule": {"cron": "0 3 * * *", "zone": "UTC"},
-    });
-    let mut parsed: Pipe = serde_json::from_value(text).unwrap();
-    parsed.id = pipe(name);
-    parsed
-}
 
 fn world_at(start: &str) -> World {
     World::new(TestClock::frozen(start), MINUTE)
@@ -204,25 +192,16 @@ async fn a_day_of_an_unchanged_pipe_costs_a_dozen_writes() {
     assert!(audit(&world.ports).await.unwrap().is_settled());
 }
 
-fn image_job(run: &RunId, n: u64) -> ImageJob {
-    ImageJob {
-        run: run.clone(),
-        group: ImageJob::group_of(&format!("{}.test", run.pipe), 0),
-        images: vec![ImageTask {
-            product_id: format!("p{n}"),
-            url: format!("https://{}.test/{n}.jpg", run.pipe),
-            known: KnownImage::default(),
-        }],
-    }
-}
-
 /// A finished run with image jobs to send.
 async fn with_images(world: &World, pipe: PipeId) -> Vec<ImageJob> {
     let run = RunId::new(pipe, "2026-11-21T03:00:00Z".parse().unwrap());
     let mut document = Run::plan(run.clone(), FeedMode::Full, run.due());
     document.phase = RunPhase::Finished;
     poke(world, &Run::key(&run), &document);
-    let jobs: Vec<ImageJob> = (0..IMAGE_JOBS).map(|n| image_job(&run, n)).collect();
+    let host = format!("{}.test", run.pipe);
+    let jobs: Vec<ImageJob> = (0..IMAGE_JOBS)
+        .map(|n| image_job_at(&run, &host, n))
+        .collect();
     manifests::write(&world.ports, &run, 1, &jobs)
         .await
         .unwrap();
@@ -254,13 +233,7 @@ async fn an_image_job_costs_four_writes() {
         let documents = world.ports.documents();
         let key = format!("checkpoints/image/{}", job.id());
         assert!(documents.get::<u32>(&key).await.unwrap().is_none());
-        let result = ImageResult {
-            job: job.id(),
-            run: job.run.clone(),
-            tried: world.clock.now(),
-            outcomes: Vec::new(),
-        };
-        manifests::put_result(&world.ports, &result).await.unwrap();
+        put_result(&world, job).await;
         settle(&world, QueueName::Image, &job.id(), epoch).await;
     }
     world.clock.advance(MINUTE);

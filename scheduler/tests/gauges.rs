@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use support::{TestClock, World, pipe};
+use support::{TestClock, World, pipe_of};
 use trawler_core::QueueName;
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::{Capacity, CapacityError, Completion, Metric};
@@ -55,17 +55,6 @@ impl Capacity for Workers {
     async fn complete(&self) -> Result<Completion, CapacityError> {
         Ok(Completion::NoHook)
     }
-}
-
-fn pipe_of(name: &str) -> Pipe {
-    let text = serde_json::json!({
-        "source": {"kind": "file", "path": "feed.tsv"},
-        "feed": {"format": "naver-ep", "mode": "full"},
-        "schedule": {"cron": "0 3 * * *", "zone": "UTC"},
-    });
-    let mut parsed: Pipe = serde_json::from_value(text).unwrap();
-    parsed.id = pipe(name);
-    parsed
 }
 
 #[tokio::test]

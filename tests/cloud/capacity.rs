@@ -9,9 +9,9 @@ use trawler_core::QueueName;
 use trawler_core::ports::{Capacity, CapacityError, Completion};
 use trawler_tests::ManualClock;
 use trawler_tests::emulator::{Moto, REGION};
+use trawler_tests::group::{GROUP, Group, HOOK};
 use trawler_tests::proxy::{Fault, FaultProxy};
 
-use crate::group::{GROUP, Group, HOOK};
 use crate::wire::{query, values};
 
 /// An image that moto knows.
@@ -170,6 +170,37 @@ async fn leaving_takes_one_place_away_however_often_it_is_asked() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_replaced_leaves_its_place_to_another() {
+    make_group("replaced", "3", "3");
+    let me = instances("replaced").remove(1);
+    let with_place = options("replaced", Shrink::IdleOnly);
+    let endpoint = Moto::shared().endpoint();
+    let (worker, _) = open(&endpoint, with_place, Some(&me)).await.unwrap();
+    for _ in 0..3 {
+        worker.replace().await.unwrap();
+    }
+    assert_eq!(desired("replaced"), "3");
+    let now = instances("replaced");
+    assert!(now.len() == 3 && !now.contains(&me), "{now:?}");
+    // Its hook is completed, and an answer that is lost does no harm.
+    let group = Group::start(&["i-1"]).await;
+    let with_hook = AutoScalingOptions {
+        lifecycle_hook: Some(HOOK.to_owned()),
+        ..options(GROUP, Shrink::IdleOnly)
+    };
+    let (worker, _) = open(group.endpoint(), with_hook, Some("i-1"))
+        .await
+        .unwrap();
+    group.state().min = 1;
+    group.state().lose_answer_of = Some("TerminateInstanceInAutoScalingGroup");
+    assert!(worker.replace().await.unwrap_err().is_transient());
+    worker.replace().await.unwrap();
+    assert_eq!(worker.complete().await.unwrap(), Completion::Completed);
+    assert_eq!(group.state().desired, 1);
+    assert!(!group.state().states.contains_key("i-1"));
+}
+
+#[tokio::test]
 async fn a_lost_answer_does_not_take_a_second_place_away() {
     make_group("lost", "0", "3");
     let proxy = FaultProxy::start(&Moto::shared().endpoint()).await;
@@ -192,9 +223,9 @@ async fn a_lost_answer_does_not_take_a_second_place_away() {
 async fn a_group_that_shows_a_termination_late_is_not_asked_again() {
     let group = Group::start(&["i-1", "i-2"]).await;
     let options = options(GROUP, Shrink::IdleOnly);
-    let (worker, clock) = open(&group.endpoint, options, Some("i-1")).await.unwrap();
+    let (worker, clock) = open(group.endpoint(), options, Some("i-1")).await.unwrap();
     {
-        let mut state = group.state.lock().unwrap();
+        let mut state = group.state();
         state.stale = true;
         state.lose_answer_of = Some("TerminateInstanceInAutoScalingGroup");
     }
@@ -204,16 +235,16 @@ async fn a_group_that_shows_a_termination_late_is_not_asked_again() {
         clock.advance(Duration::from_secs(5));
     }
     assert_eq!(group.count("TerminateInstanceInAutoScalingGroup"), 1);
-    group.state.lock().unwrap().stale = false;
+    group.state().stale = false;
     worker.leave().await.unwrap();
     assert_eq!(group.count("TerminateInstanceInAutoScalingGroup"), 1);
-    assert_eq!(group.state.lock().unwrap().desired, 1);
+    assert_eq!(group.state().desired, 1);
 }
 
 #[tokio::test]
 async fn a_request_that_did_not_arrive_is_made_again_in_time() {
     let group = Group::start(&["i-1", "i-2"]).await;
-    let proxy = FaultProxy::start(&group.endpoint).await;
+    let proxy = FaultProxy::start(group.endpoint()).await;
     let options = options(GROUP, Shrink::IdleOnly);
     let (worker, clock) = open(&proxy.endpoint(), options, Some("i-1")).await.unwrap();
     let seen = std::sync::atomic::AtomicUsize::new(0);
@@ -224,7 +255,7 @@ async fn a_request_that_did_not_arrive_is_made_again_in_time() {
     assert!(worker.leave().await.unwrap_err().is_transient());
     clock.advance(Duration::from_secs(31));
     worker.leave().await.unwrap();
-    assert_eq!(group.state.lock().unwrap().desired, 1);
+    assert_eq!(group.state().desired, 1);
 }
 
 #[tokio::test]
@@ -234,15 +265,17 @@ async fn the_hook_of_a_terminating_instance_is_completed() {
         lifecycle_hook: Some(HOOK.to_owned()),
         ..options(GROUP, Shrink::IdleOnly)
     };
-    let (worker, _) = open(&group.endpoint, with_hook, Some("i-1")).await.unwrap();
+    let (worker, _) = open(group.endpoint(), with_hook, Some("i-1"))
+        .await
+        .unwrap();
     assert_eq!(worker.complete().await.unwrap(), Completion::NotAwaited);
     worker.leave().await.unwrap();
     assert_eq!(worker.complete().await.unwrap(), Completion::Completed);
-    assert!(!group.state.lock().unwrap().states.contains_key("i-1"));
+    assert!(!group.state().states.contains_key("i-1"));
     assert_eq!(worker.complete().await.unwrap(), Completion::NotAwaited);
     // Without a hook in the configuration nobody is asked.
     let options = options(GROUP, Shrink::IdleOnly);
-    let (other, _) = open(&group.endpoint, options, Some("i-2")).await.unwrap();
+    let (other, _) = open(group.endpoint(), options, Some("i-2")).await.unwrap();
     let before = group.count("CompleteLifecycleAction");
     assert_eq!(other.complete().await.unwrap(), Completion::NoHook);
     assert_eq!(group.count("CompleteLifecycleAction"), before);
@@ -259,7 +292,7 @@ async fn refusals_name_what_to_change() {
     );
     let group = Group::start(&["i-1"]).await;
     let crawl_only = options(GROUP, Shrink::IdleOnly);
-    let (worker, _) = open(&group.endpoint, crawl_only.clone(), Some("i-1"))
+    let (worker, _) = open(group.endpoint(), crawl_only.clone(), Some("i-1"))
         .await
         .unwrap();
     let error = worker.want(QueueName::Image, 1).await.unwrap_err();
@@ -268,14 +301,17 @@ async fn refusals_name_what_to_change() {
         "{error}"
     );
     // A group that may not get smaller lets nobody go.
-    group.state.lock().unwrap().min = 1;
+    group.state().min = 1;
     let error = worker.leave().await.unwrap_err();
     assert!(
         !error.is_transient() && error.to_string().contains("min size"),
         "{error}"
     );
-    group.state.lock().unwrap().denied = true;
-    let error = open(&group.endpoint, crawl_only, None).await.err().unwrap();
+    group.state().denied = true;
+    let error = open(group.endpoint(), crawl_only, None)
+        .await
+        .err()
+        .unwrap();
     let told = error.to_string();
     assert!(!error.is_transient(), "{told}");
     assert!(
@@ -288,11 +324,11 @@ async fn refusals_name_what_to_change() {
 async fn an_instance_outside_a_group_has_nothing_to_protect_or_leave() {
     let group = Group::start(&["i-1"]).await;
     let options = options(GROUP, Shrink::IdleOnly);
-    let (elsewhere, _) = open(&group.endpoint, options, Some("i-9")).await.unwrap();
-    let before = group.state.lock().unwrap().calls.len();
+    let (elsewhere, _) = open(group.endpoint(), options, Some("i-9")).await.unwrap();
+    let before = group.state().calls.len();
     elsewhere.protect(true).await.unwrap();
     elsewhere.leave().await.unwrap();
     assert_eq!(elsewhere.complete().await.unwrap(), Completion::NoHook);
-    assert_eq!(group.state.lock().unwrap().calls.len(), before);
+    assert_eq!(group.state().calls.len(), before);
     assert_eq!(elsewhere.in_service(QueueName::Crawl).await.unwrap(), 1);
 }

@@ -4,13 +4,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod capacity;
-mod group;
+mod endpoints;
 mod metrics;
 mod notices;
 mod parameters;
 mod queue_checks;
 mod queue_faults;
 mod queue_support;
+mod s3_clock;
+mod s3_create;
+mod s3_documents;
 mod s3_faults;
 mod s3_objects;
 mod s3_open;

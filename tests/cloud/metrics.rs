@@ -1,6 +1,7 @@
 //! Figures on CloudWatch (RPC v2 CBOR), read back from the emulator.
 
-use std::sync::Arc;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -14,6 +15,7 @@ use trawler_tests::emulator::{Ministack, REGION};
 use trawler_tests::proxy::{Fault, FaultProxy};
 use trawler_tests::{ManualClock, until};
 
+use crate::s3_support::{Scripted, plain};
 use crate::wire::{query, values};
 
 async fn start(
@@ -206,4 +208,73 @@ async fn a_throttled_request_is_repeated_within_its_call() {
     );
     let here = [("Environment", "test")];
     assert_eq!(stored(SPACE, "Commits", &here).unwrap()[0], 1.0);
+}
+
+/// What is logged while it stands, of this thread.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_missing_permission_is_named_once_and_the_figures_are_kept() {
+    let server = Scripted::start(|_| {
+        let mut answer = plain(403, denial());
+        let head = answer.headers_mut();
+        head.insert("smithy-protocol", "rpc-v2-cbor".parse().unwrap());
+        head.insert("content-type", "application/cbor".parse().unwrap());
+        answer
+    })
+    .await;
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let clock = clock();
+    let (metrics, sender) = start(&server.endpoint(), &clock, "TrawlerDenied").await;
+    let stop = CancellationToken::new();
+    let sending = tokio::spawn(sender.run(stop.clone()));
+    for minute in 1..=2 {
+        metrics.record(Metric::CommitLanded);
+        until("the sender waits", || clock.sleepers() == 1).await;
+        clock.advance(Duration::from_secs(60));
+        until("the minute was sent", || server.seen().len() == minute).await;
+    }
+    until("the second minute has failed", || clock.sleepers() == 1).await;
+    stop.cancel();
+    let report = sending.await.unwrap();
+    assert_eq!((report.delivered, report.lost), (0, 2));
+    let said = String::from_utf8(logged.0.lock().unwrap().clone()).unwrap();
+    let advice = "the role lacks cloudwatch:PutMetricData";
+    assert_eq!(said.matches(advice).count(), 1, "{said}");
+    assert!(said.contains("is not authorized"), "{said}");
+}
+
+/// `{"__type": ..., "message": ...}` in CBOR, as CloudWatch answers it.
+fn denial() -> Vec<u8> {
+    let text = |text: &str| {
+        // A text of up to 255 bytes: major type 3, its length in one byte.
+        let length = u8::try_from(text.len()).unwrap();
+        [&[0x78, length], text.as_bytes()].concat()
+    };
+    let mut map = vec![0xA2];
+    for part in [
+        "__type",
+        "com.amazon.coral.service#AccessDeniedException",
+        "message",
+        "User: me is not authorized to perform: cloudwatch:PutMetricData",
+    ] {
+        map.extend(text(part));
+    }
+    map
 }

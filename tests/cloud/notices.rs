@@ -9,6 +9,7 @@ use trawler_aws::{InstanceMetadata, InstanceNotices};
 use trawler_core::ports::{Clock, Notice, Notices};
 use trawler_local::SystemClock;
 use trawler_tests::emulator::REGION;
+use trawler_tests::proxy::{Fault, FaultProxy};
 use trawler_tests::{Imds, until};
 
 /// From the notice to its delivery.
@@ -140,8 +141,30 @@ async fn who_is_no_instance_is_told_at_once() {
     let unanswered = InstanceNotices::listen(metadata, clock).await;
     let error = unanswered.err().unwrap();
     assert!(error.to_string().contains("hop limit is 1"), "{error}");
+    // Three tries each.
     let took = started.elapsed();
-    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert!(took < Duration::from_secs(8), "{took:?}");
+}
+
+/// One lost packet at the start left the machine without protection for life.
+#[tokio::test]
+async fn who_this_is_is_asked_again_while_the_service_does_not_answer() {
+    let imds = imds().await;
+    let proxy = FaultProxy::start(imds.endpoint()).await;
+    let metadata = InstanceMetadata::at(&proxy.endpoint()).unwrap();
+    for faults in [[Fault::Reset, Fault::Lost], [Fault::Busy, Fault::Reset]] {
+        for fault in faults {
+            proxy.fail_next(|_| true, fault);
+        }
+        let instance = metadata.instance_id().await.unwrap();
+        assert_eq!(instance, "i-0123456789abcdef0");
+        assert_eq!(proxy.waiting(), 0);
+    }
+    // What the service does not know is not asked again.
+    imds.remove("instance-id");
+    let before = imds.requests();
+    assert!(metadata.instance_id().await.is_err());
+    assert_eq!(imds.requests() - before, 1);
 }
 
 #[tokio::test]

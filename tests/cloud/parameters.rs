@@ -127,6 +127,10 @@ async fn refusals_name_the_permission_and_nothing_tells_a_value() {
     check(403, "<html>", false, "status 403", 1).await;
     let busy = r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#;
     check(400, busy, true, "ThrottlingException", 3).await;
+    let late = r#"{"__type":"InvalidSignatureException","message":"Signature expired: 20261122T010000Z is now earlier than 20261122T025500Z"}"#;
+    check(400, late, true, "set this machine's clock", 3).await;
+    let renewed = r#"{"__type":"ExpiredTokenException","message":"The security token is expired"}"#;
+    check(400, renewed, true, "ExpiredTokenException", 3).await;
     check(503, "", true, "did not answer", 3).await;
     check(
         200,

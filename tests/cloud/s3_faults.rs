@@ -193,7 +193,9 @@ async fn reads_are_made_again() {
 }
 
 /// A proven location whose every PUT is answered by `answer`, by its number.
-async fn puts(answer: impl Fn(u32, &Seen) -> Answer + Send + Sync + 'static) -> Scripted {
+pub(crate) async fn puts(
+    answer: impl Fn(u32, &Seen) -> Answer + Send + Sync + 'static,
+) -> Scripted {
     let count = AtomicU32::new(0);
     Scripted::start(move |seen| {
         if is_probe(seen) {
@@ -289,25 +291,6 @@ async fn a_body_that_is_not_what_its_checksum_says_is_no_answer() {
         .unwrap();
     let error = blobs.get("a", None).await.unwrap_err();
     assert!(matches!(error, BlobError::Unavailable { .. }), "{error:?}");
-}
-
-#[tokio::test]
-async fn what_others_put_beside_documents_is_refused_by_name() {
-    let endpoint = emulator().await;
-    let location = fresh_location();
-    let state = state_at(&endpoint, &location).await.unwrap();
-    let key = format!(
-        "/{}/cloud/state/notes",
-        location.to_string().trim_start_matches("s3://")
-    );
-    let answer = crate::s3_support::raw(&endpoint, "PUT", &key, "{}").await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    match state.get("notes").await.unwrap_err() {
-        StateError::Refused { reason, .. } => {
-            assert!(reason.contains("cloud/state/notes"), "{reason}");
-        }
-        other => panic!("expected a refusal, found {other:?}"),
-    }
 }
 
 /// With every fifth request at fault, what the adapter says is what is stored.

@@ -18,7 +18,7 @@ use crate::s3_support::{
 };
 
 /// The error with all its causes, as people get to see it.
-fn told(error: &dyn Error) -> String {
+pub(crate) fn told(error: &dyn Error) -> String {
     let mut told = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -27,7 +27,7 @@ const TABLES: [(&str, &[&str]); 13] = [
         &["CsvOptions", "FeedLimits", "FeedOptions"],
     ),
     ("core/src/image.rs", &["Variant"]),
-    ("core/src/maintenance.rs", &["WindowText"]),
+    ("core/src/maintenance/window.rs", &["WindowText"]),
     (
         "core/src/pipe.rs",
         &[

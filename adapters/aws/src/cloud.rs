@@ -38,12 +38,30 @@ pub enum CloudError {
         "no AWS region is set; set AWS_REGION, or `region` in the profile that AWS_PROFILE names"
     )]
     NoRegion,
-    #[error(
-        "no AWS credentials were found; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or give the instance a role"
-    )]
-    NoCredentials,
+    #[error("no AWS credentials were found; {}", advice(profile.as_deref()))]
+    NoCredentials {
+        /// What AWS_PROFILE names, if it is set.
+        profile: Option<String>,
+    },
     #[error("ask for AWS credentials; check what AWS_PROFILE names, or the role of the instance")]
     Credentials(#[source] CredentialsError),
+}
+
+impl CloudError {
+    pub(crate) fn no_credentials() -> Self {
+        Self::NoCredentials {
+            profile: std::env::var("AWS_PROFILE").ok(),
+        }
+    }
+}
+
+fn advice(profile: Option<&str>) -> String {
+    match profile {
+        Some(profile) => format!(
+            "AWS_PROFILE is {profile:?}: check that this profile exists and has some, or set AWS_ACCESS_KEY_ID, or give the instance a role"
+        ),
+        None => "set AWS_PROFILE or AWS_ACCESS_KEY_ID, or give the instance a role".to_owned(),
+    }
 }
 
 /// Configuration of every client. Cheap to clone.
@@ -61,13 +79,13 @@ impl Cloud {
             return Err(CloudError::NoRegion);
         }
         let Some(provider) = config.credentials_provider() else {
-            return Err(CloudError::NoCredentials);
+            return Err(CloudError::no_credentials());
         };
         // Asked for now, so that a machine without any says so by name, and
         // not as the failure of its first call.
         match provider.provide_credentials().await {
             Ok(_) => Ok(Self { config }),
-            Err(CredentialsError::CredentialsNotLoaded(_)) => Err(CloudError::NoCredentials),
+            Err(CredentialsError::CredentialsNotLoaded(_)) => Err(CloudError::no_credentials()),
             Err(error) => Err(CloudError::Credentials(error)),
         }
     }
@@ -110,4 +128,23 @@ fn loader() -> ConfigLoader {
         .http_client(http)
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_named_a_profile_is_not_told_to_name_one() {
+        let check = |profile: Option<&str>, expected: &str| {
+            let profile = profile.map(str::to_owned);
+            let told = CloudError::NoCredentials { profile }.to_string();
+            assert!(told.contains(expected), "{told}");
+        };
+        check(None, "found; set AWS_PROFILE or AWS_ACCESS_KEY_ID");
+        check(
+            Some("nope"),
+            "AWS_PROFILE is \"nope\": check that this profile exists",
+        );
+    }
 }

@@ -21,6 +21,6 @@ pub use notices::{InstanceMetadata, InstanceNotices, MetadataError};
 pub use parameters::{ParameterError, Parameters};
 pub use queue::{QueueFinding, SqsOpenError, SqsOptions, SqsQueue};
 pub use s3::{
-    InvalidLocation, S3Blobs, S3Encryption, S3Location, S3OpenError, S3Options, S3State,
-    catalogue_store, create_bucket,
+    BucketFinding, InvalidLocation, S3Blobs, S3Encryption, S3Location, S3OpenError, S3Options,
+    S3State, catalogue_store, create_bucket,
 };

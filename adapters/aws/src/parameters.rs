@@ -160,7 +160,10 @@ impl Parameters {
         // `com.amazonaws.ssm#ParameterNotFound` or without the prefix.
         let code = fault.kind.rsplit('#').next().unwrap_or_default().to_owned();
         if status.is_server_error() || is_passing(&code) {
-            let said = format!("status {status}: {code} {}", fault.message);
+            let mut said = format!("status {status}: {code} {}", fault.message);
+            if is_of_the_clock(&code) {
+                said.push_str("; set this machine's clock by NTP, and check the secret key");
+            }
             return Err(unavailable(said.into()));
         }
         Err(self.refusal(name, status, code, fault.message))
@@ -268,7 +271,8 @@ fn denied_key(name: String, message: String) -> ParameterError {
     }
 }
 
-/// Codes of a service that wants the same request later.
+/// Codes of a service that wants the same request later, also where the
+/// credentials are about to be renewed, or the clock to be set.
 fn is_passing(code: &str) -> bool {
     matches!(
         code,
@@ -276,7 +280,13 @@ fn is_passing(code: &str) -> bool {
             | "TooManyRequestsException"
             | "RequestLimitExceeded"
             | "RequestTimeout"
-    )
+            | "ExpiredTokenException"
+    ) || is_of_the_clock(code)
+}
+
+/// As far as a code can tell: it is that of a wrong secret key as well.
+fn is_of_the_clock(code: &str) -> bool {
+    matches!(code, "InvalidSignatureException" | "RequestExpired")
 }
 
 fn endpoint(cloud: &Cloud) -> String {

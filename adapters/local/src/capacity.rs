@@ -28,6 +28,10 @@ impl Capacity for OneMachine {
         Ok(())
     }
 
+    async fn replace(&self) -> Result<(), CapacityError> {
+        Ok(())
+    }
+
     async fn complete(&self) -> Result<Completion, CapacityError> {
         Ok(Completion::NoHook)
     }

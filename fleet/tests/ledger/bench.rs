@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use trawler_core::image::KnownImage;
-use trawler_core::job::{ImageJob, ImageTask};
+use trawler_core::job::ImageJob;
 use trawler_core::ledger::{JobRecord, JobStatus};
-use trawler_core::manifest::ImageResult;
 use trawler_core::ports::Clock;
 use trawler_core::{JobId, QueueName, RunId};
 use trawler_fleet::Take;
-use trawler_fleet::manifests;
 
-use crate::support::{TestClock, World, pipe};
+use crate::support::{TestClock, World, image_job_at, pipe, put_result};
 
 pub(crate) const V: Duration = Duration::from_secs(60);
 
@@ -31,26 +28,12 @@ pub(crate) fn run() -> RunId {
 }
 
 pub(crate) fn image_job(n: usize, host: &str) -> ImageJob {
-    ImageJob {
-        run: run(),
-        group: ImageJob::group_of(host, 0),
-        images: vec![ImageTask {
-            product_id: format!("p{n}"),
-            url: format!("https://{host}/{n}.jpg"),
-            known: KnownImage::default(),
-        }],
-    }
+    image_job_at(&run(), host, n as u64)
 }
 
 /// Puts the result of a job and settles its record.
 pub(crate) async fn finish(world: &World, job: &ImageJob) {
-    let result = ImageResult {
-        job: job.id(),
-        run: job.run.clone(),
-        tried: world.clock.now(),
-        outcomes: Vec::new(),
-    };
-    manifests::put_result(&world.ports, &result).await.unwrap();
+    put_result(world, job).await;
     let (jobs, id) = (world.ports.jobs(), job.id());
     let taken = jobs.take(QueueName::Image, &format!("{id}:0"), "d").await;
     assert!(matches!(taken.unwrap(), Take::Work(_)));

@@ -2,10 +2,11 @@
 //! order, leases, deduplication and compare-and-swap as the traits demand,
 //! with faults that a test switches on. They prove nothing about adapters; the
 //! contract suite does.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
 pub mod clock;
 pub mod queue;
+pub mod seeds;
 pub mod stores;
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,11 +15,12 @@ use std::time::{Duration, Instant};
 
 use trawler_core::ledger::JobRecord;
 use trawler_core::ports::{Metric, Metrics};
-use trawler_core::{JobId, PipeId, QueueName};
+use trawler_core::{JobId, QueueName};
 use trawler_fleet::Ports;
 
 pub use clock::TestClock;
 pub use queue::MemQueue;
+pub use seeds::{image_job_at, pipe, pipe_due, pipe_of, put_result};
 pub use stores::{Bill, MemBlobs, MemState};
 
 /// The process dies at the n-th write: that one and all later calls fail for
@@ -126,10 +128,6 @@ impl World {
         let bytes = self.state.peek(&JobRecord::key(queue, job)).unwrap();
         serde_json::from_slice(&bytes).unwrap()
     }
-}
-
-pub fn pipe(name: &str) -> PipeId {
-    PipeId::parse(name).unwrap()
 }
 
 /// Waits until the condition holds, in real time, at most a minute.

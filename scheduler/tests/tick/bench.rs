@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use trawler_core::dead::{DeadLetter, Input};
-use trawler_core::image::KnownImage;
-use trawler_core::job::{ImageJob, ImageTask};
+use trawler_core::job::ImageJob;
 use trawler_core::ledger::JobStatus;
-use trawler_core::manifest::ImageResult;
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::Clock;
 use trawler_core::run::{Run, RunPhase};
@@ -15,7 +13,7 @@ use trawler_fleet::Take;
 use trawler_fleet::manifests::{self, Windows};
 use trawler_scheduler::{Scheduler, SchedulerOptions};
 
-use crate::support::{TestClock, World, pipe};
+use crate::support::{TestClock, World, image_job_at, pipe_of, put_result};
 
 pub(crate) const V: Duration = Duration::from_secs(60);
 
@@ -25,19 +23,8 @@ pub(crate) const CRAWL: QueueName = QueueName::Crawl;
 
 pub(crate) const IMAGE: QueueName = QueueName::Image;
 
-pub(crate) fn pipe_of(name: &str, cron: &str, zone: &str) -> Pipe {
-    let text = serde_json::json!({
-        "source": {"kind": "file", "path": "feed.tsv"},
-        "feed": {"format": "naver-ep", "mode": "full"},
-        "schedule": {"cron": cron, "zone": zone},
-    });
-    let mut parsed: Pipe = serde_json::from_value(text).unwrap();
-    parsed.id = pipe(name);
-    parsed
-}
-
 pub(crate) fn daily() -> Pipe {
-    pipe_of("shop", "0 3 * * *", "UTC")
+    pipe_of("shop")
 }
 
 pub(crate) fn world_at(start: &str) -> World {
@@ -122,15 +109,7 @@ pub(crate) async fn park(world: &World, job: &JobId, wait: Duration, reason: &st
 }
 
 pub(crate) fn image_job(run: &RunId, n: usize) -> ImageJob {
-    ImageJob {
-        run: run.clone(),
-        group: ImageJob::group_of("img.test", 0),
-        images: vec![ImageTask {
-            product_id: format!("p{n}"),
-            url: format!("https://img.test/{n}.jpg"),
-            known: KnownImage::default(),
-        }],
-    }
+    image_job_at(run, "img.test", n as u64)
 }
 
 /// A finished run with a manifest of so many image jobs.
@@ -151,12 +130,6 @@ pub(crate) async fn with_images(
 }
 
 pub(crate) async fn finish_image(world: &World, job: &ImageJob) {
-    let result = ImageResult {
-        job: job.id(),
-        run: job.run.clone(),
-        tried: world.clock.now(),
-        outcomes: Vec::new(),
-    };
-    manifests::put_result(&world.ports, &result).await.unwrap();
+    put_result(world, job).await;
     settle(world, IMAGE, &job.id(), JobStatus::Done).await;
 }

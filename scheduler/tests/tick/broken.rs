@@ -3,14 +3,15 @@
 use trawler_core::RunId;
 use trawler_fleet::manifests;
 
-use crate::bench::{daily, image_job, pipe_of, scheduler, with_images, world_at};
+use crate::bench::{daily, image_job, scheduler, with_images, world_at};
+use crate::support::pipe_of;
 
 #[tokio::test]
 async fn a_document_that_cannot_be_read_holds_up_nobody_else() {
     let world = world_at("2026-11-21T03:00:00Z");
     world.state.poke("runs/broken/00000000000001", b"{half");
     world.state.poke("jobs/crawl/broken", b"{half");
-    let pipes = [pipe_of("broken", "0 3 * * *", "UTC"), daily()];
+    let pipes = [pipe_of("broken"), daily()];
     let report = scheduler(&world, &pipes).tick().await.unwrap();
     assert_eq!(report.runs_planned, 1);
     assert_eq!(report.problems.len(), 2, "{:?}", report.problems);

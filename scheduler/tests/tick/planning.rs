@@ -7,8 +7,8 @@ use trawler_fleet::Drain;
 use trawler_fleet::audit;
 use trawler_scheduler::TickReport;
 
-use crate::bench::{CRAWL, HOUR, daily, finish_run, pipe_of, run_ids, runs, scheduler, world_at};
-use crate::support::{pipe, until};
+use crate::bench::{CRAWL, HOUR, daily, finish_run, run_ids, runs, scheduler, world_at};
+use crate::support::{pipe, pipe_due, until};
 
 #[tokio::test]
 async fn due_runs_are_planned_once_and_missed_ones_caught_up_once() {
@@ -41,7 +41,7 @@ async fn due_runs_are_planned_once_and_missed_ones_caught_up_once() {
 async fn daylight_saving_makes_one_run_a_day() {
     let check = |start: &'static str, expected: [&'static str; 2]| async move {
         let world = world_at(start);
-        let ticker = scheduler(&world, &[pipe_of("shop", "30 2 * * *", "Europe/Berlin")]);
+        let ticker = scheduler(&world, &[pipe_due("shop", "30 2 * * *", "Europe/Berlin")]);
         for _ in 0..(24 * 4) {
             ticker.tick().await.unwrap();
             for run in runs(&world) {
@@ -76,7 +76,7 @@ async fn daylight_saving_makes_one_run_a_day() {
 #[tokio::test]
 async fn two_schedulers_at_once_plan_one_run() {
     let world = world_at("2026-11-21T03:00:00Z");
-    let pipes = [daily(), pipe_of("other", "0 * * * *", "UTC")];
+    let pipes = [daily(), pipe_due("other", "0 * * * *", "UTC")];
     let mut ticks = tokio::task::JoinSet::new();
     for _ in 0..4 {
         let ticker = scheduler(&world, &pipes);

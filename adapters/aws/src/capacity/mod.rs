@@ -5,7 +5,8 @@
 //! capacity falls by one), and that must happen once: the SDK's retries are off
 //! for it, a repeated call looks first whether the instance is going already,
 //! and after an answer that was lost nothing is asked again until the group had
-//! time to show what it did.
+//! time to show what it did. `replace` leaves the place to another instance; it
+//! goes the same way.
 
 mod failure;
 
@@ -57,6 +58,24 @@ pub struct AutoScalingOptions {
 struct Place {
     instance: String,
     group: String,
+}
+
+/// What becomes of an instance's place in its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Vacancy {
+    /// The desired capacity falls with it.
+    Closed,
+    /// Another instance is started.
+    Filled,
+}
+
+impl Vacancy {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Closed => "leave",
+            Self::Filled => "replace",
+        }
+    }
 }
 
 /// How far this instance's leaving has got.
@@ -180,12 +199,12 @@ impl AutoScaling {
     }
 
     /// Takes the instance out. An unknown instance has left before.
-    async fn terminate(&self, place: &Place) -> Result<(), CapacityError> {
+    async fn terminate(&self, place: &Place, vacancy: Vacancy) -> Result<(), CapacityError> {
         let terminate = self
             .client
             .terminate_instance_in_auto_scaling_group()
             .instance_id(&place.instance)
-            .should_decrement_desired_capacity(true)
+            .should_decrement_desired_capacity(vacancy == Vacancy::Closed)
             .customize()
             // A retry after a lost answer would take a second place away.
             .config_override(Config::builder().retry_config(RetryConfig::disabled()));
@@ -195,7 +214,7 @@ impl AutoScaling {
             Err(error) => {
                 let what = format!("group {} with instance {}", place.group, place.instance);
                 let action = "TerminateInstanceInAutoScalingGroup";
-                Err(failure("leave", &what, action, error))
+                Err(failure(vacancy.verb(), &what, action, error))
             }
         }
     }
@@ -209,6 +228,55 @@ impl AutoScaling {
                 .iter()
                 .any(|going| state.starts_with(going))
         }))
+    }
+
+    /// Takes this instance out of its group, once.
+    async fn go(&self, vacancy: Vacancy) -> Result<(), CapacityError> {
+        let Some(place) = &self.place else {
+            return Ok(());
+        };
+        let mut leaving = self.leaving.lock().await;
+        if *leaving == Leaving::Left {
+            return Ok(());
+        }
+        if self.is_going(place).await? {
+            *leaving = Leaving::Left;
+            return Ok(());
+        }
+        if let Leaving::Asked(at) = *leaving
+            && self.clock.monotonic().saturating_sub(at) < SETTLE_MAX
+        {
+            return Err(CapacityError::Unavailable {
+                verb: vacancy.verb(),
+                what: format!("group {}", place.group),
+                source:
+                    "the answer to the first request was lost, and the group does not show it yet"
+                        .into(),
+            });
+        }
+        // Also if this call is dropped before its answer.
+        *leaving = Leaving::Asked(self.clock.monotonic());
+        match self.terminate(place, vacancy).await {
+            Ok(()) => {
+                *leaving = Leaving::Left;
+                let (instance, group) = (&place.instance, &place.group);
+                match vacancy {
+                    Vacancy::Closed => {
+                        tracing::info!(%instance, %group, "instance {instance} leaves group {group} and takes its place with it");
+                    }
+                    Vacancy::Filled => {
+                        tracing::info!(%instance, %group, "instance {instance} leaves group {group}, which starts another");
+                    }
+                }
+                Ok(())
+            }
+            Err(error) => {
+                if !error.is_transient() {
+                    *leaving = Leaving::No;
+                }
+                Err(error)
+            }
+        }
     }
 }
 
@@ -269,49 +337,11 @@ impl Capacity for AutoScaling {
     }
 
     async fn leave(&self) -> Result<(), CapacityError> {
-        let Some(place) = &self.place else {
-            return Ok(());
-        };
-        let mut leaving = self.leaving.lock().await;
-        if *leaving == Leaving::Left {
-            return Ok(());
-        }
-        if self.is_going(place).await? {
-            *leaving = Leaving::Left;
-            return Ok(());
-        }
-        if let Leaving::Asked(at) = *leaving
-            && self.clock.monotonic().saturating_sub(at) < SETTLE_MAX
-        {
-            return Err(CapacityError::Unavailable {
-                verb: "leave",
-                what: format!("group {}", place.group),
-                source:
-                    "the answer to the first request was lost, and the group does not show it yet"
-                        .into(),
-            });
-        }
-        // Also if this call is dropped before its answer.
-        *leaving = Leaving::Asked(self.clock.monotonic());
-        match self.terminate(place).await {
-            Ok(()) => {
-                *leaving = Leaving::Left;
-                tracing::info!(
-                    instance = place.instance,
-                    group = place.group,
-                    "instance {} leaves group {} and takes its place with it",
-                    place.instance,
-                    place.group
-                );
-                Ok(())
-            }
-            Err(error) => {
-                if !error.is_transient() {
-                    *leaving = Leaving::No;
-                }
-                Err(error)
-            }
-        }
+        self.go(Vacancy::Closed).await
+    }
+
+    async fn replace(&self) -> Result<(), CapacityError> {
+        self.go(Vacancy::Filled).await
     }
 
     async fn complete(&self) -> Result<Completion, CapacityError> {

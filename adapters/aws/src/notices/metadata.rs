@@ -2,7 +2,8 @@
 //!
 //! The SDK's client asks for the session token, keeps it and renews it before
 //! it ends. `AWS_EC2_METADATA_SERVICE_ENDPOINT` leads elsewhere. There are no
-//! retries below: who polls every two seconds comes again anyhow.
+//! retries below: who polls every two seconds comes again anyhow. What is asked
+//! once in the life of a process, who this instance is, is asked again here.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +20,12 @@ const ANSWER_MAX: Duration = Duration::from_millis(400);
 
 /// As long as the service allows. A new one costs a request.
 const TOKEN_TTL: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Tries of a value that nobody comes back for. A machine that just started
+/// may be asked before its service answers; off EC2 this costs three seconds.
+const TRIES: u32 = 3;
+
+const WAIT_FIRST: Duration = Duration::from_millis(200);
 
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 const REGION: &str = "/latest/meta-data/placement/region";
@@ -40,6 +47,18 @@ pub enum MetadataError {
     Status { path: &'static str, status: u16 },
     #[error("ask the metadata service for {path}: it does not know this instance's value")]
     Absent { path: &'static str },
+}
+
+impl MetadataError {
+    /// Whether the service may answer later. Where there is none it never will.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            // It throttles by 403 and fails by 5xx.
+            Self::Status { status, .. } => *status == 403 || *status >= 500,
+            Self::Endpoint { .. } | Self::Absent { .. } => false,
+        }
+    }
 }
 
 /// Asks the metadata service.
@@ -76,6 +95,17 @@ impl InstanceMetadata {
     }
 
     async fn required(&self, path: &'static str) -> Result<String, MetadataError> {
+        let mut wait = WAIT_FIRST;
+        for _ in 1..TRIES {
+            match self.get(path).await {
+                Err(error) if error.is_transient() => {
+                    tracing::debug!(%error, "asked again: {error}");
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                answer => return answer?.ok_or(MetadataError::Absent { path }),
+            }
+        }
         let value = self.get(path).await?;
         value.ok_or(MetadataError::Absent { path })
     }

@@ -59,49 +59,29 @@ struct Verb {
     retry: Retry,
 }
 
-const SEND: Verb = Verb {
-    name: "send",
-    action: "sqs:SendMessage",
-    retry: retry::SEND,
-};
-const RECEIVE: Verb = Verb {
-    name: "receive",
-    action: "sqs:ReceiveMessage",
-    retry: retry::RECEIVE,
-};
-const EXTEND: Verb = Verb {
-    name: "extend",
-    action: "sqs:ChangeMessageVisibility",
-    retry: retry::EXTEND,
-};
-const ACK: Verb = Verb {
-    name: "ack",
-    action: "sqs:DeleteMessage",
-    retry: retry::ACK,
-};
-const RELEASE: Verb = Verb {
-    name: "release",
-    action: "sqs:ChangeMessageVisibility",
-    retry: retry::RELEASE,
-};
-const BURY: Verb = Verb {
-    name: "bury",
-    action: "sqs:ChangeMessageVisibility, sqs:SendMessage and sqs:DeleteMessage",
-    retry: retry::ACK,
-};
-const DEPTH: Verb = Verb {
-    name: "depth",
-    action: "sqs:GetQueueAttributes",
-    retry: retry::DEPTH,
-};
-const RECEIVE_DEAD: Verb = Verb {
-    name: "receive_dead",
-    ..RECEIVE
-};
-const ACK_DEAD: Verb = Verb {
-    name: "ack_dead",
-    ..ACK
-};
+impl Verb {
+    const fn new(name: &'static str, action: &'static str, retry: Retry) -> Self {
+        Self {
+            name,
+            action,
+            retry,
+        }
+    }
+}
+
+const SEND: Verb = Verb::new("send", "sqs:SendMessage", retry::SEND);
+const RECEIVE: Verb = Verb::new("receive", "sqs:ReceiveMessage", retry::RECEIVE);
+const EXTEND: Verb = Verb::new("extend", "sqs:ChangeMessageVisibility", retry::EXTEND);
+const ACK: Verb = Verb::new("ack", "sqs:DeleteMessage", retry::ACK);
+const RELEASE: Verb = Verb::new("release", "sqs:ChangeMessageVisibility", retry::RELEASE);
+const BURY: Verb = Verb::new(
+    "bury",
+    "sqs:ChangeMessageVisibility, sqs:SendMessage and sqs:DeleteMessage",
+    retry::ACK,
+);
+const DEPTH: Verb = Verb::new("depth", "sqs:GetQueueAttributes", retry::DEPTH);
+const RECEIVE_DEAD: Verb = Verb::new("receive_dead", RECEIVE.action, RECEIVE.retry);
+const ACK_DEAD: Verb = Verb::new("ack_dead", ACK.action, ACK.retry);
 
 fn client(cloud: &Cloud) -> Client {
     let config = config::Builder::from(cloud.config())

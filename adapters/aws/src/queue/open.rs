@@ -67,7 +67,9 @@ pub enum SqsOpenError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    #[error("{action} on queue {queue}: SQS did not answer")]
+    #[error(
+        "{action} on queue {queue}: SQS did not answer or failed; if that lasts, check AWS_ENDPOINT_URL, AWS_REGION, network and proxy"
+    )]
     Unavailable {
         action: &'static str,
         queue: String,

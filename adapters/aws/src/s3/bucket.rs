@@ -81,6 +81,7 @@ impl Bucket {
                 bucket: location.bucket.clone(),
                 root: location.root(&options.environment, folder),
                 region: cloud.region().to_owned(),
+                endpoint: endpoint::shown(cloud),
             },
             options,
         }
@@ -149,6 +150,7 @@ impl Bucket {
         let body = std::mem::take(&mut answer.body);
         let broken = |source| Fault::NoAnswer {
             call: format!("read s3://{}/{}", self.place.bucket, self.key(key)),
+            endpoint: self.place.endpoint.clone(),
             source,
         };
         match tokio::time::timeout(attempt_max(bytes), body.collect()).await {

@@ -61,4 +61,6 @@ pub(super) struct Place {
     /// Key prefix with a slash at its end.
     pub(super) root: String,
     pub(super) region: String,
+    /// Where answers come from, in words: a URL, or the service in its region.
+    pub(super) endpoint: String,
 }

@@ -54,7 +54,7 @@ pub async fn catalogue_store(
         source,
     };
     let credentials = SdkCredentials::of(cloud)
-        .ok_or_else(|| unusable(crate::cloud::CloudError::NoCredentials.into()))?;
+        .ok_or_else(|| unusable(crate::cloud::CloudError::no_credentials().into()))?;
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&location.bucket)
         .with_region(cloud.region())

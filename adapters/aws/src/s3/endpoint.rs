@@ -25,6 +25,11 @@ pub(super) fn configured(cloud: &Cloud) -> Option<String> {
     of_service.or_else(given)
 }
 
+/// For people who look for what does not answer.
+pub(super) fn shown(cloud: &Cloud) -> String {
+    configured(cloud).unwrap_or_else(|| format!("S3 in {}", cloud.region()))
+}
+
 /// Whether the bucket stands in the path: other stores than Amazon's seldom
 /// answer to a host name for each bucket, and an address never does.
 pub(super) fn wants_path_style(cloud: &Cloud) -> bool {

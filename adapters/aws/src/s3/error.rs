@@ -1,7 +1,6 @@
 //! What S3 answers when it does not do what it was asked, told apart by what
 //! comes of it: try again, decide anew, or have somebody change something.
-//!
-//! Codes are those of the S3 API reference, "Error responses".
+//! How an answer is read is in `answer`.
 
 use std::error::Error;
 
@@ -9,10 +8,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use super::answer::Answer;
 use super::call::{Call, Place};
-
-/// Bytes of an answer that are shown.
-const SHOWN_MAX: usize = 300;
 
 /// Why a location in S3 cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,14 +61,20 @@ pub(super) enum Fault {
     NoUpload(String),
     #[error("{0}: another conditional write of the object was under way at every attempt")]
     Contended(String),
-    #[error("{call}: no answer came")]
+    #[error(
+        "{call}: no answer from {endpoint}; check AWS_ENDPOINT_URL, AWS_REGION, network and proxy"
+    )]
     NoAnswer {
         call: String,
+        /// A URL, or the service in its region.
+        endpoint: String,
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
     #[error("{call}: S3 is busy or failed: {answer}")]
     Busy { call: String, answer: String },
+    #[error("{call}: S3 asks to slow down: {answer}")]
+    Throttled { call: String, answer: String },
     #[error(
         "{call}: S3 finds the time of the request wrong ({answer}); set this machine's clock by NTP"
     )]
@@ -79,7 +82,7 @@ pub(super) enum Fault {
     #[error("{call}: the credentials have expired ({answer}); renew them")]
     Expired { call: String, answer: String },
     #[error(
-        "{call}: there is no bucket {bucket} for this account in region {region}; create it, or correct the location or AWS_REGION"
+        "{call}: there is no bucket {bucket} for this account in region {region}; create it (`trawler fleet create --bucket`), or correct the location or AWS_REGION"
     )]
     NoBucket {
         call: String,
@@ -115,8 +118,10 @@ pub(super) enum Fault {
     },
     #[error("{call}: refused: {answer}")]
     Refused { call: String, answer: String },
-    #[error("{0}: the object was not written by this program, or is damaged; restore or remove it")]
-    Foreign(String),
+    #[error(
+        "{0}: the store tells no ETag of the object, which is its version; use Amazon S3 or a store that does"
+    )]
+    NoVersion(String),
 }
 
 impl Fault {
@@ -126,6 +131,7 @@ impl Fault {
             Self::Contended(_)
             | Self::NoAnswer { .. }
             | Self::Busy { .. }
+            | Self::Throttled { .. }
             | Self::ClockSkew { .. }
             | Self::Expired { .. } => true,
             Self::NoObject(_)
@@ -138,12 +144,13 @@ impl Fault {
             | Self::BadCredentials { .. }
             | Self::NoCredentials { .. }
             | Self::Refused { .. }
-            | Self::Foreign(_) => false,
+            | Self::NoVersion(_) => false,
         }
     }
 
     /// Whether the call may have been carried out all the same. An answer of
-    /// 5xx says that something failed, not that nothing was done.
+    /// 5xx says that something failed, not that nothing was done; one that
+    /// asks to slow down says that.
     pub(super) fn may_have_happened(&self) -> bool {
         matches!(self, Self::NoAnswer { .. } | Self::Busy { .. })
     }
@@ -168,14 +175,13 @@ impl Fault {
         message: Option<String>,
     ) -> Self {
         let shown = format!("{} s3://{}/{key}", call.name(), place.bucket);
-        let answer = Answer {
-            // The answer as a whole was well; the codes are those of others.
-            status: if code == "AccessDenied" { 403 } else { 200 },
-            code: Some(code.to_owned()),
-            message,
-            ..Answer::default()
-        };
-        answer.judge(call, shown, place)
+        Answer::of_one(code, message).judge(call, shown, place)
+    }
+
+    /// An answer of which a text with the status and the body is left.
+    pub(super) fn of_text(call: Call, key: &str, place: &Place, text: &str) -> Self {
+        let shown = format!("{} s3://{}/{key}", call.name(), place.bucket);
+        Answer::of_text(text).judge(call, shown, place)
     }
 
     pub(super) fn of<E>(
@@ -189,14 +195,14 @@ impl Fault {
     {
         let shown = format!("{} s3://{}/{key}", call.name(), place.bucket);
         let Some(answer) = Answer::of(&error) else {
-            return silent(shown, Box::new(error));
+            return silent(shown, place.endpoint.clone(), Box::new(error));
         };
         answer.judge(call, shown, place)
     }
 }
 
 /// An error without an answer of the service.
-fn silent(call: String, source: Box<dyn Error + Send + Sync>) -> Fault {
+fn silent(call: String, endpoint: String, source: Box<dyn Error + Send + Sync>) -> Fault {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&*source);
     while let Some(error) = cause {
         if let Some(
@@ -207,258 +213,9 @@ fn silent(call: String, source: Box<dyn Error + Send + Sync>) -> Fault {
         }
         cause = error.source();
     }
-    Fault::NoAnswer { call, source }
-}
-
-/// Whether a status means the same whatever the body says. A 404 may mean the
-/// object or the bucket, a 403 the permission or the clock.
-fn tells(status: u16) -> bool {
-    matches!(status, 301 | 307 | 308 | 408 | 412 | 416 | 429 | 500..=599)
-}
-
-/// What came back.
-#[derive(Debug, Default)]
-struct Answer {
-    status: u16,
-    code: Option<String>,
-    message: Option<String>,
-    request: Option<String>,
-    /// The region of the bucket, where the answer names it.
-    region: Option<String>,
-}
-
-impl Answer {
-    fn of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<Self> {
-        let (raw, meta) = match error {
-            SdkError::ServiceError(answered) => (answered.raw(), Some(answered.err().meta())),
-            // An answer that cannot be read, such as one that breaks off, is
-            // none, unless its status tells enough.
-            SdkError::ResponseError(answered) if tells(answered.raw().status().as_u16()) => {
-                (answered.raw(), None)
-            }
-            _ => return None,
-        };
-        let header = |name: &str| raw.headers().get(name).map(str::to_owned);
-        let body = raw.body().bytes().unwrap_or_default();
-        let body = String::from_utf8_lossy(body);
-        Some(Self {
-            status: raw.status().as_u16(),
-            code: meta.and_then(|meta| meta.code()).map(str::to_owned),
-            message: meta.and_then(|meta| meta.message()).map(str::to_owned),
-            request: header("x-amz-request-id").or_else(|| element(&body, "RequestId")),
-            region: header("x-amz-bucket-region").or_else(|| element(&body, "Region")),
-        })
-    }
-
-    fn judge(self, call: Call, shown: String, place: &Place) -> Fault {
-        let answer = self.to_string();
-        let bucket = place.bucket.clone();
-        let region = place.region.clone();
-        let is_head = call == Call::Head;
-        match (self.status, self.code.as_deref().unwrap_or_default()) {
-            (_, "NoSuchBucket") => Fault::NoBucket {
-                call: shown,
-                bucket,
-                region,
-            },
-            (301 | 307 | 308, _)
-            | (
-                _,
-                "PermanentRedirect"
-                | "TemporaryRedirect"
-                | "AuthorizationHeaderMalformed"
-                | "IllegalLocationConstraintException",
-            ) => match self.region {
-                Some(right) if right != region => Fault::WrongRegion {
-                    call: shown,
-                    bucket,
-                    region,
-                    right,
-                },
-                _ => Fault::Refused {
-                    call: shown,
-                    answer,
-                },
-            },
-            (_, "NoSuchUpload") => Fault::NoUpload(shown),
-            (404, "NoSuchKey" | "NotFound") => Fault::NoObject(shown),
-            (404, "") if is_head => Fault::NoObject(shown),
-            (412, _) => Fault::Unmet(shown),
-            (416, _) => Fault::BehindEnd(shown),
-            (_, "ConditionalRequestConflict" | "OperationAborted") => Fault::Contended(shown),
-            (_, "RequestTimeTooSkewed") => Fault::ClockSkew {
-                call: shown,
-                answer,
-            },
-            (
-                _,
-                "ExpiredToken"
-                | "ExpiredTokenException"
-                | "TokenRefreshRequired"
-                | "RequestExpired",
-            ) => Fault::Expired {
-                call: shown,
-                answer,
-            },
-            (
-                _,
-                "InvalidAccessKeyId"
-                | "SignatureDoesNotMatch"
-                | "InvalidToken"
-                | "AuthFailure"
-                | "UnrecognizedClientException",
-            )
-            | (401, _) => Fault::BadCredentials {
-                call: shown,
-                answer,
-            },
-            (403, _) => Fault::Denied {
-                permission: call.permission(place),
-                call: shown,
-                answer,
-            },
-            (408 | 429 | 500..=599, _)
-            | (
-                _,
-                "SlowDown"
-                | "RequestTimeout"
-                | "InternalError"
-                | "ServiceUnavailable"
-                | "Throttling"
-                | "ThrottlingException"
-                | "RequestLimitExceeded"
-                | "BadDigest"
-                | "XAmzContentSHA256Mismatch"
-                | "IncompleteBody",
-            ) => Fault::Busy {
-                call: shown,
-                answer,
-            },
-            _ => Fault::Refused {
-                call: shown,
-                answer,
-            },
-        }
-    }
-}
-
-impl std::fmt::Display for Answer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.status)?;
-        if let Some(code) = &self.code {
-            write!(f, " {code}")?;
-        }
-        if let Some(message) = &self.message {
-            let shown: String = message.chars().take(SHOWN_MAX).collect();
-            write!(f, ": {shown}")?;
-        }
-        if let Some(request) = &self.request {
-            write!(f, ", request {request}")?;
-        }
-        Ok(())
-    }
-}
-
-/// Text of the first element of that name. S3 writes none with attributes or
-/// entities in it.
-fn element(xml: &str, name: &str) -> Option<String> {
-    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
-    let (text, _) = rest.split_once(&format!("</{name}>"))?;
-    Some(text.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn answers_are_told_apart_by_what_comes_of_them() {
-        let place = Place {
-            bucket: "shops".to_owned(),
-            root: "p/state/".to_owned(),
-            region: "eu-west-1".to_owned(),
-        };
-        let check = |call: Call, status: u16, code: &str, is_transient: bool, expected: &str| {
-            let answer = Answer {
-                status,
-                code: (!code.is_empty()).then(|| code.to_owned()),
-                region: Some("us-east-1".to_owned()),
-                ..Answer::default()
-            };
-            let fault = answer.judge(call, "PutObject s3://shops/p/state/a".to_owned(), &place);
-            assert_eq!(fault.is_transient(), is_transient, "{fault:?}");
-            let shown = fault.to_string();
-            assert!(
-                shown.starts_with("PutObject s3://shops/p/state/a: "),
-                "{shown}"
-            );
-            assert!(shown.contains(expected), "{shown}");
-        };
-        check(Call::Put, 404, "NoSuchBucket", false, "no bucket shops");
-        check(
-            Call::Put,
-            301,
-            "PermanentRedirect",
-            false,
-            "AWS_REGION=us-east-1",
-        );
-        check(Call::Head, 301, "", false, "AWS_REGION=us-east-1");
-        check(
-            Call::Get,
-            400,
-            "AuthorizationHeaderMalformed",
-            false,
-            "AWS_REGION=us-east-1",
-        );
-        check(
-            Call::Put,
-            403,
-            "AccessDenied",
-            false,
-            "allow s3:PutObject and s3:GetObject on arn:aws:s3:::shops/p/state/*",
-        );
-        check(Call::Head, 403, "", false, "allow s3:GetObject on");
-        check(
-            Call::List,
-            403,
-            "AccessDenied",
-            false,
-            "allow s3:ListBucket on arn:aws:s3:::shops",
-        );
-        check(Call::Delete, 403, "AccessDenied", false, "s3:DeleteObject");
-        check(
-            Call::Put,
-            403,
-            "SignatureDoesNotMatch",
-            false,
-            "credentials are not accepted",
-        );
-        check(Call::Put, 403, "RequestTimeTooSkewed", true, "clock");
-        check(Call::Put, 400, "ExpiredToken", true, "have expired");
-        check(
-            Call::Put,
-            412,
-            "PreconditionFailed",
-            false,
-            "expected state",
-        );
-        check(
-            Call::Put,
-            409,
-            "ConditionalRequestConflict",
-            true,
-            "another conditional write",
-        );
-        check(Call::Put, 503, "SlowDown", true, "503 SlowDown");
-        check(Call::Head, 500, "", true, "500");
-        check(Call::Get, 404, "NoSuchKey", false, "no such object");
-        check(Call::Head, 404, "", false, "no such object");
-        check(
-            Call::Put,
-            400,
-            "InvalidRequest",
-            false,
-            "refused: 400 InvalidRequest",
-        );
+    Fault::NoAnswer {
+        call,
+        endpoint,
+        source,
     }
 }

@@ -14,11 +14,12 @@ const _: () = assert!(
     PREFIX_CHARS_MAX + "/".len() + 32 + "/catalogue/".len() + KEY_CHARS_MAX < S3_KEY_BYTES_MAX
 );
 
-const RULE: &str = "write s3://bucket or s3://bucket/prefix: the bucket is 3 to 63 lower-case letters, digits, '.' or '-', the prefix at most 256 ASCII letters, digits and -_.@#=+:, in parts separated by '/'";
+/// What a location looks like.
+const RULE: &str = "s3://bucket or s3://bucket/prefix: the bucket is 3 to 63 lower-case letters, digits, '.' or '-', the prefix at most 256 ASCII letters, digits and -_.@#=+:, in parts separated by '/'";
 
 /// A text that names no place in S3.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is not a location in S3 ({reason}); {RULE}")]
+#[error("{found:?} is not a location in S3 ({reason}); write {RULE}")]
 pub struct InvalidLocation {
     pub found: String,
     pub reason: &'static str,
@@ -33,6 +34,8 @@ pub struct S3Location {
 }
 
 impl S3Location {
+    pub const RULE: &'static str = RULE;
+
     pub fn parse(text: &str) -> Result<Self, InvalidLocation> {
         let invalid = |reason| InvalidLocation {
             found: text.to_owned(),

@@ -13,6 +13,7 @@
 //! "Conditional requests"). An answer that is lost leaves open whether the
 //! write was made; a nonce in every write tells.
 
+mod answer;
 mod blobs;
 mod bucket;
 mod call;
@@ -31,7 +32,7 @@ mod upload;
 
 pub use blobs::S3Blobs;
 pub use catalogue::catalogue_store;
-pub use create::create_bucket;
+pub use create::{BucketFinding, create_bucket};
 pub use error::S3OpenError;
 pub use location::{InvalidLocation, S3Location};
 pub use options::{S3Encryption, S3Options};

@@ -6,6 +6,9 @@
 //! the ETag the version; and a writer whose answer was lost knows its own
 //! write again. Lists carry ETags, so that nobody has to read documents to see
 //! which ones changed.
+//!
+//! An object without that line was put by a person, to mend a document: all of
+//! it is the document, and no writer takes it for its own.
 
 use async_trait::async_trait;
 use aws_sdk_s3::operation::put_object::PutObjectOutput;
@@ -58,7 +61,7 @@ impl S3State {
         let mut attempts = Attempts::begin();
         loop {
             match self.put(key, &body, expected).await {
-                Ok(answer) => return version_of(answer.e_tag).ok_or_else(|| self.foreign(key)),
+                Ok(answer) => return version_of(answer.e_tag).ok_or_else(|| self.unnamed(key)),
                 Err(fault @ (Fault::Unmet(_) | Fault::NoObject(_))) => {
                     // Not what was expected: by our own doing, perhaps.
                     if !attempts.unanswered {
@@ -70,11 +73,22 @@ impl S3State {
                         Some(_) | None => Err(fault),
                     };
                 }
-                // Others write at this very moment: by now they have won.
                 Err(Fault::Contended(call)) => {
                     let contended = Fault::Contended(call.clone());
-                    let waited = attempts.after(contended).await;
-                    waited.map_err(|_| Fault::Unmet(call))?;
+                    let Err(contended) = attempts.after(contended).await else {
+                        continue;
+                    };
+                    // Others write at this very moment: by now they have won.
+                    if !attempts.unanswered {
+                        return Err(Fault::Unmet(call));
+                    }
+                    // Or it is our own attempt that is still under way.
+                    let found = self.read(key).await?;
+                    return match found {
+                        Some(found) if found.nonce == nonce => Ok(found.document.version),
+                        found if is_at(found.as_ref(), expected) => Err(contended),
+                        Some(_) | None => Err(Fault::Unmet(call)),
+                    };
                 }
                 Err(fault) => attempts.after(fault).await?,
             }
@@ -121,13 +135,21 @@ impl S3State {
                 .map_err(bucket.fault(Call::Delete, key))
             {
                 Ok(_) => return Ok(()),
-                // It was there for the attempt that went without an answer, or
-                // that attempt would have said otherwise: gone by our doing.
+                // Gone, by us or by somebody who wanted the same.
                 Err(Fault::NoObject(_)) if attempts.unanswered => return Ok(()),
                 Err(Fault::Contended(call)) => {
                     let contended = Fault::Contended(call.clone());
-                    let waited = attempts.after(contended).await;
-                    waited.map_err(|_| Fault::Unmet(call))?;
+                    let Err(contended) = attempts.after(contended).await else {
+                        continue;
+                    };
+                    if !attempts.unanswered {
+                        return Err(Fault::Unmet(call));
+                    }
+                    return match self.read(key).await? {
+                        None => Ok(()),
+                        found if is_at(found.as_ref(), Some(expected)) => Err(contended),
+                        Some(_) => Err(Fault::Unmet(call)),
+                    };
                 }
                 Err(fault) => attempts.after(fault).await?,
             }
@@ -140,10 +162,8 @@ impl S3State {
             Err(Fault::NoObject(_)) => return Ok(None),
             Err(fault) => return Err(fault),
         };
-        let version = version_of(head.e_tag);
-        let (Some((nonce, value)), Some(version)) = (parts_of(&body), version) else {
-            return Err(self.foreign(key));
-        };
+        let version = version_of(head.e_tag).ok_or_else(|| self.unnamed(key))?;
+        let (nonce, value) = parts_of(&body);
         Ok(Some(Read {
             nonce: nonce.to_owned(),
             document: Versioned {
@@ -153,14 +173,21 @@ impl S3State {
         }))
     }
 
-    fn foreign(&self, key: &str) -> Fault {
+    fn unnamed(&self, key: &str) -> Fault {
         let bucket = &self.bucket;
-        Fault::Foreign(format!("s3://{}/{}", bucket.place.bucket, bucket.key(key)))
+        Fault::NoVersion(format!("s3://{}/{}", bucket.place.bucket, bucket.key(key)))
     }
+}
+
+/// Whether a document is still where a write expects it, or still absent: the
+/// write may come about yet.
+fn is_at(found: Option<&Read>, expected: Option<&Version>) -> bool {
+    found.map(|found| &found.document.version) == expected
 }
 
 /// A stored document and the write that stored it.
 struct Read {
+    /// Empty where no writer of ours stored it.
     nonce: String,
     document: Versioned,
 }
@@ -171,8 +198,13 @@ fn object_of(nonce: &str, value: &[u8]) -> Bytes {
     body.into()
 }
 
-/// Nonce and document, if the object is one of ours.
-fn parts_of(body: &[u8]) -> Option<(&str, &[u8])> {
+/// Nonce and document. Of an object that is none of ours the nonce is empty and
+/// the document is the whole; whether it is one, its reader judges.
+fn parts_of(body: &[u8]) -> (&str, &[u8]) {
+    written_by_us(body).unwrap_or(("", body))
+}
+
+fn written_by_us(body: &[u8]) -> Option<(&str, &[u8])> {
     let rest = body.strip_prefix(HEADER.as_bytes())?;
     let (nonce, rest) = rest.split_at_checked(NONCE_CHARS)?;
     let value = rest.strip_prefix(b"\n")?;
@@ -307,20 +339,20 @@ mod tests {
         for value in [&b""[..], b"{}", b"\n", &[0, 255, b'\n']] {
             let nonce = nonce();
             let body = object_of(&nonce, value);
-            assert_eq!(parts_of(&body).unwrap(), (nonce.as_str(), value));
+            assert_eq!(parts_of(&body), (nonce.as_str(), value));
         }
         assert_ne!(nonce(), nonce());
     }
 
     #[test]
-    fn what_others_wrote_is_no_document() {
+    fn what_others_wrote_is_a_document_of_no_writer() {
         for body in [
             "",
             "{}",
             "trawler-state 1 ab\n{}",
             "trawler-state 2 0123456789abcdef0123456789abcdef\n{}",
         ] {
-            assert_eq!(parts_of(body.as_bytes()), None, "{body:?}");
+            assert_eq!(parts_of(body.as_bytes()), ("", body.as_bytes()));
         }
     }
 }

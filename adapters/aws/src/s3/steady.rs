@@ -1,6 +1,9 @@
 //! The catalogue's store with steadier hands: what the client of
-//! `object_store` gives up too early is tried again, and a refusal names the
-//! permission that is missing.
+//! `object_store` gives up too early is tried again, and a refusal says what to
+//! change, as those of blobs and documents do.
+//!
+//! The client signs with this machine's time and takes every 403 for a missing
+//! permission. A wrong clock is one that passes: the work waits until it is set.
 //!
 //! The client does not repeat a request whose answer breaks off within an
 //! error's body, which a look for the next log entry (404) meets as often as
@@ -13,16 +16,21 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, StreamExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    UploadPart,
 };
 
 use super::call::{Call, Place};
 use super::error::Fault;
 use super::retry::Attempts;
+
+/// As the client names itself.
+const STORE: &str = "S3";
 
 #[derive(Debug)]
 pub(super) struct Steady<S> {
@@ -36,45 +44,57 @@ impl<S: ObjectStore> Steady<S> {
     }
 
     /// Repeats what may be done twice while the client calls it a failure of
-    /// no other kind.
+    /// no other kind, and the answer says nothing more.
     async fn repeat<T, Fut>(&self, call: Call, mut work: impl FnMut() -> Fut) -> Result<T>
     where
         Fut: Future<Output = Result<T>>,
     {
         let mut attempts = Attempts::begin();
         loop {
-            let error = match work().await {
-                Err(error @ Error::Generic { .. }) => error,
-                done => return done.map_err(|error| self.explained(call, error)),
+            let error = match work().await.map_err(explained(call, &self.place)) {
+                Err(Error::Generic { source, .. }) if !source.is::<Fault>() => source,
+                done => return done,
             };
             let fault = Fault::NoAnswer {
                 call: call.name().to_owned(),
+                endpoint: self.place.endpoint.clone(),
                 source: error.to_string().into(),
             };
             if attempts.after(fault).await.is_err() {
-                return Err(error);
+                return Err(Error::Generic {
+                    store: STORE,
+                    source: error,
+                });
             }
-        }
-    }
-
-    fn explained(&self, call: Call, error: Error) -> Error {
-        match error {
-            Error::PermissionDenied { path, source } => {
-                let permission = call.permission(&self.place);
-                let source = Box::new(Lacking { permission, source });
-                Error::PermissionDenied { path, source }
-            }
-            error => error,
         }
     }
 }
 
-/// What to allow.
-#[derive(Debug, thiserror::Error)]
-#[error("allow {permission}")]
-struct Lacking {
-    permission: String,
-    source: Box<dyn std::error::Error + Send + Sync>,
+/// What the answer behind an error means, where it says more than the client
+/// has seen in it: the reason of a 403, and that of a listing is one at all.
+fn explained(call: Call, place: &Place) -> impl Fn(Error) -> Error + Send + 'static {
+    let place = place.clone();
+    move |error| {
+        let path = match &error {
+            Error::PermissionDenied { path, .. } | Error::Unauthenticated { path, .. } => {
+                path.clone()
+            }
+            Error::Generic { .. } => String::new(),
+            _ => return error,
+        };
+        let fault = Fault::of_text(call, &path, &place, &error.to_string());
+        match fault {
+            Fault::ClockSkew { .. } | Fault::Expired { .. } => Error::Generic {
+                store: STORE,
+                source: Box::new(fault),
+            },
+            Fault::BadCredentials { .. } | Fault::Denied { .. } => Error::PermissionDenied {
+                path,
+                source: Box::new(fault),
+            },
+            _ => error,
+        }
+    }
 }
 
 impl<S: ObjectStore> fmt::Display for Steady<S> {
@@ -96,7 +116,7 @@ impl<S: ObjectStore> ObjectStore for Steady<S> {
             PutMode::Overwrite => self.repeat(Call::Put, put).await,
             PutMode::Create | PutMode::Update(_) => {
                 let done = put().await;
-                done.map_err(|error| self.explained(Call::Put, error))
+                done.map_err(explained(Call::Put, &self.place))
             }
         }
     }
@@ -108,12 +128,24 @@ impl<S: ObjectStore> ObjectStore for Steady<S> {
     ) -> Result<Box<dyn MultipartUpload>> {
         // One that was begun unheard holds no parts, and costs nothing.
         let begin = || self.inner.put_multipart_opts(at, options.clone());
-        self.repeat(Call::StartUpload, begin).await
+        let inner = self.repeat(Call::StartUpload, begin).await?;
+        let place = self.place.clone();
+        Ok(Box::new(Upload { inner, place }))
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
         let get = || self.inner.get_opts(at, options.clone());
-        self.repeat(Call::Get, get).await
+        let got = self.repeat(Call::Get, get).await;
+        if options.head && matches!(got, Err(Error::PermissionDenied { .. })) {
+            // The answer to a HEAD has no body, and so no reason.
+            let words = GetOptions::new().with_range(Some(0..1));
+            if let Err(error @ Error::PermissionDenied { .. }) =
+                self.inner.get_opts(at, words).await
+            {
+                return Err(explained(Call::Get, &self.place)(error));
+            }
+        }
+        got
     }
 
     async fn get_ranges(&self, at: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
@@ -125,11 +157,15 @@ impl<S: ObjectStore> ObjectStore for Steady<S> {
         &self,
         at: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(at)
+        let deleted = self.inner.delete_stream(at);
+        let explained = explained(Call::DeleteMany, &self.place);
+        deleted.map(move |one| one.map_err(&explained)).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        let listed = self.inner.list(prefix);
+        let explained = explained(Call::List, &self.place);
+        listed.map(move |one| one.map_err(&explained)).boxed()
     }
 
     fn list_with_offset(
@@ -137,7 +173,9 @@ impl<S: ObjectStore> ObjectStore for Steady<S> {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list_with_offset(prefix, offset)
+        let listed = self.inner.list_with_offset(prefix, offset);
+        let explained = explained(Call::List, &self.place);
+        listed.map(move |one| one.map_err(&explained)).boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -147,5 +185,31 @@ impl<S: ObjectStore> ObjectStore for Steady<S> {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// An upload in parts. What fails of it is not tried again here.
+#[derive(Debug)]
+struct Upload {
+    inner: Box<dyn MultipartUpload>,
+    place: Place,
+}
+
+#[async_trait]
+impl MultipartUpload for Upload {
+    fn put_part(&mut self, part: PutPayload) -> UploadPart {
+        let sent: BoxFuture<'static, Result<()>> = self.inner.put_part(part);
+        let explained = explained(Call::UploadPart, &self.place);
+        Box::pin(async move { sent.await.map_err(explained) })
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let done = self.inner.complete().await;
+        done.map_err(explained(Call::CompleteUpload, &self.place))
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        let done = self.inner.abort().await;
+        done.map_err(explained(Call::AbortUpload, &self.place))
     }
 }

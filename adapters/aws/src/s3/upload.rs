@@ -33,7 +33,7 @@ enum End {
 
 /// Puts an object if its key is free. What S3 holds of an upload that fails is
 /// removed; of one whose process dies it is removed by the bucket's rule for
-/// incomplete uploads.
+/// incomplete uploads, which `create` makes or asks for.
 pub(super) async fn in_parts(
     bucket: &Bucket,
     key: &str,
