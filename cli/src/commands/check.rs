@@ -63,14 +63,8 @@ pub(crate) fn run(dir: &Path, as_json: bool) -> anyhow::Result<End> {
 /// image variants, allowed hosts.
 fn deep_errors(loaded: &Loaded) -> Vec<ConfigError> {
     let mut errors = Vec::new();
-    let mut tell = |file: PathBuf, key: &str, found: String| {
-        errors.push(ConfigError {
-            file,
-            line: None,
-            key: key.to_owned(),
-            found,
-            allowed: String::new(),
-        });
+    let mut tell = |file: PathBuf, key: &str, finding: String| {
+        errors.push(ConfigError::told(file, key, finding));
     };
     let config_file = loaded.dir.join("trawler.toml");
     if let Err(error) = compose::fetcher(&loaded.config, &[]) {
@@ -87,14 +81,8 @@ fn deep_errors(loaded: &Loaded) -> Vec<ConfigError> {
 /// their mapping tables.
 pub(super) fn pipe_errors(dir: &Path, pipes: &[Pipe]) -> Vec<ConfigError> {
     let mut errors = Vec::new();
-    let mut tell = |file: PathBuf, key: &str, found: String| {
-        errors.push(ConfigError {
-            file,
-            line: None,
-            key: key.to_owned(),
-            found,
-            allowed: String::new(),
-        });
+    let mut tell = |file: PathBuf, key: &str, finding: String| {
+        errors.push(ConfigError::told(file, key, finding));
     };
     let mappings = Mappings::in_folder(dir.join("mappings"));
     for pipe in pipes {

@@ -46,6 +46,17 @@ const HIDDEN: &str = "something (not shown, it may be a credential)";
 const SEE_INIT: &str = "see the keys that `trawler init` writes";
 
 impl ConfigError {
+    /// A finding that says itself what is allowed.
+    pub(crate) fn told(file: PathBuf, key: &str, finding: String) -> Self {
+        Self {
+            file,
+            line: None,
+            key: key.to_owned(),
+            found: finding,
+            allowed: String::new(),
+        }
+    }
+
     /// What `toml` says about a text that is no such value.
     pub(super) fn of_toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let span = error.span().unwrap_or(0..0);
