@@ -12,7 +12,7 @@ use trawler_core::feed_validators::FeedValidators;
 use trawler_core::judge::{ByAbsence, Deletes, Drop, judge_deletes};
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::Metric;
-use trawler_core::run::RunPhase;
+use trawler_core::run::{RunCounts, RunPhase};
 use trawler_core::verdict::{Ending, Failure};
 use trawler_fleet::{JobContext, PipeSet, TakenJob, chain};
 
@@ -231,12 +231,24 @@ impl Collect<'_> {
         let written = self.crawler.catalogue.write(&diff, &stamp, deletes);
         let prepared = self.ctx.unless_told(written).await?;
         let prepared = prepared.map_err(catalogue_failure)?;
-        let held = if deletes == Deletes::Hold {
-            diff.deletes
-        } else {
-            0
+        let held = match deletes {
+            Deletes::Hold => diff.deletes,
+            Deletes::Apply => 0,
         };
         let deleted = diff.deletes - held;
+        let counts = RunCounts {
+            rows: parsed.staged.rows(),
+            rejected: parsed.rejected,
+            duplicates: parsed.staged.duplicates(),
+            bytes_down: input.bytes_down,
+            inserts: diff.inserts,
+            updates: diff.updates,
+            deletes: deleted,
+            held_deletes: held,
+            unchanged: diff.unchanged,
+            rewritten: prepared.rows_written(),
+            ..RunCounts::default()
+        };
         // Only a complete run vouches for its feed.
         let learned = incomplete.is_empty().then(|| FeedValidators {
             seq: self.run.seq,
@@ -256,16 +268,7 @@ impl Collect<'_> {
                 run.incomplete.clone_from(&incomplete);
                 run.remarks.clone_from(&parsed.remarks);
                 run.rejected_report.clone_from(&report);
-                run.counts.rows = parsed.staged.rows();
-                run.counts.rejected = parsed.rejected;
-                run.counts.duplicates = parsed.staged.duplicates();
-                run.counts.bytes_down = input.bytes_down;
-                run.counts.inserts = diff.inserts;
-                run.counts.updates = diff.updates;
-                run.counts.deletes = deleted;
-                run.counts.held_deletes = held;
-                run.counts.unchanged = diff.unchanged;
-                run.counts.rewritten = prepared.rows_written();
+                run.counts = counts;
             })
             .await?;
         self.ctx.step().await?;

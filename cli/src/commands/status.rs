@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 use trawler_core::ledger::{JobRecord, JobStatus};
-use trawler_core::run::RunPhase;
+use trawler_core::pipe::Pipe;
+use trawler_core::run::{Run, RunPhase};
 use trawler_core::verdict::PAUSED;
 use trawler_core::{PipeSetId, QueueName};
 
@@ -24,39 +25,11 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
         *phases.entry(run.phase).or_default() += 1;
     }
     let set = pipes::current(&machine).await?;
-    let due = set
-        .pipes
-        .values()
-        .filter(|pipe| {
-            let newest = runs
-                .iter()
-                .filter(|run| run.id.pipe == pipe.id)
-                .map(|run| run.id.due())
-                .max();
-            let latest = pipe
-                .schedule()
-                .ok()
-                .and_then(|schedule| schedule.latest_at_or_before(now));
-            latest.is_some_and(|latest| newest.is_none_or(|newest| newest < latest))
-        })
-        .count();
+    let due = set.pipes.values().filter(|pipe| is_due(pipe, &runs, now));
+    let due = due.count();
     let mut queues = serde_json::Map::new();
     for queue in QueueName::ALL {
-        let mut jobs: BTreeMap<JobStatus, u64> = BTreeMap::new();
-        let records = machine.ports.jobs().list(queue).await?;
-        for record in &records {
-            *jobs.entry(record.status).or_default() += 1;
-        }
-        let oldest = oldest_open(records.iter().map(AsRef::as_ref));
-        let oldest_s = oldest.map(|since| (now - since).num_seconds().max(0));
-        let depth = machine.ports.queue(queue).depth().await?;
-        queues.insert(
-            queue.to_string(),
-            json!({
-                "visible": depth.visible, "in_flight": depth.in_flight, "delayed": depth.delayed,
-                "jobs": jobs, "oldest_open_s": oldest_s,
-            }),
-        );
+        queues.insert(queue.to_string(), queue_report(&machine, queue, now).await?);
     }
     let paused = machine.pauses().list().await?;
     let dead = machine.dead_letters().await?.len();
@@ -105,6 +78,34 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
         catalogue.version
     );
     Ok(End::Done)
+}
+
+/// Whether a run is due that is not planned yet.
+fn is_due(pipe: &Pipe, runs: &[Run], now: DateTime<Utc>) -> bool {
+    let of_pipe = runs.iter().filter(|run| run.id.pipe == pipe.id);
+    let newest = of_pipe.map(|run| run.id.due()).max();
+    let schedule = pipe.schedule().ok();
+    let latest = schedule.and_then(|schedule| schedule.latest_at_or_before(now));
+    latest.is_some_and(|latest| newest.is_none_or(|newest| newest < latest))
+}
+
+async fn queue_report(
+    machine: &Machine,
+    queue: QueueName,
+    now: DateTime<Utc>,
+) -> anyhow::Result<serde_json::Value> {
+    let mut jobs: BTreeMap<JobStatus, u64> = BTreeMap::new();
+    let records = machine.ports.jobs().list(queue).await?;
+    for record in &records {
+        *jobs.entry(record.status).or_default() += 1;
+    }
+    let oldest = oldest_open(records.iter().map(AsRef::as_ref));
+    let oldest_s = oldest.map(|since| (now - since).num_seconds().max(0));
+    let depth = machine.ports.queue(queue).depth().await?;
+    Ok(json!({
+        "visible": depth.visible, "in_flight": depth.in_flight, "delayed": depth.delayed,
+        "jobs": jobs, "oldest_open_s": oldest_s,
+    }))
 }
 
 fn queue_line(queue: &serde_json::Value) -> String {
