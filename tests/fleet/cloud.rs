@@ -2,7 +2,7 @@
 //! queues and its bucket, a proxy before it, and the folder of its machines.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use trawler_core::ports::{Clock, Queue};
 use trawler_core::run::Run;
 use trawler_core::{Environment, QueueName};
 use trawler_fleet::Ports;
+use trawler_fleet::audit;
 use trawler_local::{CountingMetrics, SystemClock};
-use trawler_scheduler::audit;
 use trawler_tests::emulator::{Ministack, REGION};
 use trawler_tests::proxy::FaultProxy;
 
@@ -26,6 +26,11 @@ use crate::support::{Ended, TRAWLER};
 
 /// Lines of each log that a failed test prints.
 const LOG_TAIL: usize = 40;
+
+/// How the panic of a thread or of a job begins, and the lines of it that a
+/// failed test shows.
+const PANICKED: &str = "panicked";
+const PANIC_LINES: usize = 3;
 
 /// Deliveries before the backstop, as in the configuration's default.
 const RECEIVES_MAX: u32 = 1000;
@@ -49,6 +54,9 @@ pub(crate) struct Site {
     environment: Environment,
     pub(crate) proxy: FaultProxy,
     direct: Cloud,
+    /// What every machine is configured with.
+    config: String,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Site {
@@ -58,20 +66,22 @@ impl Site {
         // Starting it takes seconds of a thread.
         let emulator = tokio::task::spawn_blocking(Ministack::shared).await;
         let endpoint = emulator.expect("the emulator starts").endpoint();
-        let site = Self {
+        let mut site = Self {
             folder: Some(tempfile::tempdir().expect("a temporary folder")),
             environment: Environment::parse(name).expect("a name"),
             proxy: FaultProxy::start(&endpoint).await,
             direct: Cloud::at(&endpoint, REGION).await,
+            config: String::new(),
+            variables: Vec::new(),
         };
         site.configure(hosts, more);
         site.trawler(&["fleet", "create", "--bucket"]);
         site
     }
 
-    fn configure(&self, hosts: &[String], more: &str) {
+    fn configure(&mut self, hosts: &[String], more: &str) {
         let hosts: Vec<String> = hosts.iter().map(|host| format!("{host:?}")).collect();
-        let text = format!(
+        self.config = format!(
             "environment = \"{}\"\n\n[net]\ncontact = \"https://example.com/test\"\nallow = [{}]\n\n\
              [store]\nlocation = \"{}\"\n\n[notices]\nimds = true\n\n{more}",
             self.environment,
@@ -79,8 +89,28 @@ impl Site {
             self.location(),
         );
         let folder = self.path();
+        fs::write(folder.join("trawler.toml"), &self.config).expect("write trawler.toml");
+        for name in ["logs", "machines"] {
+            fs::create_dir(folder.join(name)).expect("a folder for what is kept");
+        }
+    }
+
+    /// A further variable of what is started from now on.
+    pub(crate) fn set_variable(&mut self, name: &'static str, value: &str) {
+        self.variables.push((name, value.to_owned()));
+    }
+
+    /// Gives the machine of this name a folder of its own, with `more`
+    /// configuration than everybody has.
+    pub(crate) fn equip(&self, machine: &str, more: &str) {
+        let folder = self.own_folder(machine);
+        fs::create_dir(&folder).expect("a folder for the machine");
+        let text = format!("{}\n{more}", self.config);
         fs::write(folder.join("trawler.toml"), text).expect("write trawler.toml");
-        fs::create_dir(folder.join("logs")).expect("a folder for logs");
+    }
+
+    fn own_folder(&self, machine: &str) -> PathBuf {
+        self.path().join("machines").join(machine)
     }
 
     fn path(&self) -> PathBuf {
@@ -96,12 +126,26 @@ impl Site {
         format!("s3://{}/trawler", self.bucket())
     }
 
-    /// The program on one of the machines, not yet started.
+    /// The program, not yet started.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.command_in(&self.path(), args)
+    }
+
+    /// As [`Site::command`], on the machine of this name.
+    pub(crate) fn command_on(&self, machine: &str, args: &[&str]) -> Command {
+        let own = self.own_folder(machine);
+        if own.is_dir() {
+            self.command_in(&own, args)
+        } else {
+            self.command(args)
+        }
+    }
+
+    fn command_in(&self, folder: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(TRAWLER);
         command
             .arg("-C")
-            .arg(self.path())
+            .arg(folder)
             .args(args)
             .env("AWS_ENDPOINT_URL", self.proxy.endpoint())
             .env("AWS_REGION", REGION)
@@ -111,6 +155,9 @@ impl Site {
             .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
             .env("TRAWLER_LOG", "info")
             .stdin(Stdio::null());
+        for (name, value) in &self.variables {
+            command.env(name, value);
+        }
         command
     }
 
@@ -210,15 +257,40 @@ impl Site {
         lines.join("\n")
     }
 
-    fn print_logs(&self) {
+    /// No process may have panicked, however it ended.
+    ///
+    /// # Panics
+    /// With what those said that did.
+    pub(crate) fn check_panics(&self) {
+        let mut found = Vec::new();
+        for (name, text) in self.logs() {
+            let lines: Vec<&str> = text.lines().collect();
+            for at in (0..lines.len()).filter(|at| lines[*at].contains(PANICKED)) {
+                let said = &lines[at..lines.len().min(at + PANIC_LINES)];
+                found.push(format!("{name}: {}", said.join("\n")));
+            }
+        }
+        assert!(found.is_empty(), "{}", found.join("\n"));
+    }
+
+    /// Name and text of each log.
+    fn logs(&self) -> Vec<(String, String)> {
         let Ok(logs) = fs::read_dir(self.path().join("logs")) else {
-            return;
+            return Vec::new();
         };
-        for log in logs.flatten() {
-            let text = fs::read_to_string(log.path()).unwrap_or_default();
+        let read = logs.flatten().map(|log| {
+            let text = fs::read(log.path()).expect("read a log");
+            let text = String::from_utf8_lossy(&text).into_owned();
+            (log.path().display().to_string(), text)
+        });
+        read.collect()
+    }
+
+    fn print_logs(&self) {
+        for (name, text) in self.logs() {
             let lines: Vec<&str> = text.lines().collect();
             let tail = &lines[lines.len().saturating_sub(LOG_TAIL)..];
-            println!("{}:\n{}\n", log.path().display(), tail.join("\n"));
+            println!("{name}:\n{}\n", tail.join("\n"));
         }
     }
 }

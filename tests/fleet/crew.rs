@@ -53,6 +53,8 @@ pub(crate) struct Member {
     pub(crate) frozen: bool,
     /// Since when it knows that it has to leave.
     pub(crate) told: Option<Instant>,
+    /// It was the platform that told it, and not a signal.
+    pub(crate) is_noticed: bool,
 }
 
 /// How a process ended.
@@ -66,7 +68,8 @@ pub(crate) enum End {
 }
 
 impl Member {
-    /// Starts a role of a site. `name` tells its log from the others'.
+    /// Starts a role of a site. `name` is that of its instance, and tells its
+    /// log from the others'.
     pub(crate) async fn start(site: &Site, role: Role, name: &str) -> Self {
         let metadata = Imds::start(name, REGION).await;
         let child = spawn(site, role, name, &metadata);
@@ -77,6 +80,7 @@ impl Member {
             child,
             frozen: false,
             told: None,
+            is_noticed: false,
         }
     }
 
@@ -84,7 +88,7 @@ impl Member {
     pub(crate) async fn restart(&mut self, site: &Site) {
         self.metadata = Imds::start(&self.name, REGION).await;
         self.child = spawn(site, self.role, &self.name, &self.metadata);
-        (self.frozen, self.told) = (false, None);
+        (self.frozen, self.told, self.is_noticed) = (false, None, false);
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -104,7 +108,13 @@ impl Member {
     /// The metadata of its machine says that it is taken back.
     pub(crate) fn interrupt_spot(&mut self) {
         self.metadata.interrupt(Utc::now() + SPOT_NOTICE);
-        self.told = Some(Instant::now());
+        (self.told, self.is_noticed) = (Some(Instant::now()), true);
+    }
+
+    /// The metadata of its machine says that its group takes it out.
+    pub(crate) fn scale_in(&mut self) {
+        self.metadata.target_state("Terminated");
+        (self.told, self.is_noticed) = (Some(Instant::now()), true);
     }
 
     pub(crate) fn freeze(&mut self) {
@@ -152,7 +162,7 @@ impl End {
 
 /// The process dies with the test.
 fn spawn(site: &Site, role: Role, name: &str, metadata: &Imds) -> Child {
-    let mut command = Command::from(site.command(&[role.as_str()]));
+    let mut command = Command::from(site.command_on(name, &[role.as_str()]));
     let log = site.log(name);
     command
         .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint())

@@ -1,5 +1,10 @@
 //! How long a worker that is told to leave takes: from the word to empty
 //! hands, and until its process is gone.
+//!
+//! The times of invariant 9 count from when the worker has heard the word. A
+//! signal is heard at once; the metadata service is asked for notices every 2 s
+//! (AWS gives two minutes), so one is heard up to so much after it is there.
+//! Both spans are measured and held apart.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +23,12 @@ use crate::wait::wait_for;
 const EMPTY_HANDS_MAX: Duration = Duration::from_secs(5);
 const GONE_MAX: Duration = Duration::from_secs(25);
 
-/// The metadata service is asked so often.
-const NOTICED_WITHIN: Duration = Duration::from_secs(2);
+/// The metadata service is asked so often; its answer takes a moment.
+const NOTICES_EVERY: Duration = Duration::from_secs(2);
+const HEARD_MAX: Duration = Duration::from_millis(500);
+
+/// What a worker says when it has heard.
+const HEARD: &str = "drain requested by";
 
 const PRODUCTS: u32 = 20_000;
 /// The defaults.
@@ -49,10 +58,10 @@ enum Word {
 
 impl Word {
     /// Until the worker knows.
-    fn known_within(self) -> Duration {
+    fn heard_within(self) -> Duration {
         match self {
-            Self::Sigterm => Duration::ZERO,
-            Self::SpotNotice => NOTICED_WITHIN,
+            Self::Sigterm => HEARD_MAX,
+            Self::SpotNotice => NOTICES_EVERY + HEARD_MAX,
         }
     }
 }
@@ -77,7 +86,10 @@ async fn leaves(
         Role::Images => QueueName::Image,
         Role::Crawl | Role::Schedule => QueueName::Crawl,
     };
-    let mut worker = Member::start(site, role, &format!("{role}-{word:?}")).await;
+    let name = format!("{role}-{word:?}");
+    let times_heard = || site.logged(&name).matches(HEARD).count();
+    let heard_before = times_heard();
+    let mut worker = Member::start(site, role, &name).await;
     wait_for(what, WORK_MAX, async || is_in_the_middle().await).await;
     let in_hand = job_in_hand(ports, queue).await;
     let in_hand = in_hand.unwrap_or_else(|| panic!("{what}: nothing is in hand"));
@@ -86,8 +98,12 @@ async fn leaves(
         Word::Sigterm => worker.terminate(),
         Word::SpotNotice => worker.interrupt_spot(),
     }
+    let mut heard = None;
     let empty = loop {
         let looked = told.elapsed();
+        if heard.is_none() && times_heard() > heard_before {
+            heard = Some(looked);
+        }
         let job = ports.jobs().find(queue, &in_hand.job).await;
         let job = job.unwrap().expect("it is in the ledger");
         let depth = ports.queue(queue).depth().await.unwrap();
@@ -101,10 +117,14 @@ async fn leaves(
     };
     assert_eq!(worker.wait(WORK_MAX).await, End::Left(0), "{what}");
     let gone = told.elapsed();
-    println!("{what}, {word:?}: empty hands after {empty:?}, gone after {gone:?}");
-    let slack = word.known_within();
-    assert!(empty <= EMPTY_HANDS_MAX + slack, "{what}: {empty:?}");
-    assert!(gone <= GONE_MAX + slack, "{what}: {gone:?}");
+    let heard = heard.unwrap_or_else(|| panic!("{what}: nothing was heard"));
+    let (empty, gone) = (empty - heard, gone - heard);
+    println!(
+        "{what}, {word:?}: heard after {heard:?}, empty hands {empty:?} later, gone {gone:?} later"
+    );
+    assert!(heard <= word.heard_within(), "{what}: {heard:?}");
+    assert!(empty <= EMPTY_HANDS_MAX, "{what}: {empty:?}");
+    assert!(gone <= GONE_MAX, "{what}: {gone:?}");
 }
 
 /// Invariant 9, over the wire: from notice to empty hands in 5 s for feeds and
@@ -156,8 +176,14 @@ async fn invariant_09_from_notice_to_empty_hands_in_five_seconds() {
         is_collected(&ports).await
     })
     .await;
+    // With nothing in hand it is the poll that takes its time: what busy ones
+    // hand back ends theirs.
+    let told = Instant::now();
     crawler.terminate();
     assert_eq!(crawler.wait(WORK_MAX).await, End::Left(0));
+    let gone = told.elapsed();
+    println!("nothing in hand, Sigterm: gone after {gone:?}");
+    assert!(gone <= GONE_MAX + HEARD_MAX, "{gone:?}");
 
     shop.misbehave("/img/", Fault::Delay(Duration::from_millis(400)));
     for word in [Word::Sigterm, Word::SpotNotice] {
@@ -166,6 +192,7 @@ async fn invariant_09_from_notice_to_empty_hands_in_five_seconds() {
         let is_working = async || shop.stats().image.requests >= known + 20;
         leaves(&site, &ports, Role::Images, word, what, is_working).await;
     }
+    site.check_panics();
     shop.stop().await;
 }
 

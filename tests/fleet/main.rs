@@ -6,13 +6,17 @@
 
 #![allow(clippy::unwrap_used)]
 
-// The journeys and the kills on one machine use the rest of them.
+// The journeys, the kills on one machine and the tests of adapters use the rest
+// of them.
 #[allow(dead_code)]
 #[path = "../chaos/outcome.rs"]
 mod outcome;
 #[allow(dead_code)]
 #[path = "../journey/support.rs"]
 mod support;
+#[allow(dead_code)]
+#[path = "../cloud/wire.rs"]
+mod wire;
 
 mod chaos;
 mod cloud;
@@ -21,6 +25,8 @@ mod drain;
 mod met;
 mod outage;
 mod partners;
+mod people;
+mod place;
 mod storm;
 mod wait;
 mod zombie;

@@ -114,5 +114,6 @@ async fn a_minute_without_the_cloud_costs_a_minute() {
         member.terminate();
         assert_eq!(member.wait(WORK_MAX).await, End::Left(0));
     }
+    site.check_panics();
     partners.stop().await;
 }

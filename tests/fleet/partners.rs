@@ -25,6 +25,14 @@ const DAY_CHANGE: DayChange = DayChange {
     image_moved_share: 0.05,
 };
 
+/// A feed of 20 KB takes two seconds, and an image almost as long: what a storm
+/// strikes is in the middle of something.
+const SLOW_FEED: Fault = Fault::Drip {
+    piece_bytes: 1024,
+    every: Duration::from_millis(100),
+};
+const SLOW_IMAGE: Fault = Fault::Delay(Duration::from_millis(1_500));
+
 /// The partners, and the instant at which their pipes are due on each day.
 pub(crate) struct Partners {
     shops: Vec<(String, Shop)>,
@@ -40,20 +48,29 @@ impl Partners {
         for number in 0..count {
             let shop = Shop::start(spec(number, products)).await;
             let shop = shop.expect("start a shop");
-            shop.misbehave_by(
-                Rule::new("/img/", Fault::Delay(Duration::from_millis(100))).share(0.4),
-            );
-            let drip = Fault::Drip {
-                piece_bytes: 4 * 1024,
-                every: Duration::from_millis(25),
-            };
-            shop.misbehave("/feed/", drip);
+            be_usual(&shop);
             shops.push((format!("shop-{number:02}"), shop));
         }
         Self {
             shops,
             days,
             now: Utc::now(),
+        }
+    }
+
+    /// From now on answers take seconds.
+    pub(crate) fn slow_down(&self) {
+        for (_, shop) in &self.shops {
+            shop.misbehave("/feed/", SLOW_FEED);
+            shop.misbehave("/img/", SLOW_IMAGE);
+        }
+    }
+
+    /// From now on answers take the time that they took at the start.
+    pub(crate) fn hurry(&self) {
+        for (_, shop) in &self.shops {
+            shop.heal();
+            be_usual(shop);
         }
     }
 
@@ -133,6 +150,16 @@ impl Partners {
         due.and_then(|due| due.with_nanosecond(0))
             .expect("every minute begins")
     }
+}
+
+/// As fast as small shops are.
+fn be_usual(shop: &Shop) {
+    shop.misbehave_by(Rule::new("/img/", Fault::Delay(Duration::from_millis(100))).share(0.4));
+    let drip = Fault::Drip {
+        piece_bytes: 4 * 1024,
+        every: Duration::from_millis(25),
+    };
+    shop.misbehave("/feed/", drip);
 }
 
 fn spec(number: usize, products: u32) -> ShopSpec {

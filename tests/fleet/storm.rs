@@ -32,9 +32,34 @@ const AWAY_MS: std::ops::Range<u64> = 1_000..4_000;
 /// One that ends by itself is started again after this, as a supervisor does.
 const RESTART_WAIT: Duration = Duration::from_millis(250);
 
+/// What strikes in one round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stroke {
+    Kills,
+    NoticeOfNothing,
+    Sigterm,
+    SpotNotice,
+    Freeze,
+    Cut,
+    Silence,
+}
+
+/// How often each strikes before all are dealt anew: drawn one by one, a kind
+/// could stay away from a whole storm.
+const DECK: [(Stroke, usize); 7] = [
+    (Stroke::Kills, 11),
+    (Stroke::NoticeOfNothing, 2),
+    (Stroke::Sigterm, 2),
+    (Stroke::SpotNotice, 2),
+    (Stroke::Freeze, 2),
+    (Stroke::Cut, 1),
+    (Stroke::Silence, 1),
+];
+
 /// What was done to whom.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Faced {
+    /// Processes that a kill has ended.
     pub(crate) kills: BTreeMap<Role, u32>,
     pub(crate) sigterms: u32,
     pub(crate) spot_notices: u32,
@@ -43,8 +68,12 @@ pub(crate) struct Faced {
     pub(crate) cuts: u32,
     pub(crate) silences: u32,
     pub(crate) starts: u32,
+    /// Told by SIGTERM before they listened for it.
+    pub(crate) unready: u32,
     /// Of those that were told and had the time.
     pub(crate) left: u32,
+    /// Of these, by a notice of the platform.
+    pub(crate) left_by_notice: u32,
     pub(crate) slowest_to_leave: Duration,
     /// Ended unasked, with a code.
     pub(crate) gave_up: BTreeMap<(Role, i32), u32>,
@@ -58,9 +87,11 @@ impl Faced {
 
 /// A crew in a storm.
 pub(crate) struct Storm<'a> {
-    site: &'a Site,
+    pub(crate) site: &'a Site,
     crew: Vec<Hand>,
     rng: SmallRng,
+    /// The last strikes next.
+    deck: Vec<Stroke>,
     /// Longer than any lease lives without renewal.
     frozen_ms: std::ops::Range<u64>,
     /// Until when the cloud is away.
@@ -106,6 +137,7 @@ impl<'a> Storm<'a> {
             },
             crew,
             rng,
+            deck: Vec::new(),
             frozen_ms: lease_ms + 1_000..lease_ms + 4_000,
             away: None,
         }
@@ -119,14 +151,36 @@ impl<'a> Storm<'a> {
             self.tend().await;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        match self.rng.random_range(0..100) {
-            0..55 => self.kill_some(),
-            55..65 => self.give_no_notice(),
-            65..73 => self.tell(Member::terminate, |faced| faced.sigterms += 1),
-            73..81 => self.tell(Member::interrupt_spot, |faced| faced.spot_notices += 1),
-            81..92 => self.freeze_one(),
-            92..97 => self.leave_the_cloud(),
-            _ => self.silence_the_cloud(),
+        let stroke = self.deal();
+        if !self.strike(stroke) {
+            // Nobody was there to be struck: later.
+            self.deck.insert(0, stroke);
+        }
+    }
+
+    fn deal(&mut self) -> Stroke {
+        if self.deck.is_empty() {
+            let kinds = DECK.iter();
+            self.deck = kinds
+                .flat_map(|(stroke, count)| std::iter::repeat_n(*stroke, *count))
+                .collect();
+            self.deck.shuffle(&mut self.rng);
+        }
+        self.deck.pop().expect("it was dealt anew")
+    }
+
+    /// False when there was nobody to strike.
+    fn strike(&mut self, stroke: Stroke) -> bool {
+        match stroke {
+            Stroke::Kills => self.kill_some(),
+            Stroke::NoticeOfNothing => self.give_no_notice(),
+            Stroke::Sigterm => self.tell(Member::terminate, |faced| faced.sigterms += 1),
+            Stroke::SpotNotice => {
+                self.tell(Member::interrupt_spot, |faced| faced.spot_notices += 1)
+            }
+            Stroke::Freeze => self.freeze_one(),
+            Stroke::Cut => self.leave_the_cloud(),
+            Stroke::Silence => self.silence_the_cloud(),
         }
     }
 
@@ -171,7 +225,6 @@ impl<'a> Storm<'a> {
             if hand.kill_at.is_some_and(|at| at <= now) {
                 hand.member.kill();
                 hand.kill_at = None;
-                *self.faced.kills.entry(hand.member.role).or_default() += 1;
             }
             if hand.thaw_at.is_some_and(|at| at <= now) {
                 hand.member.thaw();
@@ -181,58 +234,72 @@ impl<'a> Storm<'a> {
         }
     }
 
-    fn kill_some(&mut self) {
+    fn kill_some(&mut self) -> bool {
         let count = self.rng.random_range(1..=KILLED_AT_ONCE_MAX);
-        for at in self.choose(count, |_| true) {
-            self.crew[at].kill_at = Some(Instant::now());
+        let chosen = self.choose(count, |_| true);
+        for at in &chosen {
+            self.crew[*at].kill_at = Some(Instant::now());
         }
+        !chosen.is_empty()
     }
 
-    fn give_no_notice(&mut self) {
-        for at in self.choose(1, |_| true) {
-            self.crew[at].member.interrupt_spot();
-            let within = Duration::from_millis(self.rng.random_range(NO_NOTICE_MS));
-            self.crew[at].kill_at = Some(Instant::now() + within);
-            self.faced.notices_of_nothing += 1;
-        }
+    fn give_no_notice(&mut self) -> bool {
+        let Some(at) = self.choose_one(|_| true) else {
+            return false;
+        };
+        let within = Duration::from_millis(self.rng.random_range(NO_NOTICE_MS));
+        let hand = &mut self.crew[at];
+        hand.member.interrupt_spot();
+        hand.kill_at = Some(Instant::now() + within);
+        self.faced.notices_of_nothing += 1;
+        true
     }
 
-    fn tell(&mut self, word: fn(&mut Member), count: fn(&mut Faced)) {
-        for at in self.choose(1, |_| true) {
-            word(&mut self.crew[at].member);
-            count(&mut self.faced);
-        }
+    fn tell(&mut self, word: fn(&mut Member), count: fn(&mut Faced)) -> bool {
+        let Some(at) = self.choose_one(|_| true) else {
+            return false;
+        };
+        word(&mut self.crew[at].member);
+        count(&mut self.faced);
+        true
     }
 
-    fn freeze_one(&mut self) {
+    fn freeze_one(&mut self) -> bool {
         let frozen = self.crew.iter().filter(|hand| hand.member.frozen);
         if frozen.count() >= FROZEN_MAX {
-            return;
+            return false;
         }
-        for at in self.choose(1, |role| role != Role::Schedule) {
-            let span = Duration::from_millis(self.rng.random_range(self.frozen_ms.clone()));
-            let hand = &mut self.crew[at];
-            hand.member.freeze();
-            hand.thaw_at = Some(Instant::now() + span);
-            *self.faced.freezes.entry(hand.member.role).or_default() += 1;
-        }
+        let Some(at) = self.choose_one(|role| role != Role::Schedule) else {
+            return false;
+        };
+        let span = Duration::from_millis(self.rng.random_range(self.frozen_ms.clone()));
+        let hand = &mut self.crew[at];
+        hand.member.freeze();
+        hand.thaw_at = Some(Instant::now() + span);
+        *self.faced.freezes.entry(hand.member.role).or_default() += 1;
+        true
     }
 
-    fn leave_the_cloud(&mut self) {
+    fn leave_the_cloud(&mut self) -> bool {
         self.site.proxy.cut();
         self.faced.cuts += 1;
-        self.stay_away();
+        self.stay_away()
     }
 
-    fn silence_the_cloud(&mut self) {
+    fn silence_the_cloud(&mut self) -> bool {
         self.site.proxy.hush();
         self.faced.silences += 1;
-        self.stay_away();
+        self.stay_away()
     }
 
-    fn stay_away(&mut self) {
+    fn stay_away(&mut self) -> bool {
         let span = Duration::from_millis(self.rng.random_range(AWAY_MS));
         self.away = Some(Instant::now() + span);
+        true
+    }
+
+    fn choose_one(&mut self, fits: impl Fn(Role) -> bool) -> Option<usize> {
+        self.choose(1, fits).pop()
     }
 
     /// Some of those that work, at random.
@@ -261,9 +328,11 @@ impl Hand {
         (self.kill_at, self.thaw_at) = (None, None);
         self.start_at = Some(now);
         match (end, told) {
-            (End::Killed | End::Unready, _) => {}
+            (End::Killed, _) => *faced.kills.entry(role).or_default() += 1,
+            (End::Unready, _) => faced.unready += 1,
             (End::Left(0), Some(told)) => {
                 faced.left += 1;
+                faced.left_by_notice += u32::from(self.member.is_noticed);
                 faced.slowest_to_leave = faced.slowest_to_leave.max(told);
             }
             (End::Left(code), _) => {

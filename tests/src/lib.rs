@@ -6,6 +6,7 @@
 mod bucket;
 mod clock;
 pub mod emulator;
+pub mod group;
 mod harness;
 mod imds;
 pub mod model;

@@ -96,6 +96,12 @@ impl Life {
         self.gate().await;
     }
 
+    /// A wait of the process, which does not end while it is frozen.
+    pub(super) async fn sleep(&self, span: Duration) {
+        self.clock.sleep(span).await;
+        self.gate().await;
+    }
+
     /// Returns when the process may go on, which a dead one never may.
     async fn gate(&self) {
         loop {
@@ -147,7 +153,6 @@ impl Clock for LifeClock {
     }
 
     async fn sleep(&self, span: Duration) {
-        self.life.clock.sleep(span).await;
-        self.life.gate().await;
+        self.life.sleep(span).await;
     }
 }

@@ -53,6 +53,25 @@ impl Action {
     }
 }
 
+impl Action {
+    fn writes(self) -> bool {
+        match self {
+            Self::SendMessage
+            | Self::SendMessageBatch
+            | Self::DeleteMessage
+            | Self::ChangeMessageVisibility
+            | Self::PutObject
+            | Self::DeleteObject
+            | Self::DeleteObjects => true,
+            Self::ReceiveMessage
+            | Self::GetQueueAttributes
+            | Self::ListObjectsV2
+            | Self::GetObject
+            | Self::HeadObject => false,
+        }
+    }
+}
+
 impl Class {
     fn dollars_a_million(self) -> f64 {
         match self {
@@ -82,6 +101,11 @@ impl Meter {
         line.billed += billed;
     }
 
+    /// [`Bill::writes`] of everything so far.
+    pub fn writes(&self) -> u64 {
+        self.bill().writes()
+    }
+
     /// Everything so far.
     pub fn read(&self) -> Bill {
         self.bill().clone()
@@ -108,6 +132,13 @@ pub struct Bill {
 impl Bill {
     pub fn requests(&self, action: Action) -> u64 {
         self.lines.get(&action).map_or(0, |line| line.requests)
+    }
+
+    /// Requests that may change something, deliveries aside.
+    pub fn writes(&self) -> u64 {
+        let lines = self.lines.iter();
+        let writes = lines.filter(|(action, _)| action.writes());
+        writes.map(|(_, line)| line.requests).sum()
     }
 
     /// Billed SQS requests, in units of 64 KB.

@@ -8,6 +8,7 @@
 //! [`ModelState`] and [`ModelBlobs`] are the ports over them, each call one or
 //! more requests over a [`Wire`] that may be slow, busy, cut or lose answers,
 //! and that belongs to a process which may be frozen or die ([`Life`]).
+//! [`ModelObjects`] is the catalogue's store over the same [`S3`].
 //!
 //! Everything is decided by the seed and by the clock. With [`VirtualClock`]
 //! time passes only when nothing else can happen, so that days take
@@ -17,6 +18,7 @@
 
 mod life;
 mod meter;
+mod objects;
 mod queue;
 mod s3;
 mod shelf;
@@ -28,8 +30,9 @@ mod wire;
 
 pub use life::{Life, LifeClock};
 pub use meter::{Action, Bill, Meter};
+pub use objects::ModelObjects;
 pub use queue::ModelQueue;
-pub use s3::{Condition, S3, S3Error};
+pub use s3::{Condition, Folder, Head, Object, S3, S3Error};
 pub use sqs::{Entry, Received, Side, Sqs, SqsError, SqsOptions};
 pub use stores::{ModelBlobs, ModelState};
 pub use time::VirtualClock;

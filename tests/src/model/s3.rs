@@ -4,12 +4,14 @@
 //! An ETag says what the bytes are and not which write they came from: the same
 //! bytes written again have the same ETag, as they have in S3.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::{Bound, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use trawler_core::ports::Clock;
 
 use super::meter::{Action, Meter};
 
@@ -29,19 +31,39 @@ pub enum S3Error {
 /// What a write asks of the object that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
+    None,
     /// `If-None-Match: *`
     Absent,
     /// `If-Match`
     Is(String),
 }
 
+/// An object, or a range of it.
 #[derive(Debug, Clone)]
-struct Object {
-    body: Bytes,
-    etag: String,
+pub struct Object {
+    pub body: Bytes,
+    pub head: Head,
+}
+
+/// What is told of an object without its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Of the whole object.
+    pub bytes: u64,
+    pub etag: String,
+    pub modified: DateTime<Utc>,
+}
+
+/// Keys up to the next delimiter, as a listing with one tells them.
+#[derive(Debug, Clone, Default)]
+pub struct Folder {
+    pub objects: Vec<(String, Head)>,
+    /// Each ends with the delimiter.
+    pub prefixes: BTreeSet<String>,
 }
 
 pub struct S3 {
+    clock: Arc<dyn Clock>,
     meter: Arc<Meter>,
     bucket: Mutex<Bucket>,
 }
@@ -55,8 +77,9 @@ struct Bucket {
 }
 
 impl S3 {
-    pub fn new(meter: &Arc<Meter>) -> Arc<Self> {
+    pub fn new(clock: Arc<dyn Clock>, meter: &Arc<Meter>) -> Arc<Self> {
         Arc::new(Self {
+            clock,
             meter: Arc::clone(meter),
             bucket: Mutex::default(),
         })
@@ -71,61 +94,56 @@ impl S3 {
         self.meter.count(Action::PutObject, body.len());
         let mut bucket = self.bucket();
         match (condition, bucket.objects.get(key)) {
-            (Condition::Absent, None) => *bucket.created.entry(key.to_owned()).or_default() += 1,
+            (Condition::Absent | Condition::None, None) => {
+                *bucket.created.entry(key.to_owned()).or_default() += 1;
+            }
             (Condition::Absent, Some(_)) => return Err(S3Error::PreconditionFailed),
             (Condition::Is(_), None) => return Err(S3Error::NoSuchKey),
-            (Condition::Is(etag), Some(object)) if *etag != object.etag => {
+            (Condition::Is(etag), Some(object)) if *etag != object.head.etag => {
                 return Err(S3Error::PreconditionFailed);
             }
-            (Condition::Is(_), Some(_)) => {}
+            (Condition::Is(_) | Condition::None, Some(_)) => {}
         }
         let mut hasher = DefaultHasher::new();
         body.hash(&mut hasher);
         let etag = format!("\"{:016x}\"", hasher.finish());
-        let object = Object {
-            body,
+        let head = Head {
+            bytes: body.len() as u64,
             etag: etag.clone(),
+            modified: self.clock.now(),
         };
-        bucket.objects.insert(key.to_owned(), object);
+        bucket.objects.insert(key.to_owned(), Object { body, head });
         Ok(etag)
     }
 
-    /// The object, or a range of it, and its ETag.
-    pub fn get_object(
-        &self,
-        key: &str,
-        range: Option<Range<u64>>,
-    ) -> Result<(Bytes, String), S3Error> {
+    /// The object, or a range of it.
+    pub fn get_object(&self, key: &str, range: Option<Range<u64>>) -> Result<Object, S3Error> {
         self.meter.count(Action::GetObject, 0);
         let bucket = self.bucket();
-        let object = bucket.objects.get(key).ok_or(S3Error::NoSuchKey)?;
-        let body = match range {
-            None => object.body.clone(),
-            Some(range) => {
-                let end = usize::try_from(range.end)
-                    .unwrap_or(usize::MAX)
-                    .min(object.body.len());
-                let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
-                object.body.slice(start..end)
-            }
-        };
-        Ok((body, object.etag.clone()))
+        let mut object = bucket.objects.get(key).ok_or(S3Error::NoSuchKey)?.clone();
+        if let Some(range) = range {
+            let end = usize::try_from(range.end).unwrap_or(usize::MAX);
+            let end = end.min(object.body.len());
+            let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
+            object.body = object.body.slice(start..end);
+        }
+        Ok(object)
     }
 
-    pub fn head_object(&self, key: &str) -> Result<u64, S3Error> {
+    pub fn head_object(&self, key: &str) -> Result<Head, S3Error> {
         self.meter.count(Action::HeadObject, 0);
         let bucket = self.bucket();
         let object = bucket.objects.get(key).ok_or(S3Error::NoSuchKey)?;
-        Ok(object.body.len() as u64)
+        Ok(object.head.clone())
     }
 
-    /// Keys after `after`, with size and ETag.
+    /// Keys after `after`, in order, at most a page.
     pub fn list_objects_v2(
         &self,
         prefix: &str,
         after: Option<&str>,
         max: usize,
-    ) -> Vec<(String, u64, String)> {
+    ) -> Vec<(String, Head)> {
         self.meter.count(Action::ListObjectsV2, 0);
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
@@ -136,16 +154,43 @@ impl S3 {
         objects
             .take_while(|(key, _)| key.starts_with(prefix))
             .take(max.min(PAGE_MAX))
-            .map(|(key, object)| (key.clone(), object.body.len() as u64, object.etag.clone()))
+            .map(|(key, object)| (key.clone(), object.head.clone()))
             .collect()
+    }
+
+    /// All pages of a listing with the delimiter `/`.
+    pub fn list_folder(&self, prefix: &str) -> Folder {
+        let mut folder = Folder::default();
+        let bucket = self.bucket();
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        for (key, object) in bucket.objects.range::<str, _>(from) {
+            let Some(rest) = key.strip_prefix(prefix) else {
+                break;
+            };
+            match rest.find('/') {
+                Some(at) => {
+                    let below = &key[..=prefix.len() + at];
+                    folder.prefixes.insert(below.to_owned());
+                }
+                None => folder.objects.push((key.clone(), object.head.clone())),
+            }
+        }
+        drop(bucket);
+        let listed = folder.objects.len() + folder.prefixes.len();
+        for _ in 0..listed.div_ceil(PAGE_MAX).max(1) {
+            self.meter.count(Action::ListObjectsV2, 0);
+        }
+        folder
     }
 
     pub fn delete_object(&self, key: &str, condition: &Condition) -> Result<(), S3Error> {
         self.meter.count(Action::DeleteObject, 0);
         let mut bucket = self.bucket();
         match (condition, bucket.objects.get(key)) {
+            (Condition::None, None) => return Ok(()),
             (_, None) => return Err(S3Error::NoSuchKey),
-            (Condition::Is(etag), Some(object)) if *etag == object.etag => {}
+            (Condition::None, Some(_)) => {}
+            (Condition::Is(etag), Some(object)) if *etag == object.head.etag => {}
             (Condition::Absent | Condition::Is(_), Some(_)) => {
                 return Err(S3Error::PreconditionFailed);
             }

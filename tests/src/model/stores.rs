@@ -106,10 +106,10 @@ impl State for ModelState {
         {
             Ok(Err(S3Error::NoSuchKey)) => Ok(None),
             got => {
-                let (body, etag) = state_answer("get", key, got)?;
+                let document = state_answer("get", key, got)?;
                 Ok(Some(Versioned {
-                    value: body[WRITE_LINE_BYTES..].to_vec(),
-                    version: Version(etag),
+                    value: document.body[WRITE_LINE_BYTES..].to_vec(),
+                    version: Version(document.head.etag),
                 }))
             }
         }
@@ -165,9 +165,9 @@ impl State for ModelState {
             .await;
         let entries = state_answer("list", prefix, listed)?.into_iter();
         Ok(entries
-            .map(|(key, _, etag)| StateEntry {
+            .map(|(key, head)| StateEntry {
                 key: key[Self::PREFIX.len()..].to_owned(),
-                version: Version(etag),
+                version: Version(head.etag),
             })
             .collect())
     }
@@ -248,7 +248,7 @@ impl Blobs for ModelBlobs {
             .wire
             .call(async move { s3.get_object(&path, range) })
             .await;
-        blob_answer("get", key, got).map(|(body, _)| body)
+        blob_answer("get", key, got).map(|object| object.body)
     }
 
     async fn head(&self, key: &str) -> Result<Option<u64>, BlobError> {
@@ -256,7 +256,7 @@ impl Blobs for ModelBlobs {
         let s3 = Arc::clone(&self.s3);
         match self.wire.call(async move { s3.head_object(&path) }).await {
             Ok(Err(S3Error::NoSuchKey)) => Ok(None),
-            head => blob_answer("head", key, head).map(Some),
+            head => blob_answer("head", key, head).map(|head| Some(head.bytes)),
         }
     }
 
@@ -275,9 +275,9 @@ impl Blobs for ModelBlobs {
             .await;
         let entries = blob_answer("list", prefix, listed)?.into_iter();
         Ok(entries
-            .map(|(key, bytes, _)| BlobEntry {
+            .map(|(key, head)| BlobEntry {
                 key: key[Self::PREFIX.len()..].to_owned(),
-                bytes,
+                bytes: head.bytes,
             })
             .collect())
     }

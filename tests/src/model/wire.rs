@@ -166,6 +166,15 @@ impl Wire {
         }
     }
 
+    /// The same for a process that may die, which it does between a request
+    /// and its answer as well.
+    pub fn near(life: &Arc<Life>) -> Self {
+        Self {
+            life: Arc::clone(life),
+            network: None,
+        }
+    }
+
     pub fn new(network: &Arc<Network>, life: &Arc<Life>) -> Self {
         Self {
             life: Arc::clone(life),
@@ -185,6 +194,11 @@ impl Wire {
         };
         self.life.stop().await;
         answer
+    }
+
+    /// The process waits before it asks again.
+    pub(super) async fn pause(&self, span: Duration) {
+        self.life.sleep(span).await;
     }
 
     /// Whether a conditional write of this moment meets another one.

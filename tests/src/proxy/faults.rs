@@ -139,6 +139,13 @@ impl Counts {
         self.busy + self.reset + self.lost + self.truncated + self.late
     }
 
+    /// Requests of one service.
+    pub fn of(&self, service: Service) -> u64 {
+        let operations = self.operations.iter();
+        let of_service = operations.filter(|((asked, _), _)| *asked == service);
+        of_service.map(|(_, count)| count).sum()
+    }
+
     pub(super) fn note(&mut self, call: &Call, fault: Option<Fault>) {
         self.requests += 1;
         let operation = (call.service, call.operation.clone());

@@ -23,6 +23,7 @@
 
 mod answer;
 mod faults;
+mod puts;
 mod serve;
 
 use std::net::SocketAddr;
@@ -36,6 +37,7 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use faults::{Call, Counts, Fault, Faults, Rates, Service};
+pub use puts::Puts;
 
 /// Whether the cloud can be reached at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,7 @@ struct Plan {
     rng: SmallRng,
     targeted: Vec<(Matcher, Fault)>,
     counts: Counts,
+    puts: Puts,
 }
 
 struct Shared {
@@ -88,6 +91,7 @@ impl FaultProxy {
                 faults,
                 targeted: Vec::new(),
                 counts: Counts::default(),
+                puts: Puts::default(),
             }),
             reach: watch::Sender::new(Reach::Open),
             held_back: AtomicUsize::new(0),
@@ -153,6 +157,11 @@ impl FaultProxy {
     /// What it did since the start.
     pub fn counts(&self) -> Counts {
         self.shared.plan().counts.clone()
+    }
+
+    /// The objects that were put since the start.
+    pub fn puts(&self) -> Puts {
+        self.shared.plan().puts.clone()
     }
 }
 

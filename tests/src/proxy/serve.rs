@@ -138,6 +138,7 @@ async fn handle(
         request.headers_mut().remove(name);
     }
     let answer = upstream.ask(request).await?;
+    shared.plan().puts.note(&call, answer.status());
     upstream.unless_silent().await;
     match fault {
         Some(Fault::Lost) => Err("the answer is lost".into()),

@@ -104,6 +104,34 @@ async fn each_fault_does_what_it_says() {
 }
 
 #[tokio::test]
+async fn puts_are_counted_by_what_the_upstream_made_of_them() {
+    let (address, _) = upstream().await;
+    let proxy = FaultProxy::start(&address).await;
+    // An overwriting put that is repeated because its answer was lost.
+    proxy.fail_next(|_| true, Fault::Lost);
+    ask(&proxy, "PUT /bucket/over?x-id=PutObject", "")
+        .await
+        .unwrap_err();
+    ask(&proxy, "PUT /bucket/over?x-id=PutObject", "")
+        .await
+        .unwrap();
+    proxy.fail_next(|_| true, Fault::Busy);
+    for line in [
+        "PUT /bucket/once",
+        "PUT /bucket/once",
+        "PUT /bucket/parts?partNumber=1&uploadId=a",
+        "GET /bucket/read",
+    ] {
+        ask(&proxy, line, "").await.unwrap();
+    }
+    let puts = proxy.puts();
+    let expected = [("/bucket/once", 1), ("/bucket/over", 2)];
+    assert_eq!(puts.of(|_| true), expected);
+    assert_eq!(puts.of(|path| path.ends_with("once")), expected[..1]);
+    assert_eq!(puts.uncounted(), 0);
+}
+
+#[tokio::test]
 async fn a_cut_resets_and_silence_holds_back_until_mended() {
     let (address, effects) = upstream().await;
     let proxy = FaultProxy::start(&address).await;
