@@ -39,7 +39,8 @@ const _: () =
 /// What became of a verdict.
 enum Recorded {
     As(Verdict),
-    /// The lease or the worker's time was over before the ledger answered.
+    LeaseLost,
+    /// The worker has to be gone.
     TooLate,
 }
 
@@ -66,6 +67,14 @@ impl Shared {
         let (lease, hold) = held.let_go().await;
         let verdict = match recorded {
             Ok(Recorded::As(verdict)) => verdict,
+            Ok(Recorded::LeaseLost) => {
+                if hold.lose() {
+                    tracing::warn!(%job, "the lease on {job} was lost before its {given}");
+                    let queue = self.handler.queue();
+                    self.ports.metrics.record(Metric::LeaseLost { queue });
+                }
+                return Settled::Lost;
+            }
             Ok(Recorded::TooLate) => {
                 tracing::warn!(%job, "{given} of {job} could not be recorded in time; its message comes again");
                 return Settled::Lost;
@@ -133,7 +142,7 @@ impl Shared {
             let tried = tokio::select! {
                 biased;
                 tried = self.record(taken, &verdict, said) => tried,
-                () = &mut too_late => break,
+                () = &mut too_late => return Ok(Recorded::TooLate),
             };
             match tried {
                 Ok(Written::Now) => return Ok(Recorded::As(verdict)),
@@ -149,11 +158,11 @@ impl Shared {
             }
             tokio::select! {
                 biased;
-                () = &mut too_late => break,
+                () = &mut too_late => return Ok(Recorded::TooLate),
                 () = clock.sleep(RECORD_AGAIN.min(hold.left())) => {}
             }
         }
-        Ok(Recorded::TooLate)
+        Ok(Recorded::LeaseLost)
     }
 
     fn not_recorded(&self, job: &JobId, word: &str, error: &JobsError) {

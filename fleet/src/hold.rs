@@ -100,23 +100,18 @@ impl Hold {
         lost_at.saturating_sub(now)
     }
 
-    pub(crate) fn lose(&self) {
-        self.end(LOST);
+    /// True for the first who finds it lost.
+    pub(crate) fn lose(&self) -> bool {
+        let before = self.ended.swap(LOST, Ordering::AcqRel);
+        self.token.cancel();
+        before != LOST
     }
 
     pub(crate) fn too_long(&self) {
-        self.end(TOO_LONG);
-    }
-
-    fn end(&self, how: u8) {
-        // Lost stays lost; the other way round a loss tops everything.
-        if how == LOST {
-            self.ended.store(LOST, Ordering::Release);
-        } else {
-            let _ = self
-                .ended
-                .compare_exchange(HELD, how, Ordering::AcqRel, Ordering::Acquire);
-        }
+        // Lost stays lost.
+        let _ = self
+            .ended
+            .compare_exchange(HELD, TOO_LONG, Ordering::AcqRel, Ordering::Acquire);
         self.token.cancel();
     }
 

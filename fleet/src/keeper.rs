@@ -132,9 +132,10 @@ impl Keeper {
     }
 
     fn lose(&self) {
-        tracing::warn!(job = %self.lease.dedup_id, "the lease on {} is lost: its work stops", self.lease.dedup_id);
-        self.metrics.record(Metric::LeaseLost { queue: self.name });
-        self.hold.lose();
+        if self.hold.lose() {
+            tracing::warn!(job = %self.lease.dedup_id, "the lease on {} is lost: its work stops", self.lease.dedup_id);
+            self.metrics.record(Metric::LeaseLost { queue: self.name });
+        }
     }
 
     /// False when stopped first.

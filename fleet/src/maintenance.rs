@@ -2,9 +2,11 @@
 //! wait. The windows of partners stand in their pipe files.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use trawler_core::PipeId;
+use trawler_core::drain::PAUSE_CACHE;
 use trawler_core::maintenance::{
     Closed, DECLARED_KEPT, DECLARED_MAX, Declarations, Declared, Target, Touches, closed,
 };
@@ -43,6 +45,10 @@ pub struct Maintenance {
 }
 
 impl Maintenance {
+    /// So long after a window was removed no worker knows it, and who parked a
+    /// job for it has said so.
+    pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(PAUSE_CACHE.as_secs() * 2);
+
     pub fn new(ports: &Ports) -> Self {
         let documents = ports.documents();
         let changes = FlagChanges::new(&documents, &ports.clock);

@@ -17,9 +17,8 @@ const PIPES: usize = 8;
 const PRODUCTS: u32 = 60;
 const AWAY: Duration = Duration::from_secs(60);
 
-/// Longer than the minute, so that no crawler's lease ends within it; short,
-/// because a delivery whose verdict could not be recorded comes again only when
-/// its visibility is over. Image leases end within the minute.
+/// Longer than the minute, so that a crawler keeps its lease and its verdict
+/// waits for the cloud. Image leases end within the minute.
 const CRAWL_VISIBILITY: Duration = Duration::from_secs(90);
 const IMAGE_VISIBILITY: Duration = Duration::from_secs(30);
 

@@ -41,10 +41,7 @@ const TAKE_OVER_MAX: Duration = Duration::from_secs(60);
 
 /// What the worker says when it finds out: its keeper comes first, or its work,
 /// which looks at the clock as well.
-const FOUND_OUT: [&str; 2] = [
-    "is lost: its work stops",
-    "could not be recorded in time; its message comes again",
-];
+const FOUND_OUT: [&str; 2] = ["is lost: its work stops", "was lost before its"];
 
 fn puts(call: &Call, part: &str) -> bool {
     call.service == Service::S3

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 use trawler_core::maintenance::{Declared, MAINTENANCE, Target};
-use trawler_fleet::MaintenanceError;
+use trawler_fleet::{Maintenance, MaintenanceError};
 
 use super::pipes;
 use crate::args::{AddWindow, MaintenanceCommand, WindowTarget};
@@ -146,6 +146,11 @@ async fn remove(machine: &Machine, id: &str, as_json: bool) -> anyhow::Result<En
         let hint = "`trawler maintenance list` shows the ids";
         return Err(Misuse::new(format!("there is no window {id}; {hint}")).into());
     };
+    machine
+        .ports
+        .clock
+        .sleep(Maintenance::FORGOTTEN_AFTER)
+        .await;
     // Those that another window keeps waiting wait again.
     let reason = format!("{MAINTENANCE}{}", window.target);
     let woken = machine.ports.jobs().wake(&reason).await?;

@@ -22,7 +22,6 @@ use std::io::Write;
 use tokio::sync::mpsc;
 use trawler_core::QueueName;
 use trawler_core::dead::DeadLetter;
-use trawler_core::drain::PAUSE_CACHE;
 use trawler_core::ledger::{JobRecord, JobStatus};
 
 pub use backup::BackupEntry;
@@ -191,13 +190,15 @@ impl Jobs {
         record.status == JobStatus::Dead && record.purged.is_some()
     }
 
-    /// Parked jobs that wait for this reason become due, so that the next tick
-    /// sends them; says how many. For a maintenance window that is off. They
-    /// are due when no worker knows the window any more: one that still did
-    /// would park them again until its end. Test:
+    /// Parked jobs that wait for this reason become due now, so that the next
+    /// tick sends them; says how many. For a maintenance window that is off,
+    /// and that no worker knows any more ([`Maintenance::FORGOTTEN_AFTER`]): one
+    /// that still did would park its jobs until the end of it. Test:
     /// `what_people_ask_for_reaches_a_fleet_that_works`.
+    ///
+    /// [`Maintenance::FORGOTTEN_AFTER`]: crate::Maintenance::FORGOTTEN_AFTER
     pub async fn wake(&self, reason_begins: &str) -> Result<u64, JobsError> {
-        let due = self.clock().now() + PAUSE_CACHE;
+        let now = self.clock().now();
         let mut woken = 0;
         for queue in QueueName::ALL {
             let survey = self.survey(queue).await?;
@@ -211,7 +212,7 @@ impl Jobs {
                 let job = &at.document.job;
                 self.transition("wake", queue, job, |record| {
                     if waits(record) {
-                        record.due = Some(due);
+                        record.due = Some(now);
                     }
                     Ok(())
                 })
