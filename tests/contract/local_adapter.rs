@@ -128,6 +128,7 @@ impl BlobsHarness for LocalBlobsHarness {
 
 #[tokio::test]
 async fn queues_of_one_file_are_apart() {
+    let _beside = crate::machine::beside().await;
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder, Arc::new(ManualClock::default())).await;
     let crawl = store.queue(QueueName::Crawl, OPTIONS).unwrap();
@@ -148,6 +149,7 @@ async fn queues_of_one_file_are_apart() {
 
 #[tokio::test]
 async fn one_receive_fills_its_slots_from_the_oldest_group_first() {
+    let _beside = crate::machine::beside().await;
     let harness = LocalQueueHarness::fresh().await;
     let queue = harness.queue();
     let sent = [("a", 1), ("b", 1), ("a", 2), ("b", 2)].map(|(group, n)| message(group, n));
@@ -158,6 +160,7 @@ async fn one_receive_fills_its_slots_from_the_oldest_group_first() {
 
 #[tokio::test]
 async fn stores_of_one_folder_see_each_other() {
+    let _beside = crate::machine::beside().await;
     let folder = tempfile::tempdir().unwrap();
     let open_one = async || {
         let store = open(&folder, Arc::new(SystemClock::new())).await;
@@ -180,6 +183,7 @@ async fn stores_of_one_folder_see_each_other() {
 /// falls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receive_that_is_dropped_gives_back_what_it_took() {
+    let _beside = crate::machine::beside().await;
     let harness = LocalQueueHarness::fresh().await;
     let queue = harness.queue();
     send_all(&*queue, &[message("g", 1)]).await;

@@ -15,6 +15,7 @@ mod catalogue;
 mod emulated;
 mod emulated_s3;
 mod local_adapter;
+mod machine;
 mod naive;
 mod processes;
 mod queue;
@@ -64,5 +65,8 @@ mod strict_model {
     }
     mod blobs {
         blobs_contract!(crate::strict::S3BlobsHarness::fresh);
+    }
+    mod catalogue {
+        catalogue_contract!(crate::catalogue::ModelCatalogueHarness::fresh);
     }
 }

@@ -149,6 +149,7 @@ async fn work(folder: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_killed_at_work_lose_nothing() {
+    let _beside = crate::machine::beside().await;
     let seed = 7;
     println!("seed {seed}");
     let mut rng = SmallRng::seed_from_u64(seed);
@@ -219,6 +220,7 @@ async fn hold(folder: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_process_held_comes_back_at_once_and_what_a_live_one_holds_does_not() {
+    let _beside = crate::machine::beside().await;
     let folder = tempfile::tempdir().unwrap();
     let here = open(folder.path()).await;
     let queue = here.queue(QueueName::Image, LONG).unwrap();
@@ -275,6 +277,7 @@ async fn send(folder: &Path, name: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_sender_had_accepted_is_there() {
+    let _beside = crate::machine::beside().await;
     let folder = tempfile::tempdir().unwrap();
     let mut senders = JoinSet::new();
     for sender in 0..SENDER_KILLS {
@@ -344,6 +347,7 @@ fn hex(body: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_put_killed_midway_leaves_nothing_visible() {
+    let _beside = crate::machine::beside().await;
     let folder = tempfile::tempdir().unwrap();
     let mut finished = BTreeSet::new();
     for round in 0..PUTTER_KILLS {
@@ -395,6 +399,7 @@ async fn count(folder: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn increments_from_several_processes_lose_none() {
+    let _beside = crate::machine::beside().await;
     let folder = tempfile::tempdir().unwrap();
     let state = open(folder.path()).await.state();
     state.create("counter", b"0").await.unwrap();

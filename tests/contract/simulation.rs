@@ -275,6 +275,7 @@ impl Walk {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_local_queue_answers_as_the_model_does() {
+    let _beside = crate::machine::beside().await;
     let seeds = match std::env::var("TRAWLER_SEED") {
         Ok(seed) => {
             let seed: u64 = seed.parse().expect("TRAWLER_SEED is a number");

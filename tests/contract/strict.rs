@@ -54,7 +54,8 @@ impl QueueHarness for SqsHarness {
 /// A bucket of its own and a way to it.
 fn bucket() -> (Arc<S3>, Wire) {
     let clock: Arc<ManualClock> = Arc::default();
-    (S3::new(&Arc::<Meter>::default()), Wire::direct(clock))
+    let s3 = S3::new(clock.clone(), &Arc::<Meter>::default());
+    (s3, Wire::direct(clock))
 }
 
 pub(crate) struct S3StateHarness(Arc<ModelState>);

@@ -8,7 +8,20 @@ macro_rules! each_case {
     (@one $fresh:path, [$($module:ident)::+], $case:ident) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $case() {
+            let _beside = crate::machine::beside().await;
             crate::$($module::)+$case($fresh().await).await;
+        }
+    };
+}
+
+/// A case that measures: no other of this binary runs meanwhile.
+macro_rules! measured_case {
+    ($fresh:path, [$($module:ident)::+], $case:ident) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $case() {
+            let harness = $fresh().await;
+            let _alone = crate::machine::alone().await;
+            crate::$($module::)+$case(harness).await;
         }
     };
 }
@@ -154,11 +167,15 @@ macro_rules! blobs_contract {
 
 macro_rules! catalogue_contract {
     ($fresh:path) => {
+        measured_case!(
+            $fresh,
+            [catalogue],
+            sixty_four_writers_of_different_pipes_lose_nothing
+        );
         each_case!(
             $fresh,
             [catalogue],
             [
-                sixty_four_writers_of_different_pipes_lose_nothing,
                 a_commit_whose_response_was_lost_is_known_again,
                 a_conflict_that_leaves_no_entry_is_tried_again,
                 a_store_that_stays_down_is_an_error,

@@ -8,7 +8,7 @@ use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::manifest::{ImageResult, Manifest};
 use trawler_core::run::{Run, RunPhase};
 use trawler_fleet::chain;
-use trawler_scheduler::{Audit, audit};
+use trawler_fleet::{Audit, audit};
 use trawler_tests::model::{FaultRates, ModelBlobs, Side};
 
 use crate::crawl::part_key;

@@ -1,27 +1,52 @@
 //! Playing histories: one seed, many seeds, every stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use trawler_core::QueueName;
+use trawler_core::ledger::JobStatus;
 use trawler_tests::model::{Bill, FaultRates, VirtualClock};
 
 use crate::audit::judge;
-use crate::scenario::{Blow, Blows, Scenario};
+use crate::process::Role;
+use crate::scenario::{Blow, BlowKind, Blows, Scenario};
 use crate::world::World;
 
 /// What one history came to.
 pub(crate) struct History {
     pub(crate) problems: Vec<String>,
     pub(crate) blows: Blows,
+    pub(crate) struck: BTreeSet<(Role, BlowKind)>,
+    pub(crate) done: BTreeSet<Work>,
     pub(crate) stops: u64,
     pub(crate) lasted: Duration,
     pub(crate) bill: Bill,
     /// Everything that the ledger, the log and the meter say in the end.
     pub(crate) digest: String,
+}
+
+/// What the handlers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Work {
+    Collect,
+    Fold,
+    Images,
+}
+
+/// Of which kinds a job was done.
+fn work_done(world: &World) -> BTreeSet<Work> {
+    let jobs = world.jobs().into_values();
+    jobs.filter(|job| job.status == JobStatus::Done)
+        .map(|job| match job.queue {
+            QueueName::Image => Work::Images,
+            QueueName::Crawl if job.job.as_str().contains("#images@") => Work::Fold,
+            QueueName::Crawl => Work::Collect,
+        })
+        .collect()
 }
 
 pub(crate) fn play(scenario: Scenario) -> History {
@@ -31,10 +56,15 @@ pub(crate) fn play(scenario: Scenario) -> History {
         let settled = world.play().await;
         let (bill, lasted, digest) = (world.meter.read(), world.lasted(), world.digest());
         let problems = judge(&world, settled).await;
-        let blows = *world.blows.lock().unwrap();
+        let (blows, struck) = (
+            *world.blows.lock().unwrap(),
+            world.struck.lock().unwrap().clone(),
+        );
         History {
             problems,
             blows,
+            struck,
+            done: work_done(&world),
             stops: world.stops(),
             lasted,
             bill,
@@ -91,6 +121,8 @@ fn blow(rng: &mut SmallRng) -> Blow {
 pub(crate) struct Tally {
     pub(crate) histories: u64,
     pub(crate) blows: Blows,
+    pub(crate) struck: BTreeSet<(Role, BlowKind)>,
+    pub(crate) done: BTreeSet<Work>,
     pub(crate) stops: u64,
     pub(crate) virtual_time: Duration,
     pub(crate) took: Duration,
@@ -105,6 +137,8 @@ impl Tally {
         self.blows.freezes += history.blows.freezes;
         self.blows.cuts += history.blows.cuts;
         self.blows.notices += history.blows.notices;
+        self.struck.extend(&history.struck);
+        self.done.extend(&history.done);
     }
 
     fn join(&mut self, other: &Self) {
@@ -115,6 +149,8 @@ impl Tally {
         self.blows.freezes += other.blows.freezes;
         self.blows.cuts += other.blows.cuts;
         self.blows.notices += other.blows.notices;
+        self.struck.extend(&other.struck);
+        self.done.extend(&other.done);
     }
 }
 

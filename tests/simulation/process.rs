@@ -23,7 +23,7 @@ use crate::world::World;
 /// the latency of its last calls.
 const EXIT_MAX: Duration = Duration::from_secs(26);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Role {
     Crawler,
     ImageWorker,
@@ -48,7 +48,7 @@ impl World {
         let life = {
             let (world, drain, told) = (Arc::clone(self), drain.clone(), Arc::clone(&told));
             Life::watched(self.clock.clone(), move |life| {
-                world.at_stop(life, &drain, &told);
+                world.at_stop(role, life, &drain, &told);
             })
         };
         let skew = chrono::Duration::milliseconds(rng.random_range(-2_000..=2_000));
@@ -144,7 +144,7 @@ impl World {
         }
     }
 
-    fn at_stop(&self, life: &Life, drain: &Drain, told: &Told) {
+    fn at_stop(&self, role: Role, life: &Life, drain: &Drain, told: &Told) {
         if life.is_dead() {
             return;
         }
@@ -152,6 +152,7 @@ impl World {
         let Some(blow) = self.coming.lock().unwrap().remove(&number) else {
             return;
         };
+        self.struck.lock().unwrap().insert((role, blow.kind()));
         let mut blows = self.blows.lock().unwrap();
         match blow {
             Blow::Kill => {

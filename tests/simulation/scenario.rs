@@ -26,6 +26,26 @@ pub(crate) enum Blow {
     Notice(Duration),
 }
 
+/// The kinds of [`Blow`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum BlowKind {
+    Kill,
+    Freeze,
+    Cut,
+    Notice,
+}
+
+impl Blow {
+    pub(crate) fn kind(self) -> BlowKind {
+        match self {
+            Self::Kill => BlowKind::Kill,
+            Self::Freeze(_) => BlowKind::Freeze,
+            Self::Cut(_) => BlowKind::Cut,
+            Self::Notice(_) => BlowKind::Notice,
+        }
+    }
+}
+
 /// What is played.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {

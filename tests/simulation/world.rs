@@ -1,7 +1,7 @@
 //! One fleet on the strict model: its processes, what befalls them, and the
 //! calm in which everything has to come to its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ use trawler_tests::model::{
 };
 
 use crate::process::Role;
-use crate::scenario::{Blow, Blows, Scenario};
+use crate::scenario::{Blow, BlowKind, Blows, Scenario};
 use crate::script::seed_of;
 
 /// Everything settles well within this, or something hangs.
@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(crate) stops: AtomicU64,
     pub(crate) coming: Mutex<BTreeMap<u64, Blow>>,
     pub(crate) blows: Mutex<Blows>,
+    /// Which processes met which of them.
+    pub(crate) struck: Mutex<BTreeSet<(Role, BlowKind)>>,
     /// Sentences about what a process did that it must not.
     pub(crate) problems: Mutex<Vec<String>>,
     /// Ticks under way that may still plan a run.
@@ -68,13 +70,14 @@ impl World {
         Arc::new(Self {
             crawl: queue(300),
             image: queue(120),
-            s3: S3::new(&meter),
+            s3: S3::new(clock.clone(), &meter),
             meter,
             network: Network::new(clock.clone(), scenario.seed, scenario.rates),
             pipes: scenario.pipes(),
             stops: AtomicU64::new(0),
             coming: Mutex::new(scenario.blows.clone()),
             blows: Mutex::default(),
+            struck: Mutex::default(),
             problems: Mutex::default(),
             planning: Arc::default(),
             scenario: Arc::clone(scenario),

@@ -1,6 +1,7 @@
 //! The contract of the catalogue's commit, over any object store: many
 //! writers, lost responses, stale and fenced deliveries, crashes.
 
+mod faults;
 mod stores;
 #[path = "../../../catalogue/src/testing.rs"]
 mod testing;
@@ -20,11 +21,12 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use trawler_catalogue::{
     Catalogue, CatalogueError, CatalogueOptions, CommitError, CommitOutcome, Deletes, Fence, Mode,
-    Txn,
+    PreparedCommit, Txn,
 };
+use trawler_core::RunId;
 use trawler_local::SystemClock;
 
-pub(crate) use stores::{LocalCatalogueHarness, MemoryCatalogueHarness};
+pub(crate) use stores::{LocalCatalogueHarness, MemoryCatalogueHarness, ModelCatalogueHarness};
 use testing::{Product, Table, pipe, rows_of, run_of, small_files, stamp_of, txn_of};
 use unreliable::Unreliable;
 
@@ -33,6 +35,11 @@ use unreliable::Unreliable;
 pub(crate) trait CatalogueHarness: Send + Sync {
     /// A handle of its own, as another process has one.
     async fn store(&self) -> Arc<dyn ObjectStore>;
+
+    /// The least that 64 writers at once must reach together.
+    fn commits_per_s_min(&self) -> f64 {
+        0.0
+    }
 }
 
 fn products(count: usize, title: &str) -> Vec<Product> {
@@ -68,13 +75,12 @@ async fn objects(table: &Table) -> BTreeMap<String, u64> {
     listed.into_iter().map(object).collect()
 }
 
+/// How often so many writers of different pipes commit at once, a second.
 /// Every writer has prepared its commit when the first one commits; their
 /// waits are real, since the store's answers are.
-pub(crate) async fn sixty_four_writers_of_different_pipes_lose_nothing(
-    harness: impl CatalogueHarness,
-) {
+async fn stampede(harness: &impl CatalogueHarness, round: &str) -> f64 {
     const WRITERS: usize = 64;
-    let table = table(&harness).await;
+    let table = Table::over(part(harness, round).await, small_files()).await;
     let ready = Arc::new(Barrier::new(WRITERS + 1));
     let mut writers = JoinSet::new();
     for number in 0..WRITERS {
@@ -83,7 +89,7 @@ pub(crate) async fn sixty_four_writers_of_different_pipes_lose_nothing(
             ..CatalogueOptions::default()
         };
         let clock = Arc::new(SystemClock::new());
-        let opened = Catalogue::open(harness.store().await, options, clock).await;
+        let opened = Catalogue::open(part(harness, round).await, options, clock).await;
         let (catalogue, ready) = (opened.unwrap(), Arc::clone(&ready));
         let shop = pipe(&format!("shop-{number}"));
         let run = run_of(&shop, 0);
@@ -105,8 +111,6 @@ pub(crate) async fn sixty_four_writers_of_different_pipes_lose_nothing(
     let began = Instant::now();
     let outcomes = writers.join_all().await;
     let seconds = began.elapsed().as_secs_f64();
-    let rate = WRITERS as f64 / seconds;
-    println!("{WRITERS} writers at once: {rate:.1} commits/s ({seconds:.2} s)");
     let mut versions: Vec<i64> = outcomes
         .into_iter()
         .map(|outcome| match outcome {
@@ -119,51 +123,86 @@ pub(crate) async fn sixty_four_writers_of_different_pipes_lose_nothing(
     let snapshot = table.catalogue.snapshot().await.unwrap();
     assert_eq!(snapshot.pipes().count(), WRITERS);
     assert!(snapshot.pipes().all(|(_, stats)| stats.rows == 3));
+    let rate = WRITERS as f64 / seconds;
+    println!("{round}: {WRITERS} writers at once: {rate:.1} commits/s ({seconds:.2} s)");
+    rate
+}
+
+/// What else the machine does can only make a round slower, so the best of a
+/// few counts.
+pub(crate) async fn sixty_four_writers_of_different_pipes_lose_nothing(
+    harness: impl CatalogueHarness,
+) {
+    const ROUNDS_MAX: u32 = 3;
+    let least = harness.commits_per_s_min();
+    let mut best = 0.0_f64;
+    for round in 0..ROUNDS_MAX {
+        best = best.max(stampede(&harness, &format!("round-{round}")).await);
+        if best >= least {
+            return;
+        }
+    }
+    panic!("{best:.1} commits/s in the best of {ROUNDS_MAX} rounds, wanted {least:.1}");
+}
+
+/// A prepared commit of the shop's first run, and a handle whose store
+/// fails.
+struct Troubled {
+    catalogue: Catalogue,
+    run: RunId,
+    prepared: PreparedCommit,
+}
+
+impl Troubled {
+    /// In a part of the store of this name.
+    async fn new(
+        harness: &impl CatalogueHarness,
+        name: &str,
+        trouble: impl FnOnce(Arc<dyn ObjectStore>) -> Unreliable,
+    ) -> Self {
+        let table = Table::over(part(harness, name).await, small_files()).await;
+        let store = Arc::new(trouble(part(harness, name).await));
+        let catalogue = Catalogue::open(store, small_files(), table.clock.clone()).await;
+        let run = run_of(&pipe("shop"), 0);
+        let staged = table.staged(&products(5, "x"), &[]);
+        let (_, prepared) = table
+            .prepare(&run, &staged, Mode::Full, Deletes::Apply)
+            .await;
+        Self {
+            catalogue: catalogue.unwrap(),
+            run,
+            prepared,
+        }
+    }
+
+    async fn commit(&self, fence: &Fence<'_>) -> Result<CommitOutcome, CommitError> {
+        let txn = txn_of(&self.run);
+        self.catalogue.commit(&self.prepared, &txn, fence).await
+    }
+
+    /// Commits as version 1, and changes nothing when it commits again.
+    async fn commits(&self, found_in_log: bool) {
+        let committed = |found_in_log| CommitOutcome::Committed {
+            version: 1,
+            found_in_log,
+        };
+        let first = self.commit(&Fence::open()).await.unwrap();
+        assert_eq!(first, committed(found_in_log));
+        assert_eq!(rows_of(&self.catalogue, &self.run.pipe, 10).await.len(), 5);
+        let again = self.commit(&Fence::open()).await.unwrap();
+        assert_eq!(again, committed(true));
+        assert_eq!(self.catalogue.snapshot().await.unwrap().version(), 1);
+    }
 }
 
 pub(crate) async fn a_commit_whose_response_was_lost_is_known_again(
     harness: impl CatalogueHarness,
 ) {
-    let check = async |before: u32, after: u32, found: bool| {
+    let check = async |before: u32, after: u32, found_in_log: bool| {
         let name = format!("{before}-{after}");
-        let table = Table::over(part(&harness, &name).await, small_files()).await;
-        let store = Unreliable::over(part(&harness, &name).await, before, after);
-        let catalogue = Catalogue::open(Arc::new(store), small_files(), table.clock.clone())
-            .await
-            .unwrap();
-        let shop = pipe("shop");
-        let run = run_of(&shop, 0);
-        let (_, prepared) = table
-            .prepare(
-                &run,
-                &table.staged(&products(5, "x"), &[]),
-                Mode::Full,
-                Deletes::Apply,
-            )
-            .await;
-        let outcome = catalogue
-            .commit(&prepared, &txn_of(&run), &Fence::open())
-            .await
-            .unwrap();
-        let expected = CommitOutcome::Committed {
-            version: 1,
-            found_in_log: found,
-        };
-        assert_eq!(outcome, expected);
-        assert_eq!(rows_of(&catalogue, &shop, 10).await.len(), 5);
-        // Committing the same files again changes nothing.
-        let again = catalogue
-            .commit(&prepared, &txn_of(&run), &Fence::open())
-            .await
-            .unwrap();
-        assert_eq!(
-            again,
-            CommitOutcome::Committed {
-                version: 1,
-                found_in_log: true
-            }
-        );
-        assert_eq!(catalogue.snapshot().await.unwrap().version(), 1);
+        let trouble = |store| Unreliable::over(store, before, after);
+        let troubled = Troubled::new(&harness, &name, trouble).await;
+        troubled.commits(found_in_log).await;
     };
     check(0, 1, true).await;
     check(3, 1, true).await;
@@ -173,44 +212,15 @@ pub(crate) async fn a_commit_whose_response_was_lost_is_known_again(
 /// A put that met another at the same moment is refused although its version
 /// may stay free.
 pub(crate) async fn a_conflict_that_leaves_no_entry_is_tried_again(harness: impl CatalogueHarness) {
-    let table = table(&harness).await;
-    let store = Unreliable::conflicting(harness.store().await, 7);
-    let catalogue = Catalogue::open(Arc::new(store), small_files(), table.clock.clone())
-        .await
-        .unwrap();
-    let run = run_of(&pipe("shop"), 0);
-    let staged = table.staged(&products(5, "x"), &[]);
-    let (_, prepared) = table
-        .prepare(&run, &staged, Mode::Full, Deletes::Apply)
-        .await;
-    let outcome = catalogue
-        .commit(&prepared, &txn_of(&run), &Fence::open())
-        .await
-        .unwrap();
-    let expected = CommitOutcome::Committed {
-        version: 1,
-        found_in_log: false,
-    };
-    assert_eq!(outcome, expected);
-    assert_eq!(rows_of(&catalogue, &run.pipe, 10).await.len(), 5);
+    let trouble = |store| Unreliable::conflicting(store, 7);
+    let troubled = Troubled::new(&harness, "shops", trouble).await;
+    troubled.commits(false).await;
 }
 
 pub(crate) async fn a_store_that_stays_down_is_an_error(harness: impl CatalogueHarness) {
-    let table = table(&harness).await;
-    let store = Unreliable::over(harness.store().await, u32::MAX, 0);
-    let catalogue = Catalogue::open(Arc::new(store), small_files(), table.clock.clone())
-        .await
-        .unwrap();
-    let run = run_of(&pipe("shop"), 0);
-    let staged = table.staged(&products(5, "x"), &[]);
-    let (_, prepared) = table
-        .prepare(&run, &staged, Mode::Full, Deletes::Apply)
-        .await;
-    let error = catalogue
-        .commit(&prepared, &txn_of(&run), &Fence::open())
-        .await
-        .unwrap_err();
-    match error {
+    let trouble = |store| Unreliable::over(store, u32::MAX, 0);
+    let troubled = Troubled::new(&harness, "shops", trouble).await;
+    match troubled.commit(&Fence::open()).await.unwrap_err() {
         CommitError::Catalogue(error @ CatalogueError::Store { .. }) => {
             assert!(error.is_transient())
         }
@@ -265,27 +275,15 @@ pub(crate) async fn a_run_commits_once_and_never_after_a_later_one(harness: impl
 }
 
 pub(crate) async fn a_lost_lease_is_refused_before_every_put(harness: impl CatalogueHarness) {
-    let table = table(&harness).await;
-    let shop = pipe("shop");
-    let run = run_of(&shop, 0);
-    let staged = table.staged(&products(5, "x"), &[]);
-    let (_, prepared) = table
-        .prepare(&run, &staged, Mode::Full, Deletes::Apply)
-        .await;
-    let store = Unreliable::over(harness.store().await, 1, 0);
-    let catalogue = Catalogue::open(Arc::new(store), small_files(), table.clock.clone())
-        .await
-        .unwrap();
+    let trouble = |store| Unreliable::over(store, 1, 0);
+    let troubled = Troubled::new(&harness, "shops", trouble).await;
     let asked = AtomicU32::new(0);
     // The lease is there for the first put, which fails, and gone after it.
     let fence = Fence::new(|| std::future::ready(asked.fetch_add(1, Ordering::Relaxed) == 0));
-    let error = catalogue
-        .commit(&prepared, &txn_of(&run), &fence)
-        .await
-        .unwrap_err();
+    let error = troubled.commit(&fence).await.unwrap_err();
     assert!(matches!(error, CommitError::FencedOff { .. }), "{error}");
     assert_eq!(asked.load(Ordering::Relaxed), 2);
-    assert_eq!(catalogue.snapshot().await.unwrap().version(), 0);
+    assert_eq!(troubled.catalogue.snapshot().await.unwrap().version(), 0);
 }
 
 pub(crate) async fn two_writers_of_one_pipe_conflict(harness: impl CatalogueHarness) {

@@ -15,7 +15,10 @@ macro_rules! cases_at_once {
             pub(super) fn begin() {
                 CASES.begin(|| vec![$((
                     stringify!($case),
-                    Box::pin(async { crate::queue::$topic::$case($fresh().await).await }),
+                    Box::pin(async {
+                        let _beside = crate::machine::beside().await;
+                        crate::queue::$topic::$case($fresh().await).await;
+                    }),
                 )),*]);
             }
 

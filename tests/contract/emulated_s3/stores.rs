@@ -15,6 +15,10 @@ use crate::catalogue::CatalogueHarness;
 
 const BUCKET: &str = "trawler-contract";
 
+/// What the design asks for. On two cores shared with the emulator, 64 writers
+/// reach 6.4 to 8.3 commits a second.
+const COMMITS_PER_S_MIN: f64 = 5.0;
+
 /// The address of this process's emulator, with the bucket made.
 async fn endpoint() -> String {
     static ENDPOINT: OnceLock<String> = OnceLock::new();
@@ -128,5 +132,9 @@ impl CatalogueHarness for S3CatalogueHarness {
         let cloud = self.0.cloud().await;
         let opened = catalogue_store(&cloud, &self.0.location, &Place::options()).await;
         opened.unwrap()
+    }
+
+    fn commits_per_s_min(&self) -> f64 {
+        COMMITS_PER_S_MIN
     }
 }
