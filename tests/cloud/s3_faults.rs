@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use hyper::Method;
 use object_store::path::Path;
-use object_store::{ObjectStore, PutMode, PutOptions};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use trawler_aws::{Cloud, S3Blobs, S3Options, catalogue_store};
@@ -399,6 +400,34 @@ async fn a_catalogue_is_created_and_read_under_faults() {
     let (one, two) = futures::join!(create(), create());
     for catalogue in [one, two] {
         assert_eq!(catalogue.unwrap().snapshot().await.unwrap().version(), 0);
+    }
+    // Who is beaten to an entry puts none, so not every fault is met.
+    assert!(proxy.counts().faults() >= FAULTS.len() as u64);
+}
+
+/// The catalogue lists its log when it looks for a checkpoint.
+#[tokio::test]
+async fn a_listing_goes_on_where_its_answer_broke_off() {
+    let proxy = FaultProxy::start(&emulator().await).await;
+    let cloud = Cloud::at(&proxy.endpoint(), REGION).await;
+    let store = catalogue_store(&cloud, &fresh_location(), &options())
+        .await
+        .unwrap();
+    let paths: Vec<Path> = (0..3).map(|n| Path::from(format!("log/{n}"))).collect();
+    for path in &paths {
+        store.put(path, "{}".into()).await.unwrap();
+    }
+    for fault in FAULTS {
+        let is_list = move |call: &Call| is("GET")(call) && call.path.contains("list-type");
+        proxy.fail_next(is_list, fault);
+        let listed: Vec<_> = store
+            .list(Some(&Path::from("log")))
+            .try_collect()
+            .await
+            .unwrap();
+        let listed: Vec<Path> = listed.into_iter().map(|object| object.location).collect();
+        assert_eq!(listed, paths, "{fault:?}");
+        assert_eq!(proxy.waiting(), 0, "{fault:?}");
     }
 }
 

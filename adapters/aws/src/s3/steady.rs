@@ -13,11 +13,12 @@
 use std::fmt;
 use std::future::Future;
 use std::ops::Range;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
@@ -34,13 +35,16 @@ const STORE: &str = "S3";
 
 #[derive(Debug)]
 pub(super) struct Steady<S> {
-    inner: S,
+    inner: Arc<S>,
     place: Place,
 }
 
 impl<S: ObjectStore> Steady<S> {
     pub(super) fn new(inner: S, place: Place) -> Self {
-        Self { inner, place }
+        Self {
+            inner: Arc::new(inner),
+            place,
+        }
     }
 
     /// Repeats what may be done twice while the client calls it a failure of
@@ -51,20 +55,84 @@ impl<S: ObjectStore> Steady<S> {
     {
         let mut attempts = Attempts::begin();
         loop {
-            let error = match work().await.map_err(explained(call, &self.place)) {
-                Err(Error::Generic { source, .. }) if !source.is::<Fault>() => source,
-                done => return done,
-            };
-            let fault = Fault::NoAnswer {
-                call: call.name().to_owned(),
-                endpoint: self.place.endpoint.clone(),
-                source: error.to_string().into(),
-            };
-            if attempts.after(fault).await.is_err() {
-                return Err(Error::Generic {
-                    store: STORE,
-                    source: error,
-                });
+            match work().await {
+                Ok(done) => return Ok(done),
+                Err(error) => wait_after(&mut attempts, call, &self.place, error).await?,
+            }
+        }
+    }
+
+    fn listing(
+        &self,
+        prefix: Option<&Path>,
+        after: Option<&Path>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        let listing = Listing {
+            store: Arc::clone(&self.inner),
+            place: self.place.clone(),
+            prefix: prefix.cloned(),
+            after: after.cloned(),
+            found: None,
+        };
+        let next = |mut listing: Listing<S>| async move {
+            let next = listing.next().await?;
+            Ok(next.map(|next| (next, listing)))
+        };
+        stream::try_unfold(listing, next).boxed()
+    }
+}
+
+/// Waits for the next attempt, or gives the error that ends them.
+async fn wait_after(
+    attempts: &mut Attempts,
+    call: Call,
+    place: &Place,
+    error: Error,
+) -> Result<()> {
+    let source = match explained(call, place)(error) {
+        Error::Generic { source, .. } if !source.is::<Fault>() => source,
+        error => return Err(error),
+    };
+    let fault = Fault::NoAnswer {
+        call: call.name().to_owned(),
+        endpoint: place.endpoint.clone(),
+        source: source.to_string().into(),
+    };
+    let store = STORE;
+    match attempts.after(fault).await {
+        Ok(()) => Ok(()),
+        Err(_) => Err(Error::Generic { store, source }),
+    }
+}
+
+/// A listing that goes on behind the last object when an answer breaks off.
+struct Listing<S> {
+    store: Arc<S>,
+    place: Place,
+    prefix: Option<Path>,
+    after: Option<Path>,
+    found: Option<BoxStream<'static, Result<ObjectMeta>>>,
+}
+
+impl<S: ObjectStore> Listing<S> {
+    async fn next(&mut self) -> Result<Option<ObjectMeta>> {
+        let mut attempts = Attempts::begin();
+        loop {
+            let prefix = self.prefix.as_ref();
+            let found = self.found.get_or_insert_with(|| match &self.after {
+                Some(after) => self.store.list_with_offset(prefix, after),
+                None => self.store.list(prefix),
+            });
+            match found.next().await {
+                Some(Ok(object)) => {
+                    self.after = Some(object.location.clone());
+                    return Ok(Some(object));
+                }
+                Some(Err(error)) => {
+                    self.found = None;
+                    wait_after(&mut attempts, Call::List, &self.place, error).await?;
+                }
+                None => return Ok(None),
             }
         }
     }
@@ -163,9 +231,7 @@ impl<S: ObjectStore> ObjectStore for Steady<S> {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let listed = self.inner.list(prefix);
-        let explained = explained(Call::List, &self.place);
-        listed.map(move |one| one.map_err(&explained)).boxed()
+        self.listing(prefix, None)
     }
 
     fn list_with_offset(
@@ -173,9 +239,7 @@ impl<S: ObjectStore> ObjectStore for Steady<S> {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        let listed = self.inner.list_with_offset(prefix, offset);
-        let explained = explained(Call::List, &self.place);
-        listed.map(move |one| one.map_err(&explained)).boxed()
+        self.listing(prefix, Some(offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
