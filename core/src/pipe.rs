@@ -91,6 +91,11 @@ pub struct FetchOptions {
     /// that sends it; a header that carries a credential takes nothing else.
     /// Default none.
     pub headers: BTreeMap<String, SecretText>,
+    /// Credentials that the partner wants in the URL of the feed, such as
+    /// `{ token = "env:NAME" }`: appended to its query when it is asked for. A
+    /// name says that it is one; other parameters belong into `source.url`. At
+    /// most 32. Default none.
+    pub query: BTreeMap<String, SecretText>,
     /// Credentials of the feed: `{ kind = "basic", user = "ann", password =
     /// "env:NAME" }` or `{ kind = "bearer", token = "ssm:/name" }`. Default
     /// none.
@@ -109,6 +114,7 @@ impl Default for FetchOptions {
             rate_per_s: 10.0,
             concurrency: 4,
             headers: BTreeMap::new(),
+            query: BTreeMap::new(),
             auth: None,
             timeout_s: 3600,
             feed_mib_max: 4096,
@@ -202,20 +208,7 @@ impl Pipe {
     pub fn problems(&self) -> Vec<Problem> {
         let mut found = Problems::default();
         if let Source::Http(source) = &self.source {
-            let web = matches!(source.url.scheme(), "http" | "https");
-            let open = source.url.username().is_empty() && source.url.password().is_none();
-            let shown = if open {
-                source.url.as_str()
-            } else {
-                "a URL with credentials (not shown)"
-            };
-            found.unless(web, "source.url", &shown, "an http:// or https:// URL");
-            found.unless(
-                open,
-                "source.url",
-                &shown,
-                "a URL without them; give them by reference in fetch.auth",
-            );
+            source.problems(&mut found);
         }
         match self.schedule() {
             Ok(_) => {}
@@ -267,6 +260,30 @@ impl Pipe {
     }
 }
 
+impl HttpSource {
+    fn problems(&self, found: &mut Problems) {
+        let (key, url) = ("source.url", &self.url);
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        let parameter = url.query_pairs().find(|(name, value)| {
+            !value.is_empty() && Place::of_parameter(name) == Place::Credential
+        });
+        let hides = has_user || parameter.is_some();
+        let shown = match hides {
+            true => "a URL with credentials (not shown)",
+            false => url.as_str(),
+        };
+        let web = matches!(url.scheme(), "http" | "https");
+        found.unless(web, key, &shown, "an http:// or https:// URL");
+        let elsewhere = "a URL without them; give them by reference in fetch.auth";
+        found.unless(!has_user, key, &shown, elsewhere);
+        if let Some((name, _)) = parameter {
+            let what = format!("the parameter {name} with a value (not shown)");
+            let elsewhere = "a URL without credentials; give them by reference in fetch.query";
+            found.push(key, &what, elsewhere);
+        }
+    }
+}
+
 impl FetchOptions {
     fn problems(&self, found: &mut Problems) {
         let rate = self.rate_per_s;
@@ -311,6 +328,22 @@ impl FetchOptions {
             );
             found.secret(&key, value, Place::of_header(name));
         }
+        found.within(
+            "fetch.query",
+            self.query.len() as u64,
+            0,
+            HEADERS_MAX as u64,
+        );
+        for (name, value) in &self.query {
+            let key = format!("fetch.query.{name}");
+            found.unless(
+                Place::of_parameter(name) == Place::Credential,
+                &key,
+                name,
+                "the name of a credential (auth, token, key, secret, pass, pwd, session, cred or sig in it); other parameters belong into source.url",
+            );
+            found.secret(&key, value, Place::Credential);
+        }
         match &self.auth {
             Some(FeedAuth::Basic { user, password }) => {
                 let user_ok = !user.is_empty()
@@ -350,7 +383,12 @@ impl FetchOptions {
             FeedAuth::Basic { password, .. } => ("fetch.auth.password".to_owned(), password),
             FeedAuth::Bearer { token } => ("fetch.auth.token".to_owned(), token),
         });
+        let query = self
+            .query
+            .iter()
+            .map(|(name, value)| (format!("fetch.query.{name}"), value));
         headers
+            .chain(query)
             .chain(auth)
             .filter_map(|(key, value)| Some((key, value.reference()?)))
     }

@@ -123,8 +123,21 @@ impl Place {
             "credential",
             "signature",
         ];
+        Self::of_name(name, &WORDS)
+    }
+
+    /// Of a parameter of a URL, by its name: those whose values no error and no
+    /// log shows.
+    pub fn of_parameter(name: &str) -> Self {
+        const WORDS: [&str; 9] = [
+            "auth", "token", "key", "secret", "pass", "pwd", "session", "cred", "sig",
+        ];
+        Self::of_name(name, &WORDS)
+    }
+
+    fn of_name(name: &str, words: &[&str]) -> Self {
         let name = name.to_ascii_lowercase();
-        if WORDS.iter().any(|word| name.contains(word)) {
+        if words.iter().any(|word| name.contains(word)) {
             Self::Credential
         } else {
             Self::Open

@@ -19,6 +19,7 @@ use trawler_net::{
     Auth, FetchClass, FetchError, Fetched, Fetcher, Limits, Request, Secret, StatusClass, Timeouts,
     Validators,
 };
+use url::Url;
 
 use crate::crawler::CrawlerOptions;
 
@@ -126,7 +127,8 @@ impl Wanted<'_> {
                 whole_ms: fetch.timeout_s.saturating_mul(1000),
             },
         };
-        let request = Request::get_url(&source.url).map_err(|error| failure(&error))?;
+        let url = self.url(source).await?;
+        let request = Request::get_url(&url).map_err(|error| failure(&error))?;
         let request = self.with_credentials(request).await?;
         let (ctx, pace) = (
             self.ctx.clone(),
@@ -153,6 +155,16 @@ impl Wanted<'_> {
 }
 
 impl Wanted<'_> {
+    /// The source with the credentials that the partner wants in its query.
+    async fn url(&self, source: &HttpSource) -> Result<Url, Failure> {
+        let mut url = source.url.clone();
+        for (name, text) in &self.pipe.fetch.query {
+            let value = self.value(&format!("fetch.query.{name}"), text).await?;
+            url.query_pairs_mut().append_pair(name, value.reveal());
+        }
+        Ok(url)
+    }
+
     /// Headers and credentials of the pipe, asked for now.
     async fn with_credentials(&self, mut request: Request) -> Result<Request, Failure> {
         let fetch = &self.pipe.fetch;

@@ -82,6 +82,21 @@ fn credentials_that_are_written_out_fail_the_check_and_are_not_shown() {
         &["source.url", "fetch.auth"],
     );
     check(
+        "",
+        "https://shop.example.com/ep.tsv?lang=ko&api_key=hunter2",
+        &["source.url", "the parameter api_key", "fetch.query"],
+    );
+    check(
+        "query = { token = \"hunter2\" }",
+        url,
+        &["fetch.query.token", instead],
+    );
+    check(
+        "query = { lang = \"env:LANG\" }",
+        url,
+        &["fetch.query.lang", "source.url"],
+    );
+    check(
         "headers = { X-Api-Key = \"ssm:no-slash\" }",
         url,
         &["X-Api-Key", instead],
@@ -113,13 +128,15 @@ fn the_worker_resolves_references_and_keeps_no_value() {
     fs::write(file.path(), "from-a-file\n").unwrap();
     let fetch = format!(
         "headers = {{ X-Api-Key = \"env:SHOP_KEY\", X-Client = \"plain\" }}\n\
+         query = {{ token = \"env:SHOP_TOKEN\" }}\n\
          auth = {{ kind = \"bearer\", token = \"file:{}\" }}",
         file.path().display()
     );
-    folder.pipe("shop", &pipe_with(&server.url("/feed"), &fetch));
+    folder.pipe("shop", &pipe_with(&server.url("/feed?lang=ko"), &fetch));
     let ended: Ended = folder
         .command(&["run", "--once", "--pipe", "shop", "--json"])
         .env("SHOP_KEY", "from-the-environment")
+        .env("SHOP_TOKEN", "in the query")
         .env("TRAWLER_LOG", "trace")
         .output()
         .unwrap()
@@ -130,10 +147,11 @@ fn the_worker_resolves_references_and_keeps_no_value() {
         "x-api-key: from-the-environment",
         "authorization: bearer from-a-file",
         "x-client: plain",
+        "get /feed?lang=ko&token=in+the+query http/1.1",
     ] {
         assert!(heads.contains(expected), "{expected} is not in: {heads}");
     }
-    for secret in ["from-the-environment", "from-a-file"] {
+    for secret in ["from-the-environment", "from-a-file", "in+the+query"] {
         assert!(!ended.stdout.contains(secret), "printed");
         assert!(!ended.stderr.contains(secret), "logged");
         assert_nowhere(folder.path(), secret);

@@ -150,6 +150,7 @@ fn answer(
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let path = line.split(' ').nth(1).unwrap_or("/").to_owned();
+    heads.lock().unwrap().push_str(&line.to_ascii_lowercase());
     loop {
         line.clear();
         if reader.read_line(&mut line)? == 0 {
