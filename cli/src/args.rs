@@ -261,6 +261,10 @@ pub(crate) enum TryCommand {
     Page(TryPageArgs),
     /// Decode an image and make its variants.
     Image(TryImageArgs),
+    /// Say whether a robots file lets an agent ask for a URL, and which line decides.
+    Robots(TryRobotsArgs),
+    /// Go the way of a URL and say what the address policy decides at each hop.
+    Url(TryUrlArgs),
 }
 
 #[derive(Debug, Args)]
@@ -301,6 +305,30 @@ pub(crate) struct TryImageArgs {
     /// Write the variants here.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Let this host or network in, although it is not public (127.0.0.1:8080).
+    #[arg(long, value_name = "HOST:PORT|CIDR")]
+    pub(crate) allow: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TryRobotsArgs {
+    /// A robots file, or its http(s) URL.
+    pub(crate) input: String,
+    /// Who asks: a product token such as ExampleBot, or a whole User-Agent
+    /// header. An empty one has no group of its own.
+    pub(crate) agent: String,
+    /// What is asked for: a URL, or a path with its query. An empty one is the
+    /// root.
+    pub(crate) url: String,
+    /// Let this host or network in, although it is not public (127.0.0.1:8080).
+    #[arg(long, value_name = "HOST:PORT|CIDR")]
+    pub(crate) allow: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TryUrlArgs {
+    /// An http(s) URL. It is asked for; of the answers only the heads are read.
+    pub(crate) url: String,
     /// Let this host or network in, although it is not public (127.0.0.1:8080).
     #[arg(long, value_name = "HOST:PORT|CIDR")]
     pub(crate) allow: Vec<String>,

@@ -5,7 +5,8 @@
 //! feed (`input`, or `kept_input` after an interruption), reads it into sorted rows (`parse` over [`feed`] and
 //! [`normalise`]), compares, judges and commits them, and plans the images
 //! that are due (`plan_images`); a fold (`fold`) brings image results into the
-//! catalogue.
+//! catalogue. What a crawl of pages needs is [`page`] and, so far, the robots
+//! rules of [`site`].
 
 mod collect;
 mod crawler;
@@ -24,6 +25,7 @@ mod plan_images;
 mod report;
 mod run_document;
 mod scratch;
+pub mod site;
 mod validators;
 
 pub use crawler::{Crawler, CrawlerOptions, KEEP_INPUT_AFTER};

@@ -65,9 +65,9 @@ impl<S: Sink> Failure<S> {
 }
 
 /// The head of an answer, with the turn that is held while its body is read.
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
     body: reqwest::Response,
     turn: Turn,
     asked_conditionally: bool,
@@ -116,7 +116,7 @@ impl Fetcher {
 
     /// Judges what can be judged before a name is resolved, and waits for the
     /// host's turn.
-    async fn turn(&self, request: &Request, target: &Target) -> Result<Turn, Fault> {
+    pub(crate) async fn turn(&self, request: &Request, target: &Target) -> Result<Turn, Fault> {
         let judged = self.inner.judge.beforehand(target);
         judged.map_err(|refusal| self.refused(Fault::Refused(refusal)))?;
         let (host, port) = (target.host(), target.port());
@@ -128,7 +128,7 @@ impl Fetcher {
         turn.map_err(|wait| Fault::HostResting { host: key, wait })
     }
 
-    fn refused(&self, fault: Fault) -> Fault {
+    pub(crate) fn refused(&self, fault: Fault) -> Fault {
         if fault.class() == FetchClass::RefusedAddress {
             Counters::add(&self.inner.counters.refused, 1);
         }
@@ -136,7 +136,7 @@ impl Fetcher {
     }
 
     /// Sends one hop and waits for the head of its answer.
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         request: &Request,
         trail: &Trail,
@@ -318,7 +318,7 @@ impl Fetcher {
             206 => "status 206 although no part was asked for".to_owned(),
             _ => format!("status {status} is no answer to a plain GET"),
         };
-        Fault::Protocol { why, source: None }
+        Fault::Unexpected { status, why }
     }
 }
 

@@ -228,6 +228,14 @@ pub enum Fault {
         /// The error of the HTTP library.
         source: Option<BoxError>,
     },
+    /// A status that brings no body and is no error status.
+    #[error("the answer breaks the protocol: {why}")]
+    Unexpected {
+        /// The HTTP status.
+        status: u16,
+        /// Why it is no answer to what was asked.
+        why: String,
+    },
     /// The caller's token.
     #[error("cancelled")]
     Cancelled,
@@ -341,7 +349,7 @@ impl Fault {
             Self::Status { status, .. } => FetchClass::Status(StatusClass::of(*status)),
             Self::HostResting { .. } => FetchClass::Status(StatusClass::TooManyRequests),
             Self::Decode { .. } => FetchClass::Decode,
-            Self::Protocol { .. } => FetchClass::Protocol,
+            Self::Protocol { .. } | Self::Unexpected { .. } => FetchClass::Protocol,
             Self::Cancelled => FetchClass::Cancelled,
             Self::Disk { .. } => FetchClass::Disk,
         }
@@ -364,6 +372,7 @@ impl Fault {
             | Self::RedirectLoop { .. }
             | Self::Decode { .. }
             | Self::Protocol { .. }
+            | Self::Unexpected { .. }
             | Self::Cancelled
             | Self::Disk { .. } => None,
         }

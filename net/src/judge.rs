@@ -23,6 +23,15 @@ pub(crate) enum JudgeFault {
     },
 }
 
+/// An address of a host, and what the policy says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The address and the port that the URL names.
+    pub address: SocketAddr,
+    /// Whether it may be connected to.
+    pub verdict: Result<(), Refusal>,
+}
+
 pub(crate) struct Judge {
     policy: AddressPolicy,
     resolver: Resolver,
@@ -50,6 +59,28 @@ impl Judge {
         host: &str,
         port: u16,
     ) -> Result<Vec<SocketAddr>, JudgeFault> {
+        let judged = self.verdicts(host, port).await?;
+        let mut allowed = Vec::with_capacity(judged.len());
+        let mut refusal = None;
+        for Judged { address, verdict } in judged {
+            match verdict {
+                Ok(()) => allowed.push(address),
+                Err(refused) => refusal = refusal.or(Some(refused)),
+            }
+        }
+        match (allowed.is_empty(), refusal) {
+            (false, _) => Ok(allowed),
+            (true, Some(refusal)) => Err(JudgeFault::Refused(refusal)),
+            (true, None) => Err(JudgeFault::Dns {
+                host: host.to_owned(),
+                source: None,
+            }),
+        }
+    }
+
+    /// All addresses of a host, each with what is said of it and the port. A
+    /// port of another protocol is refused before a name is looked up.
+    pub(crate) async fn verdicts(&self, host: &str, port: u16) -> Result<Vec<Judged>, JudgeFault> {
         let found = match literal(host) {
             Some(address) => vec![address],
             None => {
@@ -62,23 +93,12 @@ impl Judge {
                 })?
             }
         };
-        let mut allowed = Vec::with_capacity(found.len());
-        let mut refusal = None;
-        for address in found {
-            let socket = SocketAddr::new(address, port);
-            match self.policy.judge(host, socket) {
-                Ok(()) => allowed.push(socket),
-                Err(refused) => refusal = refusal.or(Some(refused)),
-            }
-        }
-        match (allowed.is_empty(), refusal) {
-            (false, _) => Ok(allowed),
-            (true, Some(refusal)) => Err(JudgeFault::Refused(refusal)),
-            (true, None) => Err(JudgeFault::Dns {
-                host: host.to_owned(),
-                source: None,
-            }),
-        }
+        let judged = found.into_iter().map(|address| {
+            let address = SocketAddr::new(address, port);
+            let verdict = self.policy.judge(host, address);
+            Judged { address, verdict }
+        });
+        Ok(judged.collect())
     }
 }
 

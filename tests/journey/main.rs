@@ -24,3 +24,4 @@ mod secrets;
 mod server;
 mod summary;
 mod support;
+mod try_site;

@@ -1,6 +1,8 @@
 //! `trawler try`: one step on one input, shown and not stored.
 
+mod robots;
 mod show;
+mod way;
 
 use std::fs::File;
 use std::io::Read;
@@ -31,6 +33,8 @@ pub(crate) async fn run(dir: &Path, step: TryCommand, as_json: bool) -> anyhow::
         TryCommand::Feed(args) => feed(dir, &args, as_json).await,
         TryCommand::Page(args) => page(dir, &args, as_json).await,
         TryCommand::Image(args) => image(dir, &args, as_json).await,
+        TryCommand::Robots(args) => robots::run(dir, &args, as_json).await,
+        TryCommand::Url(args) => way::run(dir, &args, as_json).await,
     }
 }
 

@@ -11,3 +11,4 @@ mod kept;
 mod retries;
 mod server;
 mod tls;
+mod trace;

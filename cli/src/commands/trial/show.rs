@@ -109,6 +109,12 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// A partner's text without the control characters that a terminal obeys.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(shown).collect()
+}
+
 fn row(value: Value) -> Row {
     match value {
         Value::Object(row) => row,
