@@ -1,0 +1,69 @@
+//! `[images]`: what is done with the pipe's images.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::problems::Problems;
+use crate::image::Recheck;
+
+/// What is done with the pipe's images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImageOptions {
+    /// Whether images are fetched at all; default true.
+    pub collect: bool,
+    /// When images whose URL did not change are looked at again: `"never"`,
+    /// `"every_run"` or `{ every_days = N }`; default every 30 days.
+    pub recheck: Recheck,
+    /// Hours before a failed image is tried again; default 24, bound 1 to 720.
+    pub retry_hours: u32,
+    /// Jobs of one image host that may be in flight; default 2, bound 1 to 64.
+    pub shards: u32,
+    /// Sent as Referer with image requests, for hosts that demand one; default
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub referer: Option<Url>,
+}
+
+impl Default for ImageOptions {
+    fn default() -> Self {
+        Self {
+            collect: true,
+            recheck: Recheck::default(),
+            retry_hours: 24,
+            shards: 2,
+            referer: None,
+        }
+    }
+}
+
+impl ImageOptions {
+    pub(super) fn problems(&self, found: &mut Problems) {
+        found.within("images.retry_hours", u64::from(self.retry_hours), 1, 720);
+        found.within("images.shards", u64::from(self.shards), 1, 64);
+        if let Recheck::Days { every_days } = self.recheck {
+            found.within("images.recheck.every_days", u64::from(every_days), 1, 3650);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn recheck_is_a_word_or_a_number_of_days() {
+        let check = |text: &str, expected: Recheck| {
+            assert_eq!(
+                serde_json::from_str::<Recheck>(text).unwrap(),
+                expected,
+                "{text}"
+            );
+        };
+        check(r#""never""#, Recheck::Never);
+        check(r#""every_run""#, Recheck::EveryRun);
+        check(r#"{"every_days": 7}"#, Recheck::Days { every_days: 7 });
+        assert!(serde_json::from_str::<Recheck>(r#""sometimes""#).is_err());
+    }
+}
