@@ -46,7 +46,7 @@ impl Input {
                     words: format!("collect run {run} from {from}"),
                     facts: json!({
                         "kind": "collect", "run": run, "source": source,
-                        "mode": pipe.map(|pipe| pipe.feed.mode),
+                        "mode": pipe.map(|pipe| pipe.reading().mode),
                     }),
                 }
             }

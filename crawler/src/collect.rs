@@ -219,7 +219,7 @@ impl Collect<'_> {
         let diff = self.diff(&snapshot, &parsed.staged).await?;
         let (deletes, incomplete) = judge_deletes(
             &parsed.incomplete,
-            by_absence(self.pipe.feed.mode),
+            by_absence(self.pipe.reading().mode),
             Drop {
                 live: diff.live_rows,
                 deletes: diff.deletes,
@@ -285,7 +285,7 @@ impl Collect<'_> {
     }
 
     async fn diff(&self, snapshot: &Snapshot, staged: &Staged) -> Result<Diff, Ending> {
-        let mode = match self.pipe.feed.mode {
+        let mode = match self.pipe.reading().mode {
             FeedMode::Full => Mode::Full,
             FeedMode::Summary => Mode::Summary,
         };

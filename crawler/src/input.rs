@@ -119,7 +119,7 @@ impl Wanted<'_> {
         let limits = Limits {
             raw_bytes_max: fetch.feed_mib_max.saturating_mul(1024 * 1024),
             // What a Content-Encoding decodes to is bounded like the feed itself.
-            decoded_bytes_max: self.pipe.feed.limits.decoded_bytes_max,
+            decoded_bytes_max: self.pipe.reading().limits.decoded_bytes_max,
             redirects_max: self.options.redirects_max,
             timeouts: Timeouts {
                 first_byte_ms: self.options.first_byte_ms,

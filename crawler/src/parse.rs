@@ -114,7 +114,7 @@ impl Reader {
         let out = File::create(&report).map_err(|error| io("create report", &report, error))?;
         let mut rejected = RejectedRows::new(
             Box::new(BufWriter::new(out)),
-            pipe.feed.limits.rejected_rows_kept,
+            pipe.reading().limits.rejected_rows_kept,
         );
         let mut sink = Stage(&mut staging);
         let mut step = |progress: Progress| match ctx.interrupted() {
@@ -133,7 +133,7 @@ impl Reader {
             normaliser: &mut normaliser,
             step: &mut step,
         };
-        let outcome = read_feed(file, &pipe.feed, takers)
+        let outcome = read_feed(file, &pipe.reading(), takers)
             .map_err(|error| Ending::Failed(feed_failure(&error)))?;
         let staged = staging.finish().map_err(catalogue_failure)?;
         Ok(Parsed {

@@ -203,7 +203,7 @@ impl Scheduler {
     ) -> Result<JobRecord, SchedulerError> {
         let document = Run {
             pipe_set: set.cloned(),
-            ..Run::plan(run.clone(), pipe.feed.mode, self.now())
+            ..Run::plan(run.clone(), pipe.reading().mode, self.now())
         };
         self.documents.create(&Run::key(run), &document).await?;
         tracing::info!(%run, "planned run {run}");

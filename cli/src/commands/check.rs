@@ -86,7 +86,7 @@ pub(super) fn pipe_errors(dir: &Path, pipes: &[Pipe]) -> Vec<ConfigError> {
     };
     let mappings = Mappings::in_folder(dir.join("mappings"));
     for pipe in pipes {
-        if let Err(error) = check_options(&pipe.feed) {
+        if let Err(error) = check_options(&pipe.reading()) {
             let file = dir.join("pipes").join(format!("{}.toml", pipe.id));
             tell(file, "feed", error.to_string());
         }

@@ -115,7 +115,7 @@ fn feed_options(dir: &Path, args: &TryFeedArgs) -> anyhow::Result<FeedOptions> {
                     error.message()
                 ))
             };
-            pipe.ok_or_else(known)?.feed.clone()
+            pipe.ok_or_else(known)?.reading().into_owned()
         }
         Err(error) => {
             return Err(

@@ -7,10 +7,12 @@ mod images;
 mod problems;
 mod source;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::PipeId;
-use crate::feed::FeedOptions;
+use crate::feed::{FeedFormat, FeedMode, FeedOptions};
 use crate::maintenance::{PIPE_WINDOWS_MAX, Window, WindowText};
 use crate::problem::Problem;
 use crate::schedule::{CRON_RULE, Schedule, ScheduleError, ScheduleText, ZONE_RULE};
@@ -32,8 +34,9 @@ pub struct Pipe {
     #[serde(default)]
     pub name: String,
     pub source: Source,
-    /// How the feed is read.
-    pub feed: FeedOptions,
+    /// How the feed is read; has to be said, and only for a pipe that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed: Option<FeedOptions>,
     pub schedule: ScheduleText,
     #[serde(default)]
     pub fetch: FetchOptions,
@@ -83,6 +86,15 @@ impl Pipe {
         Schedule::try_from(&self.schedule)
     }
 
+    /// How the rows are read: those of a feed as the pipe says, those of a
+    /// site as its crawl writes them.
+    pub fn reading(&self) -> Cow<'_, FeedOptions> {
+        match &self.feed {
+            Some(feed) => Cow::Borrowed(feed),
+            None => Cow::Owned(FeedOptions::new(FeedFormat::Jsonl, FeedMode::Full)),
+        }
+    }
+
     /// The partner's maintenance windows; those that [`Pipe::problems`] tells
     /// of are none.
     pub fn windows(&self) -> Vec<Window> {
@@ -124,17 +136,26 @@ impl Pipe {
         );
         self.images.problems(&mut found);
         self.window_problems(&mut found);
-        for problem in self.feed.problems() {
-            found.0.push(Problem {
-                key: format!("feed.{}", problem.key),
-                ..problem
-            });
-        }
+        self.feed_problems(&mut found);
         found.0
     }
 }
 
 impl Pipe {
+    fn feed_problems(&self, found: &mut Problems) {
+        match &self.feed {
+            Some(feed) => {
+                for problem in feed.problems() {
+                    found.0.push(Problem {
+                        key: format!("feed.{}", problem.key),
+                        ..problem
+                    });
+                }
+            }
+            None => found.push("feed", &"nothing", "a table with at least format and mode"),
+        }
+    }
+
     fn window_problems(&self, found: &mut Problems) {
         let count = self.maintenance.len() as u64;
         found.within("maintenance", count, 0, PIPE_WINDOWS_MAX as u64);

@@ -77,7 +77,7 @@ impl World {
             id: PipeId::parse("shop").unwrap(),
             name: "Shop".to_owned(),
             source: Source::Http(HttpSource { url }),
-            feed: FeedOptions::new(FeedFormat::NaverEp, FeedMode::Full),
+            feed: Some(FeedOptions::new(FeedFormat::NaverEp, FeedMode::Full)),
             schedule: ScheduleText {
                 cron: "0 3 * * *".to_owned(),
                 zone: "UTC".to_owned(),
