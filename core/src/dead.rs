@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::job::{CrawlJob, ImageJob};
 use crate::job_log::JobLog;
 use crate::ledger::JobRecord;
-use crate::pipe::{Pipe, Source};
+use crate::pipe::{HttpSource, Pipe, SiteSource, Source};
 use crate::ports::{Lease, MESSAGE_BYTES_MAX};
 use crate::{PipeId, QueueName};
 
@@ -76,8 +76,8 @@ impl Input {
 /// Where a pipe's products come from, without the credentials of its URL.
 fn source_text(source: &Source) -> String {
     match source {
-        Source::Http(source) => {
-            let mut url = source.url.clone();
+        Source::Http(HttpSource { url }) | Source::Site(SiteSource { url }) => {
+            let mut url = url.clone();
             if !url.username().is_empty() || url.password().is_some() {
                 // Fails only for URLs without a host, which have no user.
                 let _ = url.set_username("***");

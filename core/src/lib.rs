@@ -6,6 +6,7 @@
 //! else in the workspace depends on this crate and this crate depends on none
 //! of it.
 
+pub mod book;
 pub mod dead;
 pub mod drain;
 pub mod environment;
@@ -34,6 +35,7 @@ pub mod recheck;
 pub mod run;
 pub mod schedule;
 pub mod secret;
+pub mod site;
 pub mod tenure;
 pub mod verdict;
 

@@ -7,6 +7,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::book::BookRef;
 use crate::feed::FeedMode;
 use crate::feed_validators::FeedValidators;
 use crate::{PipeSetId, RunId};
@@ -110,6 +111,9 @@ pub struct Run {
     /// What is kept of the feed once the run is in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validators: Option<FeedValidators>,
+    /// The same of a site: its page book.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub book: Option<BookRef>,
     /// Why it failed or was superseded.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -132,6 +136,7 @@ impl Run {
             remarks: Vec::new(),
             rejected_report: None,
             validators: None,
+            book: None,
             reason: String::new(),
         }
     }

@@ -225,6 +225,7 @@ pub(crate) fn failure(error: &FetchError) -> Failure {
         | FetchClass::Decode
         | FetchClass::Tls
         | FetchClass::Disk
+        | FetchClass::Proxy
         | FetchClass::Status(StatusClass::TooManyRequests | StatusClass::Server) => {
             Failure::transient(reason)
         }
@@ -233,6 +234,7 @@ pub(crate) fn failure(error: &FetchError) -> Failure {
         | FetchClass::TooLarge
         | FetchClass::TooManyRedirects
         | FetchClass::RedirectLoop
+        | FetchClass::HostGivenUp
         | FetchClass::Status(_) => Failure::permanent(reason),
     }
 }

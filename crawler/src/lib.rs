@@ -16,6 +16,7 @@ mod fingerprint;
 mod fold;
 mod handler;
 mod input;
+mod kept_book;
 mod kept_input;
 pub mod mappings;
 pub mod normalise;

@@ -17,7 +17,6 @@ use crate::feed::{
     FeedError, FeedOutcome, FeedTakers, Progress, Reason, RejectedRows, RowSink, SinkError, Step,
     read_feed,
 };
-use crate::input::Input;
 use crate::mappings::PipeMappings;
 use crate::normalise::{Normaliser, Unmapped};
 
@@ -46,13 +45,14 @@ pub(crate) struct Parsed {
 impl Parse<'_> {
     pub(crate) async fn run(
         &self,
-        input: &Input,
+        input: &Path,
+        cut: Option<&str>,
         mappings: PipeMappings,
     ) -> Result<Parsed, Ending> {
         let reader = Reader {
             pipe: self.pipe.clone(),
             ctx: self.ctx.clone(),
-            input: input.path.clone(),
+            input: input.to_owned(),
             report: self.scratch.join("rejected.jsonl"),
             staging: Staging::new(self.scratch, self.crawler.options.sort)
                 .map_err(catalogue_failure)?,
@@ -74,12 +74,9 @@ impl Parse<'_> {
         let mut parsed = work.map_err(|error| {
             Ending::Failed(Failure::transient(format!("read the feed: {error}")))
         })??;
-        parsed.incomplete.extend(
-            input
-                .truncated
-                .iter()
-                .map(|cut| format!("the download was cut off: {cut}")),
-        );
+        parsed
+            .incomplete
+            .extend(cut.map(|cut| format!("the download was cut off: {cut}")));
         Ok(parsed)
     }
 }

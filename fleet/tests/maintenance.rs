@@ -13,7 +13,7 @@ use support::{TestClock, World, pipe, until};
 use tokio::task::JoinHandle;
 use trawler_core::dead::Input;
 use trawler_core::ledger::{JobRecord, JobStatus};
-use trawler_core::maintenance::{SPREAD_MAX, Target, Touches, Window, WindowText};
+use trawler_core::maintenance::{PartnerHours, SPREAD_MAX, Target, Touches, Window, WindowText};
 use trawler_core::pause::PauseScope;
 use trawler_core::ports::Clock;
 use trawler_core::verdict::{Ending, Failure, RetryPolicy};
@@ -186,7 +186,7 @@ impl Bench {
 
 fn host(name: &str) -> Touches {
     Touches {
-        partner: Some(Vec::new()),
+        partner: Some(PartnerHours::default()),
         hosts: [name.to_owned()].into(),
         catalogue: false,
     }
@@ -287,7 +287,10 @@ async fn a_partners_own_window_parks_its_jobs_and_a_pause_comes_first() {
     };
     let window = Window::parse(&text, "UTC".parse().unwrap()).unwrap();
     let touches = Touches {
-        partner: Some(vec![window]),
+        partner: Some(PartnerHours {
+            maintenance: vec![window],
+            off_peak: Vec::new(),
+        }),
         ..Touches::default()
     };
     let (waits, goes, paused) = (

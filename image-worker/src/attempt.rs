@@ -269,6 +269,8 @@ fn status_of(class: FetchClass) -> ImageStatus {
         | FetchClass::Protocol
         | FetchClass::Cancelled
         | FetchClass::Disk
+        | FetchClass::HostGivenUp
+        | FetchClass::Proxy
         | FetchClass::Status(StatusClass::TooManyRequests | StatusClass::Server) => {
             ImageStatus::Unreachable
         }

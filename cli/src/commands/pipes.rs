@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::json;
 use trawler_core::pause::PauseScope;
-use trawler_core::pipe::{Pipe, Source};
+use trawler_core::pipe::{HttpSource, Pipe, SiteSource, Source};
 use trawler_core::run::{self, Run, RunPhase};
 use trawler_core::{PipeId, RunId};
 use trawler_fleet::{PipeError, PipeSet};
@@ -99,7 +99,7 @@ fn none(loaded: &Loaded) -> String {
 
 fn source(pipe: &Pipe) -> String {
     match &pipe.source {
-        Source::Http(source) => source.url.to_string(),
+        Source::Http(HttpSource { url }) | Source::Site(SiteSource { url }) => url.to_string(),
         Source::File(source) => source.path.display().to_string(),
     }
 }

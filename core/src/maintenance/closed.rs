@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{Declarations, Target, Window};
 use crate::job::{CrawlJob, ImageJob};
-use crate::pipe::{Pipe, Source};
+use crate::pipe::{HttpSource, Pipe, SiteSource, Source};
 use crate::{PipeId, QueueName};
 
 /// Jobs go on within this time after the end of a window, so that the target
@@ -19,11 +19,46 @@ pub const SPREAD_MAX: chrono::Duration = chrono::Duration::minutes(5);
 /// many of them are looked at.
 const CHAIN_MAX: usize = 16;
 
+/// When a partner may be asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartnerHours {
+    /// Not in these.
+    pub maintenance: Vec<Window>,
+    /// Only in these, unless there are none.
+    pub off_peak: Vec<Window>,
+}
+
+impl PartnerHours {
+    /// When the partner may be asked again, if not now, and why.
+    fn closed(&self, pipe: &PipeId, now: DateTime<Utc>) -> Option<(DateTime<Utc>, String)> {
+        let under_maintenance = self.maintenance.iter().filter_map(|window| {
+            Some((window.open_until(now)?, pipe_reason(pipe, &window.reason)))
+        });
+        under_maintenance
+            .chain(self.until_off_peak(pipe, now))
+            .max_by_key(|(until, _)| *until)
+    }
+
+    fn until_off_peak(&self, pipe: &PipeId, now: DateTime<Utc>) -> Option<(DateTime<Utc>, String)> {
+        let windows = &self.off_peak;
+        if windows
+            .iter()
+            .any(|window| window.open_until(now).is_some())
+        {
+            return None;
+        }
+        // Where all of them are over there is nothing to wait for.
+        let opens = windows.iter().filter_map(|window| window.opens_after(now));
+        let reason = format!("waiting for the off-peak hours of pipe {pipe}");
+        opens.min().map(|opens| (opens, reason))
+    }
+}
+
 /// What a job reaches out to, as far as windows are concerned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Touches {
-    /// The partner, with the windows of its pipe file.
-    pub partner: Option<Vec<Window>>,
+    /// The partner, with the hours of its pipe file.
+    pub partner: Option<PartnerHours>,
     pub hosts: BTreeSet<String>,
     pub catalogue: bool,
 }
@@ -36,9 +71,11 @@ impl Touches {
         match queue {
             QueueName::Crawl => match CrawlJob::decode(body) {
                 Ok(CrawlJob::Collect { .. }) => Self {
-                    partner: Some(pipe.windows()),
+                    partner: Some(pipe.hours()),
                     hosts: match &pipe.source {
-                        Source::Http(source) => host_of(source.url.as_str()).into_iter().collect(),
+                        Source::Http(HttpSource { url }) | Source::Site(SiteSource { url }) => {
+                            host_of(url.as_str()).into_iter().collect()
+                        }
                         Source::File(_) => BTreeSet::new(),
                     },
                     catalogue: true,
@@ -51,7 +88,7 @@ impl Touches {
             },
             QueueName::Image => match ImageJob::decode(body) {
                 Ok(job) => Self {
-                    partner: Some(pipe.windows()),
+                    partner: Some(pipe.hours()),
                     hosts: job
                         .images
                         .iter()
@@ -105,10 +142,10 @@ fn latest(
     declared: &Declarations,
     now: DateTime<Utc>,
 ) -> Option<(DateTime<Utc>, String)> {
-    let of_partner =
-        touches.partner.iter().flatten().filter_map(|window| {
-            Some((window.open_until(now)?, pipe_reason(pipe, &window.reason)))
-        });
+    let of_partner = touches
+        .partner
+        .iter()
+        .filter_map(|hours| hours.closed(pipe, now));
     let of_targets = declared
         .windows
         .iter()

@@ -132,7 +132,7 @@ fn a_job_waits_for_all_windows_that_touch_it_and_for_no_other() {
         ],
     };
     let touches = |hosts: &[&str], catalogue| Touches {
-        partner: Some(Vec::new()),
+        partner: Some(PartnerHours::default()),
         hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
         catalogue,
     };
@@ -179,4 +179,64 @@ fn hosts_are_hosts() {
     for wrong in ["https://a.test", "a.test:99", "a.test/x", "me@a.test", ""] {
         assert_eq!(Target::host(wrong), None, "{wrong}");
     }
+}
+
+#[test]
+fn outside_off_peak_hours_a_partner_waits_for_the_next_of_them() {
+    let pipe = PipeId::parse("shop").unwrap();
+    let nights = weekly(
+        &["mon", "tue", "wed", "thu", "fri"],
+        "22:00",
+        "06:00",
+        Tz::UTC,
+    );
+    let weekend = weekly(&["sat", "sun"], "00:00", "23:59", Tz::UTC);
+    let hours = PartnerHours {
+        maintenance: vec![weekly(&["wed"], "22:00", "23:00", Tz::UTC).unwrap()],
+        off_peak: vec![nights.unwrap(), weekend.unwrap()],
+    };
+    let touches = Touches {
+        partner: Some(hours),
+        ..Touches::default()
+    };
+    let check = |now, expected: Option<&str>| {
+        let found = closed(&touches, &pipe, &Declarations::default(), at(now));
+        assert_eq!(found.map(|closed| closed.until), expected.map(at), "{now}");
+    };
+    // 2026-11-23 is a Monday.
+    check("2026-11-23T12:00:00Z", Some("2026-11-23T22:00:00Z"));
+    check("2026-11-23T22:00:00Z", None);
+    check("2026-11-24T05:59:59Z", None);
+    check("2026-11-24T06:00:00Z", Some("2026-11-24T22:00:00Z"));
+    // Maintenance begins when the hours do: the two are one wait.
+    check("2026-11-25T12:00:00Z", Some("2026-11-25T23:00:00Z"));
+    check("2026-11-28T12:00:00Z", None);
+    // The last minute of Sunday is in neither.
+    check("2026-11-29T23:59:30Z", Some("2026-11-30T22:00:00Z"));
+    let over = PartnerHours {
+        maintenance: Vec::new(),
+        off_peak: vec![
+            Window::parse(
+                &WindowText {
+                    days: Vec::new(),
+                    from: "2026-11-01T00:00:00Z".to_owned(),
+                    until: "2026-11-02T00:00:00Z".to_owned(),
+                    reason: String::new(),
+                },
+                Tz::UTC,
+            )
+            .unwrap(),
+        ],
+    };
+    let touches = Touches {
+        partner: Some(over),
+        ..Touches::default()
+    };
+    let found = closed(
+        &touches,
+        &pipe,
+        &Declarations::default(),
+        at("2026-11-23T12:00:00Z"),
+    );
+    assert_eq!(found, None, "hours that never come again are none");
 }

@@ -94,6 +94,25 @@ impl Window {
         })
     }
 
+    /// When the window opens next; `None` for one that is over.
+    pub fn opens_after(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match &self.times {
+            Times::Once { from, .. } => (now < *from).then_some(*from),
+            Times::Weekly {
+                days, from, zone, ..
+            } => {
+                let today = now.with_timezone(zone).date_naive();
+                // Of a week and a day one at least is a day of the window.
+                let starts = (0..=7).filter_map(|ahead| {
+                    let day = today.checked_add_days(Days::new(ahead))?;
+                    let begin = resolve(*zone, day, *from, Twice::First)?;
+                    (days.contains(&day.weekday()) && now < begin).then_some(begin)
+                });
+                starts.min()
+            }
+        }
+    }
+
     /// The end of the window if `now` is within it.
     pub fn open_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match &self.times {

@@ -13,15 +13,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::PipeId;
 use crate::feed::{FeedFormat, FeedMode, FeedOptions};
-use crate::maintenance::{PIPE_WINDOWS_MAX, Window, WindowText};
+use crate::maintenance::{PIPE_WINDOWS_MAX, PartnerHours, Window, WindowText};
 use crate::problem::Problem;
 use crate::schedule::{CRON_RULE, Schedule, ScheduleError, ScheduleText, ZONE_RULE};
+use crate::site::SiteOptions;
 
 use problems::Problems;
 
 pub use fetch::{FeedAuth, FetchOptions, HEADER_BYTES_MAX, HEADERS_MAX};
 pub use images::ImageOptions;
-pub use source::{FileSource, HttpSource, Source};
+pub use source::{FileSource, HttpSource, SiteSource, Source};
 
 /// One pipe, as its file `pipes/{id}.toml` says. The file name is the id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,10 @@ pub struct Pipe {
     /// How the feed is read; has to be said, and only for a pipe that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feed: Option<FeedOptions>,
+    /// How the site is crawled, and only for a pipe that has `source.kind =
+    /// "site"`; default: by the sitemaps that robots.txt names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<SiteOptions>,
     pub schedule: ScheduleText,
     #[serde(default)]
     pub fetch: FetchOptions,
@@ -49,6 +54,11 @@ pub struct Pipe {
     /// zone, or `from` and `until` as instants, `"2026-12-24T18:00:00+09:00"`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maintenance: Vec<WindowText>,
+    /// The only times in which the partner is asked, written as those of
+    /// `maintenance`; a run that is not done by their end goes on when they
+    /// begin again. Default none, which is any time; at most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub off_peak: Vec<WindowText>,
 }
 
 fn unnamed() -> PipeId {
@@ -91,28 +101,35 @@ impl Pipe {
     pub fn reading(&self) -> Cow<'_, FeedOptions> {
         match &self.feed {
             Some(feed) => Cow::Borrowed(feed),
-            None => Cow::Owned(FeedOptions::new(FeedFormat::Jsonl, FeedMode::Full)),
+            None => Cow::Owned(FeedOptions {
+                currency: self.site.as_ref().and_then(|site| site.currency),
+                ..FeedOptions::new(FeedFormat::Jsonl, FeedMode::Full)
+            }),
         }
     }
 
-    /// The partner's maintenance windows; those that [`Pipe::problems`] tells
-    /// of are none.
-    pub fn windows(&self) -> Vec<Window> {
+    /// When the partner may be asked; windows that [`Pipe::problems`] tells of
+    /// are none.
+    pub fn hours(&self) -> PartnerHours {
         let Ok(schedule) = self.schedule() else {
-            return Vec::new();
+            return PartnerHours::default();
         };
-        self.maintenance
-            .iter()
-            .filter_map(|text| Window::parse(text, schedule.zone()).ok())
-            .collect()
+        let parsed = |texts: &[WindowText]| {
+            let windows = texts.iter();
+            windows
+                .filter_map(|text| Window::parse(text, schedule.zone()).ok())
+                .collect()
+        };
+        PartnerHours {
+            maintenance: parsed(&self.maintenance),
+            off_peak: parsed(&self.off_peak),
+        }
     }
 
     /// Every value outside its bound, in the order of the file.
     pub fn problems(&self) -> Vec<Problem> {
         let mut found = Problems::default();
-        if let Source::Http(source) = &self.source {
-            source.problems(&mut found);
-        }
+        self.source.problems(&mut found);
         match self.schedule() {
             Ok(_) => {}
             Err(ScheduleError::Cron {
@@ -136,37 +153,59 @@ impl Pipe {
         );
         self.images.problems(&mut found);
         self.window_problems(&mut found);
-        self.feed_problems(&mut found);
+        self.content_problems(&mut found);
         found.0
     }
 }
 
 impl Pipe {
-    fn feed_problems(&self, found: &mut Problems) {
-        match &self.feed {
-            Some(feed) => {
-                for problem in feed.problems() {
-                    found.0.push(Problem {
-                        key: format!("feed.{}", problem.key),
-                        ..problem
-                    });
-                }
+    /// What is collected has to be said in the way of its source, and in no
+    /// other.
+    fn content_problems(&self, found: &mut Problems) {
+        let mut below = |table: &str, problems: Vec<Problem>| {
+            found.0.extend(problems.into_iter().map(|problem| Problem {
+                key: format!("{table}.{}", problem.key),
+                ..problem
+            }));
+        };
+        match (&self.source, &self.feed, &self.site) {
+            (Source::Site(_), Some(_), _) => {
+                let allowed =
+                    "no such table with source.kind = \"site\"; [site] says how it is crawled";
+                found.push("feed", &"a table", allowed);
             }
-            None => found.push("feed", &"nothing", "a table with at least format and mode"),
+            (Source::Site(SiteSource { url }), None, site) => {
+                let site = site.clone().unwrap_or_default();
+                below("site", site.problems(url));
+            }
+            (Source::Http(_) | Source::File(_), _, Some(_)) => {
+                let allowed = "no such table unless source.kind is \"site\"";
+                found.push("site", &"a table", allowed);
+            }
+            (Source::Http(_) | Source::File(_), None, None) => {
+                found.push("feed", &"nothing", "a table with at least format and mode");
+            }
+            (Source::Http(_) | Source::File(_), Some(feed), None) => {
+                below("feed", feed.problems());
+            }
         }
     }
 
     fn window_problems(&self, found: &mut Problems) {
-        let count = self.maintenance.len() as u64;
-        found.within("maintenance", count, 0, PIPE_WINDOWS_MAX as u64);
         // A zone that is not known has been told of.
         let zone = self
             .schedule()
             .map_or(chrono_tz::UTC, |schedule| schedule.zone());
-        for text in &self.maintenance {
-            if let Err(error) = Window::parse(text, zone) {
-                let key = format!("maintenance.{}", error.key);
-                found.push(&key, &format!("{:?}", error.found), error.allowed);
+        for (table, texts) in [
+            ("maintenance", &self.maintenance),
+            ("off_peak", &self.off_peak),
+        ] {
+            found.within(table, texts.len() as u64, 0, PIPE_WINDOWS_MAX as u64);
+            for text in texts {
+                if let Err(error) = Window::parse(text, zone) {
+                    let key = format!("{table}.{}", error.key);
+                    found.push(&key, &format!("{:?}", error.found), error.allowed);
+                }
             }
         }
     }

@@ -1,6 +1,4 @@
-//! What a crawl of a partner's site needs to know about the site itself.
-//!
-//! So far its robots file. The frontier, discovery and the pace of a crawl are
-//! not here yet.
+//! A partner's site: what it allows, what is on it, and the crawl of it.
 
 pub mod robots;
+pub mod robots_files;

@@ -78,6 +78,7 @@ impl World {
             name: "Shop".to_owned(),
             source: Source::Http(HttpSource { url }),
             feed: Some(FeedOptions::new(FeedFormat::NaverEp, FeedMode::Full)),
+            site: None,
             schedule: ScheduleText {
                 cron: "0 3 * * *".to_owned(),
                 zone: "UTC".to_owned(),
@@ -89,6 +90,7 @@ impl World {
             judge: JudgeOptions::default(),
             images: ImageOptions::default(),
             maintenance: Vec::new(),
+            off_peak: Vec::new(),
         };
         let variant =
             |name: &str, side, fit, format| super::support::variant(name, side, fit, format);

@@ -101,6 +101,8 @@ pub fn availability_of(fault: &Fault) -> Availability {
         | Fault::Truncated { .. }
         | Fault::TooLarge { .. }
         | Fault::HostResting { .. }
+        | Fault::HostGivenUp { .. }
+        | Fault::Proxy { .. }
         | Fault::Decode { .. }
         | Fault::Protocol { .. }
         | Fault::Unexpected { .. }

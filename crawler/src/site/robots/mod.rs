@@ -131,31 +131,18 @@ impl Robots {
     /// has no path, the empty text as well, is the root.
     pub fn decide(&self, agent: &str, url: &str) -> Decision {
         let groups = self.groups_of(&Agent::parse(agent));
-        let delays = groups.iter().filter_map(|of| of.group.delay(of.token));
-        let crawl_delay = delays.max();
-        let address = Address::of(url);
-        if address.is_robots_file() {
-            return Decision {
-                crawl_delay,
-                ..Decision::without_rule(true, Because::RobotsFile)
-            };
-        }
-        if groups.is_empty() {
-            return Decision::without_rule(true, Because::NoGroup);
-        }
         let rules = groups.iter().flat_map(|of| &of.group.rules);
-        match decisive(rules, &address) {
-            Some(rule) => Decision {
-                allowed: rule.permits(),
-                because: Because::Rule,
-                line: Some(rule.line),
-                rule: Some(rule.text()),
-                crawl_delay,
-            },
-            None => Decision {
-                crawl_delay,
-                ..Decision::without_rule(true, Because::NoRuleMatches)
-            },
+        rule_on(rules, !groups.is_empty(), delay_of(&groups), url)
+    }
+
+    /// All that the file says to one agent, for many questions.
+    pub fn for_agent(&self, agent: &str) -> AgentRules {
+        let groups = self.groups_of(&Agent::parse(agent));
+        let rules = groups.iter().flat_map(|of| &of.group.rules);
+        AgentRules {
+            crawl_delay: delay_of(&groups),
+            has_group: !groups.is_empty(),
+            rules: rules.cloned().collect(),
         }
     }
 
@@ -185,6 +172,58 @@ impl Robots {
         }
         found
     }
+}
+
+/// What a file says to one agent.
+#[derive(Debug, Clone)]
+pub struct AgentRules {
+    crawl_delay: Option<Duration>,
+    has_group: bool,
+    rules: Vec<Rule>,
+}
+
+impl AgentRules {
+    /// As [`Robots::decide`].
+    pub fn decide(&self, url: &str) -> Decision {
+        rule_on(self.rules.iter(), self.has_group, self.crawl_delay, url)
+    }
+
+    /// Of all its groups, the longest.
+    pub fn crawl_delay(&self) -> Option<Duration> {
+        self.crawl_delay
+    }
+}
+
+fn rule_on<'a>(
+    rules: impl Iterator<Item = &'a Rule>,
+    has_group: bool,
+    crawl_delay: Option<Duration>,
+    url: &str,
+) -> Decision {
+    let address = Address::of(url);
+    let decision = match (address.is_robots_file(), has_group) {
+        (true, _) => Decision::without_rule(true, Because::RobotsFile),
+        (false, false) => Decision::without_rule(true, Because::NoGroup),
+        (false, true) => match decisive(rules, &address) {
+            Some(rule) => Decision {
+                allowed: rule.permits(),
+                because: Because::Rule,
+                line: Some(rule.line),
+                rule: Some(rule.text()),
+                crawl_delay,
+            },
+            None => Decision::without_rule(true, Because::NoRuleMatches),
+        },
+    };
+    Decision {
+        crawl_delay,
+        ..decision
+    }
+}
+
+fn delay_of(groups: &[Of<'_>]) -> Option<Duration> {
+    let delays = groups.iter().filter_map(|of| of.group.delay(of.token));
+    delays.max()
 }
 
 /// A group, and which of its tokens the agent is.
