@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 
-/// Prints how much one core does: feeds, images, catalogue.
+/// Prints how much one core does: feeds, images, catalogue, sites.
 #[derive(Debug, Parser)]
 #[command(name = "trawler-bench")]
 pub(crate) struct Args {
@@ -26,6 +26,13 @@ pub(crate) struct Args {
     /// are
     #[arg(long)]
     photos: Option<PathBuf>,
+    /// Product pages of each site that is crawled
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(200..=1_000_000))]
+    pub(crate) pages: u32,
+    /// Folder with book pages; default: those of the real input, where they
+    /// are
+    #[arg(long)]
+    books: Option<PathBuf>,
     /// Folder for feeds and tables, about 5 kB a row; default: the system's
     /// temporary folder
     #[arg(long)]
@@ -43,6 +50,8 @@ pub(crate) enum Part {
     Feed,
     Images,
     Catalogue,
+    Site,
+    Extract,
 }
 
 impl Args {
@@ -51,12 +60,20 @@ impl Args {
     }
 
     pub(crate) fn photographs(&self) -> PathBuf {
-        self.photos.clone().unwrap_or_else(|| {
-            let real = std::env::var_os("TRAWLER_REAL").map_or_else(
-                || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/real"),
-                PathBuf::from,
-            );
-            real.join("images/photos")
-        })
+        let given = self.photos.clone();
+        given.unwrap_or_else(|| real_input().join("images/photos"))
     }
+
+    pub(crate) fn book_pages(&self) -> PathBuf {
+        let given = self.books.clone();
+        given.unwrap_or_else(|| real_input().join("books"))
+    }
+}
+
+/// Real pages and images, beside the project's own folder.
+fn real_input() -> PathBuf {
+    std::env::var_os("TRAWLER_REAL").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/real"),
+        PathBuf::from,
+    )
 }

@@ -1,6 +1,7 @@
 //! One piece of work for a process of its own: what it is told, and what it
 //! answers on its standard output.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -9,10 +10,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{self, CatalogueMeasured};
+use crate::extract::{self, ExtractMeasured};
 use crate::feed::{self, FeedMeasured};
 use crate::images::{self, ImagesMeasured};
 use crate::inputs;
-use crate::measure::pin_to_one_core;
+use crate::measure::{pin_to_one_core, pin_to_other_core};
+use crate::site::{self, Pages, SitePlan};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -42,6 +45,24 @@ pub(crate) enum Case {
         days: [PathBuf; 2],
         scratch: PathBuf,
         rows: u32,
+        runs: u32,
+    },
+    /// Serves until its input ends.
+    ServeBooks {
+        folder: PathBuf,
+        products: u32,
+    },
+    /// Serves until its input ends.
+    ServeShop {
+        products: u32,
+    },
+    /// Becomes another program, bound to one core.
+    Become {
+        program: PathBuf,
+        arguments: Vec<OsString>,
+    },
+    Extract {
+        books: Option<PathBuf>,
         runs: u32,
     },
 }
@@ -81,17 +102,41 @@ impl Case {
                 pin_to_one_core();
                 serde_json::to_string(&catalogue::measure(days, scratch, *rows, *runs)?)
             }
+            Self::ServeBooks { folder, products } => {
+                pin_to_other_core();
+                return site::serve_books(folder, *products);
+            }
+            Self::ServeShop { products } => {
+                pin_to_other_core();
+                return site::serve_shop(*products);
+            }
+            Self::Become { program, arguments } => {
+                pin_to_one_core();
+                return become_program(program, arguments);
+            }
+            Self::Extract { books, runs } => {
+                pin_to_one_core();
+                serde_json::to_string(&extract::measure(books.as_deref(), *runs)?)
+            }
         };
         println!("{}", answer.context("write the answer")?);
         Ok(())
     }
 
+    /// A child process of this program that does this.
+    fn command(&self) -> Result<Command> {
+        let program = std::env::current_exe().context("find this program")?;
+        let mut command = Command::new(program);
+        command
+            .arg("--case")
+            .arg(serde_json::to_string(self).context("write the case")?);
+        Ok(command)
+    }
+
     /// Runs in a child process of this program.
     fn run_apart<T: DeserializeOwned>(&self) -> Result<T> {
-        let program = std::env::current_exe().context("find this program")?;
-        let output = Command::new(program)
-            .arg("--case")
-            .arg(serde_json::to_string(self).context("write the case")?)
+        let output = self
+            .command()?
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()
@@ -103,6 +148,46 @@ impl Case {
         );
         serde_json::from_slice(&output.stdout).with_context(|| format!("answer of {self:?}"))
     }
+}
+
+#[cfg(unix)]
+fn become_program(program: &Path, arguments: &[OsString]) -> Result<()> {
+    use std::os::unix::process::CommandExt as _;
+    // It only comes back where it failed.
+    let error = Command::new(program).args(arguments).exec();
+    Err(error).with_context(|| format!("start {}", program.display()))
+}
+
+#[cfg(not(unix))]
+fn become_program(program: &Path, arguments: &[OsString]) -> Result<()> {
+    let started = Command::new(program).args(arguments).status();
+    let status = started.with_context(|| format!("start {}", program.display()))?;
+    ensure!(status.success(), "{} failed: {status}", program.display());
+    Ok(())
+}
+
+/// A process that serves pages.
+pub(crate) fn serving(pages: Pages, plan: &SitePlan<'_>) -> Result<Command> {
+    let case = match pages {
+        Pages::Books => Case::ServeBooks {
+            folder: plan.books.to_owned(),
+            products: plan.products,
+        },
+        Pages::Shop => Case::ServeShop {
+            products: plan.products,
+        },
+    };
+    case.command()
+}
+
+/// A process that binds itself to one core and becomes another program.
+pub(crate) fn pinned(program: &Path, arguments: Vec<OsString>) -> Result<Command> {
+    let program = program.to_owned();
+    Case::Become { program, arguments }.command()
+}
+
+pub(crate) fn extract(books: Option<PathBuf>, runs: u32) -> Result<ExtractMeasured> {
+    Case::Extract { books, runs }.run_apart()
 }
 
 pub(crate) fn render_feed(

@@ -3,16 +3,20 @@
 //! Every case runs in a process of its own, on one core and after a warm-up,
 //! and is measured there: CPU time and peak memory of that process are those
 //! of the case and of nothing else. Inputs are made beforehand by other
-//! processes, in a temporary folder. Nothing here reaches a network.
+//! processes, in a temporary folder. Nothing here reaches a network, except that
+//! the peers of the site part are installed once (`site`).
 
 mod args;
 mod case;
 mod catalogue;
+mod extract;
 mod feed;
 mod images;
 mod inputs;
 mod measure;
 mod report;
+mod site;
+mod site_report;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
@@ -20,6 +24,7 @@ use clap::Parser as _;
 use args::{Args, Part};
 use case::Case;
 use report::{FeedLine, Report};
+use site::SitePlan;
 
 fn main() -> Result<()> {
     let args = Args::parse();
@@ -74,6 +79,19 @@ fn measure_all(args: &Args) -> Result<Report> {
             case::render_feed(input, args.rows, day, "utf-8", "none")?;
         }
         report.catalogue = Some(case::keep_catalogue(&days, scratch, args.rows, args.runs)?);
+    }
+    if args.wants(Part::Extract) {
+        eprintln!("extract");
+        let books = Some(args.book_pages()).filter(|folder| folder.is_dir());
+        report.extract = Some(case::extract(books, args.runs)?);
+    }
+    if args.wants(Part::Site) {
+        report.sites = site::measure_sites(&SitePlan {
+            products: args.pages,
+            runs: args.runs,
+            books: &args.book_pages(),
+            scratch,
+        })?;
     }
     Ok(report)
 }

@@ -16,18 +16,28 @@ fn cpu_time() -> Duration {
     Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Binds this thread, and those it will start, to one of the cores that the
-/// process may use: the last, since the first serves most interrupts.
-#[cfg(target_os = "linux")]
+/// Binds this thread, and those and the processes it will start, to one of
+/// the cores that the process may use: the last, since the first serves most
+/// interrupts.
 pub(crate) fn pin_to_one_core() {
+    pin(|allowed| allowed.last().copied());
+}
+
+/// Binds to another core than [`pin_to_one_core`] does, where there are two.
+pub(crate) fn pin_to_other_core() {
+    pin(|allowed| allowed.first().copied());
+}
+
+#[cfg(target_os = "linux")]
+fn pin(choose: impl FnOnce(&[usize]) -> Option<usize>) {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-    let Ok(allowed) = sched_getaffinity(None) else {
+    let Ok(set) = sched_getaffinity(None) else {
         return;
     };
-    if let Some(core) = (0..CpuSet::MAX_CPU)
-        .rev()
-        .find(|&core| allowed.is_set(core))
-    {
+    let allowed: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|&core| set.is_set(core))
+        .collect();
+    if let Some(core) = choose(&allowed) {
         let mut one = CpuSet::new();
         one.set(core);
         // Where binding is forbidden, CPU time is still counted over all
@@ -37,7 +47,7 @@ pub(crate) fn pin_to_one_core() {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn pin_to_one_core() {}
+fn pin(_: impl FnOnce(&[usize]) -> Option<usize>) {}
 
 /// What a piece of work took, in seconds.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]

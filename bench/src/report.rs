@@ -7,9 +7,12 @@ use serde::Serialize;
 
 use crate::args::Args;
 use crate::catalogue::{CatalogueMeasured, DayMeasured};
+use crate::extract::ExtractMeasured;
 use crate::feed::FeedMeasured;
 use crate::images::ImagesMeasured;
 use crate::measure::Took;
+use crate::site::SiteMeasured;
+use crate::site_report::{write_extract, write_site};
 
 /// To reach a core: rows of a 52-column feed to Arrow.
 const FEED_ROWS_S: f64 = 100_000.0;
@@ -32,6 +35,10 @@ pub(crate) struct Report {
     pub(crate) images: Option<ImagesMeasured>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) catalogue: Option<CatalogueMeasured>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) extract: Option<ExtractMeasured>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sites: Vec<SiteMeasured>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +77,8 @@ impl Report {
             feeds: Vec::new(),
             images: None,
             catalogue: None,
+            extract: None,
+            sites: Vec::new(),
         }
     }
 }
@@ -85,20 +94,20 @@ fn processor() -> String {
     )
 }
 
-fn rate(units: u64, seconds: f64) -> f64 {
+pub(crate) fn rate(units: u64, seconds: f64) -> f64 {
     units as f64 / seconds.max(1e-9)
 }
 
-fn mib(bytes: u64) -> f64 {
+pub(crate) fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
 /// Peak memory in a column, a dash where the system does not tell.
-fn peak(bytes: Option<u64>) -> String {
+pub(crate) fn peak(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{:.0}", mib(bytes)))
 }
 
-fn verdict(reached: bool) -> &'static str {
+pub(crate) fn verdict(reached: bool) -> &'static str {
     if reached { "reached" } else { "MISSED" }
 }
 
@@ -120,6 +129,12 @@ impl fmt::Display for Report {
         }
         if let Some(catalogue) = &self.catalogue {
             self.write_catalogue(out, catalogue)?;
+        }
+        if let Some(extract) = &self.extract {
+            write_extract(out, extract)?;
+        }
+        for site in &self.sites {
+            write_site(out, site)?;
         }
         Ok(())
     }

@@ -293,6 +293,9 @@ pub(crate) struct TryPageArgs {
     /// The page's address, for relative links of a file.
     #[arg(long)]
     pub(crate) url: Option<String>,
+    /// Use the selectors and the currency of this pipe's [site] table.
+    #[arg(long)]
+    pub(crate) pipe: Option<String>,
     /// Let this host or network in, although it is not public (127.0.0.1:8080).
     #[arg(long, value_name = "HOST:PORT|CIDR")]
     pub(crate) allow: Vec<String>,

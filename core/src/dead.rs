@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::job::{CrawlJob, ImageJob};
 use crate::job_log::JobLog;
 use crate::ledger::JobRecord;
-use crate::pipe::{HttpSource, Pipe, SiteSource, Source};
+use crate::pipe::Pipe;
 use crate::ports::{Lease, MESSAGE_BYTES_MAX};
 use crate::{PipeId, QueueName};
 
@@ -38,7 +38,7 @@ impl Input {
     fn of_crawl(job: &CrawlJob, pipe: Option<&Pipe>) -> Self {
         match job {
             CrawlJob::Collect { run } => {
-                let source = pipe.map(|pipe| source_text(&pipe.source));
+                let source = pipe.map(|pipe| pipe.source.to_string());
                 let from = source
                     .as_deref()
                     .unwrap_or("a source that is not known here");
@@ -70,22 +70,6 @@ impl Input {
             ),
             facts: json!({ "kind": "images", "run": job.run, "group": job.group, "urls": urls }),
         }
-    }
-}
-
-/// Where a pipe's products come from, without the credentials of its URL.
-fn source_text(source: &Source) -> String {
-    match source {
-        Source::Http(HttpSource { url }) | Source::Site(SiteSource { url }) => {
-            let mut url = url.clone();
-            if !url.username().is_empty() || url.password().is_some() {
-                // Fails only for URLs without a host, which have no user.
-                let _ = url.set_username("***");
-                let _ = url.set_password(None);
-            }
-            url.to_string()
-        }
-        Source::File(source) => source.path.display().to_string(),
     }
 }
 
@@ -275,7 +259,7 @@ mod tests {
     #[test]
     fn credentials_of_a_source_are_not_kept() {
         let url = url::Url::parse("https://me:secret@shop.test/feed?x=1").unwrap();
-        let told = source_text(&Source::Http(crate::pipe::HttpSource { url }));
+        let told = crate::pipe::Source::Http(crate::pipe::HttpSource { url }).to_string();
         assert_eq!(told, "https://***@shop.test/feed?x=1");
     }
 

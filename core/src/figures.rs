@@ -26,6 +26,8 @@ pub enum Figure {
     ProductsChanged,
     RowsRewritten,
     FeedBytesDown,
+    SitePages,
+    SiteBytesDown,
     ImageRequestsConditional,
     ImageRequestsPlain,
     ImageBytesDown,
@@ -96,7 +98,7 @@ macro_rules! about {
 /// Every figure: its name in CloudWatch, its name on the metrics page, how it
 /// adds up, its unit, what its series are told apart by, what it means.
 #[rustfmt::skip]
-pub const FIGURES: [About; 25] = [
+pub const FIGURES: [About; 27] = [
     about!(JobsSettled              "trawler_jobs_settled_total"               Counter      Count   QueueAndVerdict "Deliveries that ended with a verdict."),
     about!(LeasesRenewed            "trawler_leases_renewed_total"             Counter      Count   Queue           "Leases that were renewed."),
     about!(LeasesLost               "trawler_leases_lost_total"                Counter      Count   Queue           "Leases that ended while their job was worked on."),
@@ -111,6 +113,8 @@ pub const FIGURES: [About; 25] = [
     about!(ProductsChanged          "trawler_products_changed_total"           Counter      Count   Environment     "Products inserted, updated or deleted."),
     about!(RowsRewritten            "trawler_rows_rewritten_total"             Counter      Count   Environment     "Rows written into data files to bring changes in."),
     about!(FeedBytesDown            "trawler_feed_bytes_down_total"            Counter      Bytes   Environment     "Bytes of feeds downloaded."),
+    about!(SitePages                "trawler_site_pages_total"                 Counter      Count   Environment     "Pages of sites that were asked for."),
+    about!(SiteBytesDown            "trawler_site_bytes_down_total"            Counter      Bytes   Environment     "Bytes of sites downloaded."),
     about!(ImageRequestsConditional "trawler_image_requests_conditional_total" Counter      Count   Environment     "Images asked for with validators."),
     about!(ImageRequestsPlain       "trawler_image_requests_plain_total"       Counter      Count   Environment     "Images asked for without validators."),
     about!(ImageBytesDown           "trawler_image_bytes_down_total"           Counter      Bytes   Environment     "Bytes of images downloaded."),
@@ -255,6 +259,8 @@ impl Figures {
             Metric::ProductsChanged { rows } => self.add(Series::of(F::ProductsChanged), rows),
             Metric::RowsRewritten { rows } => self.add(Series::of(F::RowsRewritten), rows),
             Metric::FeedBytesDown { bytes } => self.add(Series::of(F::FeedBytesDown), bytes),
+            Metric::SitePages { pages } => self.add(Series::of(F::SitePages), pages),
+            Metric::SiteBytesDown { bytes } => self.add(Series::of(F::SiteBytesDown), bytes),
             Metric::ImageRequests { conditional, count } => {
                 let figure = if conditional {
                     F::ImageRequestsConditional
@@ -421,6 +427,8 @@ mod tests {
             Metric::ProductsChanged { rows: 1 },
             Metric::RowsRewritten { rows: 1 },
             Metric::FeedBytesDown { bytes: 1 },
+            Metric::SitePages { pages: 1 },
+            Metric::SiteBytesDown { bytes: 1 },
             Metric::ImageRequests {
                 conditional: true,
                 count: 1,

@@ -10,6 +10,8 @@ use trawler_core::ports::Secrets;
 use trawler_fleet::{Documents, Jobs, Pipes, Ports};
 use trawler_net::Fetcher;
 
+use crate::site::robots_files::RobotsFiles;
+
 /// Ports, configuration and tools of the crawl jobs.
 pub struct Crawler {
     pub ports: Ports,
@@ -19,6 +21,8 @@ pub struct Crawler {
     pub secrets: Arc<dyn Secrets>,
     pub catalogue: Arc<Catalogue>,
     pub fetcher: Fetcher,
+    /// Of the hosts whose sites are crawled.
+    pub robots: Arc<RobotsFiles>,
     pub options: CrawlerOptions,
 }
 
@@ -38,6 +42,9 @@ pub struct CrawlerOptions {
     pub idle_ms: u64,
     /// A download that took so long is kept for the next delivery.
     pub keep_input_after: Duration,
+    /// What a crawl of a site has settled is put away so often: a killed worker
+    /// does so much again.
+    pub checkpoint_every: Duration,
 }
 
 /// Less work than this is done again rather than kept.

@@ -40,6 +40,9 @@ pub(crate) async fn fetch(
     book: &BookRef,
     dir: &Path,
 ) -> Result<Result<(), String>, Ending> {
+    if let Err(error) = tokio::fs::create_dir_all(dir).await {
+        return Ok(Err(format!("make {}: {error}", dir.display())));
+    }
     for (key, name) in book.keys().iter().zip(&book.parts) {
         ctx.step().await?;
         let bytes = match ctx.unless_told(blobs.get(key, None)).await? {

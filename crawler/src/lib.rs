@@ -10,6 +10,8 @@
 
 mod collect;
 mod crawler;
+mod credentials;
+pub mod document;
 mod failure;
 pub mod feed;
 mod fingerprint;

@@ -3,22 +3,24 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Uri, header};
+use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use crate::body::{self, Cut, Reading, Remains};
+use crate::client::{Message, Reply};
 use crate::error::{Fault, FetchClass, Phase, StatusClass};
 use crate::fault::{head_too_large, no_answer};
 use crate::fetcher::{Fetcher, HEAD_BYTES_MAX, millis};
-use crate::gate::{Signal, Turn};
-use crate::policy::plain_host;
+use crate::gate::{self, Signal, Slowing};
+use crate::pace::PaceTurn;
 use crate::redirect::Trail;
 use crate::request::Request;
 use crate::response::{Fetched, NotModified, Response};
 use crate::retry::retry_after;
 use crate::sink::{Counted, Sink};
 use crate::stats::Counters;
-use crate::target::Target;
+use crate::target::{Target, UrlFault};
 use crate::validators::Validators;
 
 /// A failed attempt: what, at which hop, and what had come of the body.
@@ -64,11 +66,27 @@ impl<S: Sink> Failure<S> {
     }
 }
 
+/// The right to one request: of the crawl's pace, if it has one, and of the
+/// process's gate.
+pub(crate) struct Turn {
+    gate: gate::Turn,
+    pace: Option<PaceTurn>,
+}
+
+impl Turn {
+    fn note(&self, signal: Signal) {
+        self.gate.note(signal);
+        if let Some(pace) = &self.pace {
+            pace.note(signal);
+        }
+    }
+}
+
 /// The head of an answer, with the turn that is held while its body is read.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
-    body: reqwest::Response,
+    body: Incoming,
     turn: Turn,
     asked_conditionally: bool,
 }
@@ -119,13 +137,27 @@ impl Fetcher {
     pub(crate) async fn turn(&self, request: &Request, target: &Target) -> Result<Turn, Fault> {
         let judged = self.inner.judge.beforehand(target);
         judged.map_err(|refusal| self.refused(Fault::Refused(refusal)))?;
-        let (host, port) = (target.host(), target.port());
-        let key = match port {
-            80 | 443 => plain_host(host),
-            _ => format!("{}:{port}", plain_host(host)),
+        let key = target.host_key();
+        let (mut pace, slowing) = match &request.pace {
+            Some(pace) => {
+                let turn = pace.turn(&key).await;
+                let turn = turn.map_err(|why| {
+                    let host = key.to_string();
+                    Fault::HostGivenUp { host, why }
+                })?;
+                (Some(turn), Slowing::ByPace)
+            }
+            None => (None, Slowing::Here),
         };
-        let turn = self.inner.gate.turn(&key, request.interval_min).await;
-        turn.map_err(|wait| Fault::HostResting { host: key, wait })
+        let turn = self.inner.gate.turn(&key, request.interval_min, slowing);
+        let gate = turn.await.map_err(|wait| {
+            let host = key.into_owned();
+            Fault::HostResting { host, wait }
+        })?;
+        if let Some(pace) = &mut pace {
+            pace.begin();
+        }
+        Ok(Turn { gate, pace })
     }
 
     pub(crate) fn refused(&self, fault: Fault) -> Fault {
@@ -144,7 +176,7 @@ impl Fetcher {
         deadline: Instant,
     ) -> Result<Answer, Fault> {
         let counters = &self.inner.counters;
-        let (message, asked_conditionally) = self.message(request, trail);
+        let (message, asked_conditionally) = self.message(request, trail)?;
         Counters::add(&counters.requests, 1);
         if asked_conditionally {
             Counters::add(&counters.conditional_requests, 1);
@@ -161,9 +193,12 @@ impl Fetcher {
         let answer = timeout_at(until, self.send(message, trail.current())).await;
         let answer = answer.unwrap_or(Err(Fault::Timeout { phase, after_ms }));
         match answer {
-            Ok(mut body) => {
-                let status = body.status().as_u16();
-                let headers = std::mem::take(body.headers_mut());
+            Ok(answer) => {
+                let (head, body) = answer.into_parts();
+                let (status, headers) = (head.status.as_u16(), head.headers);
+                if let Some(jar) = &request.cookies {
+                    jar.take(trail.current().url(), &headers, (self.inner.wall)());
+                }
                 turn.note(signal(status, &headers, (self.inner.wall)()));
                 if head_bytes(&headers) > HEAD_BYTES_MAX {
                     return Err(head_too_large());
@@ -185,28 +220,32 @@ impl Fetcher {
         }
     }
 
-    /// Sends through the client of the target's port.
-    async fn send(
-        &self,
-        message: reqwest::Request,
-        target: &Target,
-    ) -> Result<reqwest::Response, Fault> {
-        let client = self.inner.clients.of(target).await;
-        let client = client.map_err(|fault| Fault::Tls {
-            what: fault.to_string(),
-            source: None,
-        })?;
-        let answer = client.execute(message).await;
+    async fn send(&self, message: Message, target: &Target) -> Result<Reply, Fault> {
+        let answer = self.inner.client.request(message).await;
         answer.map_err(|error| no_answer(error, target, self.inner.connect))
     }
 
-    fn message(&self, request: &Request, trail: &Trail) -> (reqwest::Request, bool) {
+    fn message(&self, request: &Request, trail: &Trail) -> Result<(Message, bool), Fault> {
         let target = trail.current();
-        let mut message = reqwest::Request::new(Method::GET, target.url().clone());
+        let uri = Uri::try_from(target.url().as_str()).map_err(|error| {
+            let why = format!("it cannot be written as a request ({error})");
+            Fault::BadUrl(UrlFault::Syntax { why })
+        })?;
+        let mut message = Message::default();
+        *message.uri_mut() = uri;
+        *message.headers_mut() = request.headers.clone();
         let headers = message.headers_mut();
-        headers.extend(request.headers.clone());
         if trail.is_trusted() {
-            headers.extend(request.secrets.clone());
+            for (name, value) in &request.secrets {
+                headers.insert(name, value.clone());
+            }
+        }
+        if let Some(jar) = &request.cookies {
+            let given = headers.get(header::COOKIE);
+            let cookies = jar.header(target.url(), (self.inner.wall)(), given);
+            if let Some(cookies) = cookies {
+                headers.insert(header::COOKIE, cookies);
+            }
         }
         let own = request.user_agent.as_ref();
         let user_agent = own.unwrap_or(&self.inner.user_agent).clone();
@@ -216,7 +255,7 @@ impl Fetcher {
             headers.insert(header::REFERER, value);
         }
         let asked_conditionally = request.validators.put_into(headers);
-        (message, asked_conditionally)
+        Ok((message, asked_conditionally))
     }
 
     /// Takes the final answer: body, 304 or error.
@@ -260,7 +299,9 @@ impl Fetcher {
         match taken {
             Ok((body, counted)) => Ok(response(status, headers, trail, body, counted)),
             Err(Cut { fault, remains }) => {
-                if fault.class().is_transient() {
+                // An error status was noted when its head came.
+                let told = matches!(fault, Fault::Status { .. });
+                if fault.class().is_transient() && !told {
                     answer.turn.note(Signal::Trouble);
                 }
                 let hop = trail.current().clone();
@@ -282,7 +323,7 @@ impl Fetcher {
         &self,
         request: &Request,
         headers: &HeaderMap,
-        body: reqwest::Response,
+        body: Incoming,
         deadline: Instant,
         make: M,
     ) -> Result<(S::Body, Counted), Cut<S>>
@@ -365,7 +406,7 @@ fn signal(status: u16, headers: &HeaderMap, now: SystemTime) -> Signal {
     }
     match StatusClass::of(status) {
         StatusClass::TooManyRequests => {
-            retry_after(headers, now).map_or(Signal::Trouble, Signal::Rest)
+            retry_after(headers, now).map_or(Signal::TooMany, Signal::Rest)
         }
         StatusClass::Server if status == 503 => {
             retry_after(headers, now).map_or(Signal::Trouble, Signal::Rest)

@@ -2,15 +2,19 @@
 //!
 //! The wire is read on the reactor; decoding, hashing and disk work are done in
 //! batches on the blocking pool, one batch at a time, so that at most a batch
-//! and one decoded piece are held besides what the sink keeps.
+//! and one decoded piece are held besides what the sink keeps. A page that is
+//! small on both sides of its coding is decoded where it is: handing it over
+//! and back costs more than the decoding.
 
 use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
+use crate::client::chunk;
 use crate::decode::{DecodeFault, Decoder, decoders, push_through};
 use crate::error::{Fault, Measure, Phase};
 use crate::limits::Limits;
@@ -21,6 +25,11 @@ use crate::stats::Counters;
 /// Bytes gathered before the blocking pool is asked: enough to make the hand-over
 /// negligible, little enough to be held by hundreds of fetches at once.
 const BATCH_BYTES: usize = 256 * 1024;
+
+/// What is decoded on the reactor at most, as served and decoded: a fifth of a
+/// millisecond for a page, one for the worst of 256 KiB.
+const HERE_RAW_BYTES_MAX: usize = 64 * 1024;
+const HERE_DECODED_BYTES_MAX: usize = 256 * 1024;
 
 /// Decoders, cap and sink.
 struct Pipeline<S> {
@@ -122,7 +131,7 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
 /// Reads a whole body into a sink.
 pub(crate) async fn read<S: Sink>(
     headers: &HeaderMap,
-    body: reqwest::Response,
+    body: Incoming,
     sink: S,
     reading: &Reading<'_>,
 ) -> Result<(S::Body, Counted), Cut<S>> {
@@ -132,19 +141,23 @@ pub(crate) async fn read<S: Sink>(
     }
     let coding = headers.get_all(http::header::CONTENT_ENCODING);
     let coding: Vec<&str> = coding.iter().filter_map(|v| v.to_str().ok()).collect();
-    let chain = decoders(&coding.join(","));
-    let pipeline = Pipeline {
-        chain: chain.map_err(|(coding, why)| Fault::Decode { coding, why })?,
+    let coding = coding.join(",");
+    let mut pipeline = Pipeline {
+        chain: removed_from(&coding)?,
         sink,
         decoded_bytes: 0,
         decoded_bytes_max: reading.limits.decoded_bytes_max,
     };
-    pump(body, pipeline, expected, reading).await
+    if let (Some(bytes), true) = (expected, pipeline.chain.is_empty()) {
+        pipeline.sink.expect(bytes);
+    }
+    pump(body, pipeline, &coding, expected, reading).await
 }
 
 async fn pump<S: Sink>(
-    mut body: reqwest::Response,
+    mut body: Incoming,
     mut pipeline: Pipeline<S>,
+    coding: &str,
     expected: Option<u64>,
     reading: &Reading<'_>,
 ) -> Result<(S::Body, Counted), Cut<S>> {
@@ -189,11 +202,43 @@ async fn pump<S: Sink>(
         expected,
         keep: reading.keep_truncated,
     };
+    if !S::BLOCKS
+        && batch.len() <= HERE_RAW_BYTES_MAX
+        && u64::try_from(batch.len()).is_ok_and(|whole| whole == raw_bytes)
+        && ending.broke.is_none()
+        && blocks
+    {
+        let mut chain = std::mem::take(&mut pipeline.chain);
+        if let Some(decoded) = decoded_here(&mut chain, &batch) {
+            return ending.end(pipeline, &decoded);
+        }
+        pipeline.chain = removed_from(coding)?;
+    }
     if blocks {
         off_reactor(move || ending.end(pipeline, &batch)).await
     } else {
         ending.end(pipeline, &batch)
     }
+}
+
+/// The decoders of a Content-Encoding.
+fn removed_from(coding: &str) -> Result<Vec<Decoder>, Fault> {
+    decoders(coding).map_err(|(coding, why)| Fault::Decode { coding, why })
+}
+
+/// A whole body decoded at once, if it is whole and small. Anything else is for
+/// the pipeline, which says what is wrong with it.
+fn decoded_here(chain: &mut [Decoder], raw: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = Vec::with_capacity(raw.len().saturating_mul(4));
+    let pushed = push_through(chain, raw, &mut |piece: &[u8]| {
+        if decoded.len() + piece.len() > HERE_DECODED_BYTES_MAX {
+            return Err(());
+        }
+        decoded.extend_from_slice(piece);
+        Ok(())
+    });
+    let whole = pushed.is_ok() && chain.iter().all(Decoder::is_finished);
+    whole.then_some(decoded)
 }
 
 /// How the bytes of a body ended.
@@ -274,7 +319,7 @@ where
 
 /// The next bytes of a body, `None` at its end, which is where it should be.
 async fn next_piece(
-    body: &mut reqwest::Response,
+    body: &mut Incoming,
     reading: &Reading<'_>,
     expected: Option<u64>,
     got: u64,
@@ -286,7 +331,7 @@ async fn next_piece(
     } else {
         (reading.deadline, Phase::Whole, timeouts.whole_ms)
     };
-    match timeout_at(until, body.chunk()).await {
+    match timeout_at(until, chunk(body)).await {
         Ok(Ok(None)) if expected.is_some_and(|bytes| got < bytes) => {
             Err(Fault::Truncated { expected, got })
         }
@@ -305,12 +350,12 @@ fn raw_cap(limits: &Limits) -> Fault {
 
 /// A body that broke off is truncated, whatever broke it; one whose framing
 /// makes no sense is a fault of the protocol.
-fn broken_body(error: reqwest::Error, expected: Option<u64>, got: u64) -> Fault {
+fn broken_body(error: hyper::Error, expected: Option<u64>, got: u64) -> Fault {
     let kind = crate::fault::find::<io::Error>(&error).map(io::Error::kind);
     match kind {
         Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Fault::Protocol {
             why: "the body is not framed as its headers say".to_owned(),
-            source: Some(Box::new(error.without_url())),
+            source: Some(Box::new(error)),
         },
         Some(_) | None => Fault::Truncated { expected, got },
     }
@@ -318,13 +363,13 @@ fn broken_body(error: reqwest::Error, expected: Option<u64>, got: u64) -> Fault 
 
 /// Reads the small rest of a body that nobody wants, so that its connection can
 /// be used again. Best effort.
-pub(crate) async fn drain(mut body: reqwest::Response) {
+pub(crate) async fn drain(mut body: Incoming) {
     const REST_BYTES_MAX: usize = 16 * 1024;
     const REST_WAIT: Duration = Duration::from_millis(100);
     let until = Instant::now() + REST_WAIT;
     let mut seen = 0;
     while seen < REST_BYTES_MAX {
-        match timeout_at(until, body.chunk()).await {
+        match timeout_at(until, chunk(&mut body)).await {
             Ok(Ok(Some(piece))) => seen += piece.len(),
             Ok(Ok(None) | Err(_)) | Err(_) => return,
         }

@@ -409,6 +409,9 @@ impl ZstdBody {
     }
 
     fn push(&mut self, input: &[u8], output: Output<'_>) -> Pushed {
+        if input.is_empty() {
+            return Ok(());
+        }
         let mut piece = vec![0; PIECE_BYTES];
         let mut source = InBuffer::around(input);
         loop {
@@ -424,8 +427,10 @@ impl ZstdBody {
             if full > 0 {
                 output(&piece[..full]).map_err(DecodeFault::Output)?;
             }
-            // A full buffer may leave more behind; otherwise the input decides.
-            if source.pos() == input.len() && full < PIECE_BYTES {
+            // A full buffer may leave more behind, but not at the end of a frame:
+            // to ask once more there would be to begin another.
+            let drained = full < PIECE_BYTES || self.between_frames;
+            if source.pos() == input.len() && drained {
                 return Ok(());
             }
         }
@@ -556,6 +561,20 @@ mod tests {
         check("deflate", b"<html><body>".to_vec(), "deflate");
         check("compress", Vec::new(), "not known");
         check("gzip, gzip, gzip", Vec::new(), "at most 2");
+    }
+
+    #[test]
+    fn a_zstd_frame_that_fills_the_last_piece_is_whole() {
+        for pieces in [1, 2, 32] {
+            let plain = vec![7; pieces * PIECE_BYTES];
+            let (once, twice) = (zstd(&plain), zstd(&plain).repeat(2));
+            for step in [1, 7, usize::MAX] {
+                let (out, finished) = decode("zstd", &once, step).unwrap();
+                assert!(out == plain && finished, "{pieces} pieces by {step}");
+                let (out, finished) = decode("zstd", &twice, step).unwrap();
+                assert!(out.len() == 2 * plain.len() && finished);
+            }
+        }
     }
 
     #[test]

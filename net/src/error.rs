@@ -9,6 +9,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::pace::GivenUp;
 use crate::policy::Refusal;
 use crate::target::{Target, UrlFault};
 
@@ -37,6 +38,10 @@ pub enum FetchClass {
     RedirectLoop,
     /// The server answered with an error.
     Status(StatusClass),
+    /// The crawl has spent what it grants the host.
+    HostGivenUp,
+    /// The pipe's proxy is the trouble, not the host behind it.
+    Proxy,
     /// The body is not what its Content-Encoding says.
     Decode,
     /// The answer is not HTTP as it should be.
@@ -189,6 +194,8 @@ pub enum Fault {
     TooManyRedirects {
         /// The bound.
         max: u32,
+        /// Where the one too many leads; not judged.
+        to: Target,
     },
     /// A hop led back.
     #[error("redirected in a circle, back to {to}")]
@@ -211,6 +218,24 @@ pub enum Fault {
         host: String,
         /// How long still.
         wait: Duration,
+    },
+    /// The budget of the host within one crawl.
+    #[error("{host} is given up by this crawl: {why}")]
+    HostGivenUp {
+        /// The host.
+        host: String,
+        /// What is spent.
+        why: GivenUp,
+    },
+    /// The pipe's proxy.
+    #[error("the proxy {proxy} {what}; check fetch.proxy of the pipe")]
+    Proxy {
+        /// The proxy, without credentials.
+        proxy: String,
+        /// What it did or failed to do.
+        what: String,
+        /// The error under it.
+        source: Option<BoxError>,
     },
     /// Content-Encoding.
     #[error("the body is not valid {coding}: {why}")]
@@ -348,6 +373,8 @@ impl Fault {
             Self::RedirectLoop { .. } => FetchClass::RedirectLoop,
             Self::Status { status, .. } => FetchClass::Status(StatusClass::of(*status)),
             Self::HostResting { .. } => FetchClass::Status(StatusClass::TooManyRequests),
+            Self::HostGivenUp { .. } => FetchClass::HostGivenUp,
+            Self::Proxy { .. } => FetchClass::Proxy,
             Self::Decode { .. } => FetchClass::Decode,
             Self::Protocol { .. } | Self::Unexpected { .. } => FetchClass::Protocol,
             Self::Cancelled => FetchClass::Cancelled,
@@ -370,6 +397,8 @@ impl Fault {
             | Self::TooLarge { .. }
             | Self::TooManyRedirects { .. }
             | Self::RedirectLoop { .. }
+            | Self::HostGivenUp { .. }
+            | Self::Proxy { .. }
             | Self::Decode { .. }
             | Self::Protocol { .. }
             | Self::Unexpected { .. }
@@ -384,7 +413,7 @@ impl FetchClass {
     /// anything here.
     pub fn is_transient(self) -> bool {
         match self {
-            Self::Dns | Self::Connect | Self::Timeout | Self::Truncated => true,
+            Self::Dns | Self::Connect | Self::Timeout | Self::Truncated | Self::Proxy => true,
             Self::Status(StatusClass::TooManyRequests | StatusClass::Server) => true,
             Self::Status(
                 StatusClass::NotFound
@@ -399,6 +428,7 @@ impl FetchClass {
             | Self::TooLarge
             | Self::TooManyRedirects
             | Self::RedirectLoop
+            | Self::HostGivenUp
             | Self::Decode
             | Self::Protocol
             | Self::Cancelled

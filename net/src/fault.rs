@@ -4,10 +4,13 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use crate::error::{Fault, Measure, Phase};
+use hyper_util::client::legacy;
+
+use crate::dial::DialFault;
+use crate::error::{BoxError, Fault, Measure, Phase};
 use crate::fetcher::{HEAD_BYTES_MAX, millis};
 use crate::judge::JudgeFault;
-use crate::target::{Target, UrlFault};
+use crate::target::Target;
 
 /// The first error of a type in a chain, looking into `io::Error` as well,
 /// which hides what it carries from `source`.
@@ -26,19 +29,10 @@ pub(crate) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> 
     None
 }
 
-/// A request that got no answer. Of the library's error nothing is kept that
-/// shows the URL, because its query may hold secrets.
-pub(crate) fn no_answer(error: reqwest::Error, asked: &Target, connect: Duration) -> Fault {
-    let error = error.without_url();
-    if let Some(fault) = find::<JudgeFault>(&error) {
-        return judge_fault(fault);
-    }
-    if error.is_builder() {
-        let why = "it cannot be written as a request".to_owned();
-        return Fault::BadUrl(UrlFault::Syntax { why });
-    }
-    if error.is_connect() {
-        return unconnected(error, asked, connect);
+/// A request that got no answer.
+pub(crate) fn no_answer(error: legacy::Error, asked: &Target, connect: Duration) -> Fault {
+    if let Some(fault) = find::<DialFault>(&error) {
+        return unconnected(fault, asked, connect);
     }
     let hyper = find::<hyper::Error>(&error);
     if hyper.is_some_and(hyper::Error::is_parse_too_large) {
@@ -64,8 +58,7 @@ pub(crate) fn head_too_large() -> Fault {
     }
 }
 
-/// No address that may be connected to. The library keeps its error, so what
-/// it holds is copied.
+/// No address that may be connected to.
 pub(crate) fn judge_fault(fault: &JudgeFault) -> Fault {
     match fault {
         JudgeFault::Refused(refusal) => Fault::Refused(refusal.clone()),
@@ -76,36 +69,66 @@ pub(crate) fn judge_fault(fault: &JudgeFault) -> Fault {
     }
 }
 
-/// A connection that was not made, to a host that may be connected to.
-fn unconnected(error: reqwest::Error, asked: &Target, connect: Duration) -> Fault {
-    if error.is_timeout() {
-        return Fault::Timeout {
+/// A connection that was not made. The library keeps its error, so what it
+/// holds is copied.
+fn unconnected(fault: &DialFault, asked: &Target, connect: Duration) -> Fault {
+    let host = asked.host();
+    let cannot = |source| Fault::Connect {
+        what: format!("cannot connect to {host}:{}", asked.port()),
+        source: Some(Box::new(copied(source))),
+    };
+    match fault {
+        DialFault::Judge(fault) => judge_fault(fault),
+        DialFault::Tcp { source, .. } => cannot(source),
+        // Closed or reset within the handshake: the network, not the certificate.
+        DialFault::Handshake(source) => cannot(source),
+        DialFault::Tls(tls) => tls_fault(tls, host),
+        DialFault::TlsSetup(fault) => Fault::Tls {
+            what: fault.to_string(),
+            source: None,
+        },
+        DialFault::Proxy {
+            proxy,
+            what,
+            source,
+        } => proxy_fault(proxy, what, source.as_deref()),
+        DialFault::Timeout => Fault::Timeout {
             phase: Phase::Connect,
             after_ms: millis(connect),
-        };
+        },
     }
-    let (host, port) = (asked.host(), asked.port());
-    if let Some(tls) = find::<rustls::Error>(&error) {
-        let what = match tls {
-            rustls::Error::InvalidCertificate(_) => format!(
-                "the certificate of {host} is not accepted; the shop has to renew it, or its issuer has to be added to SSL_CERT_FILE"
-            ),
-            _ => format!("TLS with {host} failed"),
-        };
-        return Fault::Tls {
-            what,
-            source: Some(Box::new(tls.clone())),
-        };
+}
+
+fn tls_fault(tls: &rustls::Error, host: &str) -> Fault {
+    let what = match tls {
+        rustls::Error::InvalidCertificate(_) => format!(
+            "the certificate of {host} is not accepted; the shop has to renew it, or its issuer has to be added to SSL_CERT_FILE"
+        ),
+        _ => format!("TLS with {host} failed"),
+    };
+    Fault::Tls {
+        what,
+        source: Some(Box::new(tls.clone())),
     }
-    // Closed or reset within the handshake comes here as well: that is the
-    // network, not the certificate.
-    let system = find::<io::Error>(&error).map(copied);
-    Fault::Connect {
-        what: format!("cannot connect to {host}:{port}"),
-        source: Some(match system {
-            Some(system) => Box::new(system),
-            None => Box::new(error),
-        }),
+}
+
+/// A proxy at a refused address is refused, whatever lies behind it.
+fn proxy_fault(proxy: &str, what: &str, source: Option<&DialFault>) -> Fault {
+    let source: Option<BoxError> = match source {
+        Some(DialFault::Judge(JudgeFault::Refused(refusal))) => {
+            return Fault::Refused(refusal.clone());
+        }
+        Some(DialFault::Tcp { source, .. } | DialFault::Handshake(source)) => {
+            Some(Box::new(copied(source)))
+        }
+        Some(DialFault::Tls(tls)) => Some(Box::new(tls.clone())),
+        Some(other) => Some(other.to_string().into()),
+        None => None,
+    };
+    Fault::Proxy {
+        proxy: proxy.to_owned(),
+        what: what.to_owned(),
+        source,
     }
 }
 

@@ -15,8 +15,9 @@ use rustls::pki_types::pem::PemObject;
 use tokio::time::Instant;
 
 use crate::attempt::Failure;
-use crate::clients::Clients;
+use crate::client::{Client, client};
 use crate::config::{NetConfig, NetConfigFault, Parts};
+use crate::dial::{Dialer, Proxy, Route};
 use crate::error::{Fault, FetchError, Phase};
 use crate::fault::judge_fault;
 use crate::gate::HostGate;
@@ -53,11 +54,11 @@ pub struct Fetcher {
 }
 
 pub(crate) struct Inner {
-    pub(crate) clients: Clients,
+    pub(crate) client: Client,
+    pub(crate) dialer: Dialer,
     pub(crate) judge: Arc<Judge>,
-    pub(crate) tls: Arc<Tls>,
-    pub(crate) gate: HostGate,
-    pub(crate) counters: Counters,
+    pub(crate) gate: Arc<HostGate>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) user_agent: HeaderValue,
     pub(crate) retry: RetryPolicy,
     pub(crate) connect: Duration,
@@ -79,21 +80,46 @@ impl Fetcher {
         let connect = Duration::from_millis(config.connect_ms);
         let policy = AddressPolicy::new(config.allow.clone());
         let judge = Arc::new(Judge::new(policy, Resolver::new(parts.lookup)));
+        let dialer = Dialer {
+            judge: Arc::clone(&judge),
+            tls,
+            route: Route::Direct,
+        };
         let user_agent = HeaderValue::from_str(config.user_agent.trim())
             .expect("validated to be printable ASCII");
         Ok(Self {
             inner: Arc::new(Inner {
-                clients: Clients::new(Arc::clone(&judge), Arc::clone(&tls), connect),
+                client: client(dialer.clone(), connect),
+                dialer,
                 judge,
-                tls,
-                gate: HostGate::new(config.hosts),
-                counters: Counters::default(),
+                gate: Arc::new(HostGate::new(config.hosts)),
+                counters: Arc::default(),
                 user_agent,
                 retry: config.retry,
                 connect,
                 wall: parts.wall,
             }),
         })
+    }
+
+    /// The same fetcher through a pipe's proxy: connections of its own, gate,
+    /// look-ups and counters shared. Made once a crawl.
+    pub fn through(&self, proxy: Proxy) -> Self {
+        let inner = &self.inner;
+        let dialer = inner.dialer.through(Arc::new(proxy));
+        Self {
+            inner: Arc::new(Inner {
+                client: client(dialer.clone(), inner.connect),
+                dialer,
+                judge: Arc::clone(&inner.judge),
+                gate: Arc::clone(&inner.gate),
+                counters: Arc::clone(&inner.counters),
+                user_agent: inner.user_agent.clone(),
+                retry: inner.retry,
+                connect: inner.connect,
+                wall: Arc::clone(&inner.wall),
+            }),
+        }
     }
 
     /// Fetches into memory: pages, images.
@@ -134,7 +160,7 @@ impl Fetcher {
     /// Whether https can work here: reads the machine's certificates now
     /// instead of at the first https connection. Blocks.
     pub fn check_tls(&self) -> Result<(), TlsFault> {
-        self.inner.tls.ready().map(|_| ())
+        self.inner.dialer.tls.ready().map(|_| ())
     }
 
     /// The counters so far.
@@ -190,7 +216,15 @@ impl Fetcher {
                 elapsed: begun.elapsed(),
                 seed,
             });
+            let granted = |failure: &Failure<S>| {
+                let pace = request.pace.as_ref();
+                pace.is_none_or(|pace| pace.retry(&failure.hop.host_key()).is_ok())
+            };
             match decision {
+                Retry::After(_) if !granted(&failure) => {
+                    let kept = failure.into_kept().await;
+                    return kept.map_err(|failure| (attempt, failure));
+                }
                 Retry::GiveUp => {
                     let kept = failure.into_kept().await;
                     return kept.map_err(|failure| (attempt, failure));

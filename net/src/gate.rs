@@ -2,7 +2,7 @@
 //! interval, the rest a host asked for, and slowing down when it struggles.
 //!
 //! Politeness across the fleet comes from the queue's message groups, not from
-//! here.
+//! here; the pace of one crawl is `pace`'s, and then slowing down is as well.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,10 +52,21 @@ const PENALTY_MAX: Duration = Duration::from_secs(4);
 pub(crate) enum Signal {
     /// The host answered.
     Fine,
-    /// 429, 5xx, a broken connection or a time-out.
+    /// 5xx, a broken connection or a time-out.
     Trouble,
+    /// 429 without a word of how long.
+    TooMany,
     /// The host asked for a rest.
     Rest(Duration),
+}
+
+/// Who slows down towards a host that struggles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slowing {
+    /// The gate.
+    Here,
+    /// The pace of the crawl that asks.
+    ByPace,
 }
 
 /// The timetable of one host. Pure: time comes in.
@@ -77,6 +88,7 @@ impl Pace {
 
     /// When the next request may start; the following one is booked behind it.
     /// `Err` is the rest of the host if that is beyond what is waited for.
+    /// Asked by one place alone, which adds the penalty where it is due.
     fn book(
         &mut self,
         now: Instant,
@@ -88,14 +100,16 @@ impl Pace {
             return Err(rest);
         }
         let start = self.next.max(self.rests_until).max(now);
-        self.next = start + interval.max(self.penalty());
+        self.next = start + interval;
         Ok(start)
     }
 
     fn note(&mut self, now: Instant, signal: Signal) {
         match signal {
             Signal::Fine => self.strain -= self.strain.div_ceil(STRAIN_MEMORY),
-            Signal::Trouble => self.strain += (STRAIN_MAX - self.strain) / STRAIN_MEMORY,
+            Signal::Trouble | Signal::TooMany => {
+                self.strain += (STRAIN_MAX - self.strain) / STRAIN_MEMORY
+            }
             Signal::Rest(wait) => {
                 self.strain += (STRAIN_MAX - self.strain) / STRAIN_MEMORY;
                 self.rests_until = self.rests_until.max(now + wait);
@@ -148,13 +162,24 @@ impl HostGate {
     /// Waits for the host's turn. `Err` is how long the host wants to rest,
     /// when that is too long to wait here. Cancel-safe: a turn that was booked
     /// and not taken costs the host one interval of silence.
-    pub(crate) async fn turn(&self, host: &str, interval_min: Duration) -> Result<Turn, Duration> {
+    pub(crate) async fn turn(
+        &self,
+        host: &str,
+        interval_min: Duration,
+        slowing: Slowing,
+    ) -> Result<Turn, Duration> {
         let host = self.host(host);
         let slot = Arc::clone(&host.slots).acquire_owned().await;
         let slot = slot.expect("the semaphore is never closed");
         let interval = Duration::from_millis(self.limits.interval_ms).max(interval_min);
         let rest_max = Duration::from_millis(self.limits.rest_in_place_ms_max);
-        let start = host.pace(|pace| pace.book(Instant::now(), interval, rest_max))?;
+        let start = host.pace(|pace| {
+            let interval = match slowing {
+                Slowing::Here => interval.max(pace.penalty()),
+                Slowing::ByPace => interval,
+            };
+            pace.book(Instant::now(), interval, rest_max)
+        })?;
         // The timer ticks in milliseconds; a turn that is due does not wait for it.
         if start > Instant::now() {
             tokio::time::sleep_until(start).await;
@@ -266,14 +291,24 @@ mod tests {
             hosts_max: 10,
             ..HostLimits::default()
         });
-        let held = gate.turn("held.test", Duration::ZERO).await.ok().unwrap();
+        let held = gate
+            .turn("held.test", Duration::ZERO, Slowing::Here)
+            .await
+            .ok()
+            .unwrap();
         held.note(Signal::Rest(SECOND * 1000));
         for n in 0..100 {
-            let turn = gate.turn(&format!("h{n}.test"), Duration::ZERO).await;
+            let turn = gate
+                .turn(&format!("h{n}.test"), Duration::ZERO, Slowing::Here)
+                .await;
             turn.ok().unwrap().note(Signal::Trouble);
             assert!(gate.len() <= 10);
         }
-        let rest = gate.turn("held.test", Duration::ZERO).await.err().unwrap();
+        let rest = gate
+            .turn("held.test", Duration::ZERO, Slowing::Here)
+            .await
+            .err()
+            .unwrap();
         assert!(rest > SECOND * 900);
     }
 
@@ -283,8 +318,12 @@ mod tests {
             concurrency: 1,
             ..HostLimits::default()
         });
-        let first = gate.turn("a.test", Duration::ZERO).await.ok().unwrap();
-        let second = gate.turn("a.test", Duration::ZERO);
+        let first = gate
+            .turn("a.test", Duration::ZERO, Slowing::Here)
+            .await
+            .ok()
+            .unwrap();
+        let second = gate.turn("a.test", Duration::ZERO, Slowing::Here);
         tokio::pin!(second);
         assert!(futures_poll_once(second.as_mut()).await.is_none());
         drop(first);

@@ -33,8 +33,8 @@ pub struct Judged {
 }
 
 pub(crate) struct Judge {
-    policy: AddressPolicy,
-    resolver: Resolver,
+    pub(crate) policy: AddressPolicy,
+    pub(crate) resolver: Resolver,
 }
 
 impl Judge {
@@ -102,6 +102,6 @@ impl Judge {
     }
 }
 
-fn literal(host: &str) -> Option<IpAddr> {
+pub(crate) fn literal(host: &str) -> Option<IpAddr> {
     plain_host(host).parse().ok()
 }

@@ -8,8 +8,8 @@
 //! - **Invariant 7.** Bytes (raw, decoded, head), redirects, time, retries,
 //!   hosts remembered: each has a bound ([`Limits`], [`NetConfig`]).
 //!
-//! HTTP itself is `reqwest`'s, one client for each destination port (see
-//! `clients`); everything that it would decide on its own is off.
+//! HTTP itself is `hyper`'s, over connections of our own (see `dial`, `client`);
+//! everything that a client would decide on its own is ours.
 //!
 //! What it does not: file-level compression (a `.gz` feed stays one), parsing,
 //! robots rules.
@@ -28,15 +28,19 @@
 mod attempt;
 mod auth;
 mod body;
-mod clients;
+mod client;
 mod config;
+mod connector;
+mod cookies;
 mod decode;
+mod dial;
 mod error;
 mod fault;
 mod fetcher;
 mod gate;
 mod judge;
 mod limits;
+mod pace;
 mod policy;
 mod range;
 mod redirect;
@@ -46,19 +50,24 @@ mod response;
 mod retry;
 mod secret;
 mod sink;
+mod ssh;
 mod stats;
 mod target;
 mod tls;
 mod trace;
+mod tunnel;
 mod validators;
 
 pub use auth::Auth;
 pub use config::{NetConfig, NetConfigFault, Parts};
+pub use cookies::{CookieJar, SavedCookies};
+pub use dial::{Proxy, ProxyFault};
 pub use error::{Fault, FetchClass, FetchError, Measure, Phase, StatusClass};
 pub use fetcher::{BuildError, Fetcher, HEAD_BYTES_MAX};
 pub use gate::HostLimits;
 pub use judge::Judged;
 pub use limits::{Limits, Timeouts};
+pub use pace::{GivenUp, HostBudget, HostPace, Pace, PaceSettings, Why};
 pub use policy::{ALLOW_KEY, AddressPolicy, AllowedHost, BadAllowedHost, Refusal};
 pub use range::{Cidr, Reach, SPECIAL_RANGES, SpecialRange, embedded_v4, special_range};
 pub use redirect::Hop;
@@ -70,8 +79,12 @@ pub use response::{Fetched, NotModified, Response};
 pub use retry::{Failed, RETRY_AFTER_MAX, Retry, RetryPolicy, retry_after, seed_of};
 pub use secret::Secret;
 pub use sink::{FileBody, Truncation};
+pub use ssh::NoAddress;
 pub use stats::FetchStats;
 pub use target::{Target, URL_BYTES_MAX, UrlFault, shown};
 pub use tls::TlsFault;
 pub use trace::{Trace, TracedHop};
+pub use tunnel::{
+    Ruling, Tunnel, TunnelAsk, TunnelEntry, TunnelFigures, TunnelRules, TunnelSettings,
+};
 pub use validators::{VALIDATOR_BYTES_MAX, Validators};

@@ -15,6 +15,8 @@ use crate::range::{Cidr, Reach, SpecialRange, embedded_v4, special_range};
 /// The configuration key that lets an address in.
 pub const ALLOW_KEY: &str = "net.allow";
 
+const SSH_PORT: u16 = 22;
+
 /// One entry of `net.allow`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum AllowedHost {
@@ -158,8 +160,20 @@ impl AddressPolicy {
 
     /// Whether this host may be talked to at this address and port.
     pub fn judge(&self, host: &str, address: SocketAddr) -> Result<(), Refusal> {
+        self.judge_port(host, address.ip(), address.port())?;
+        self.judge_address(host, address)
+    }
+
+    /// The same for SSH, whose own port is no foreign one.
+    pub(crate) fn judge_ssh(&self, host: &str, address: SocketAddr) -> Result<(), Refusal> {
+        if address.port() != SSH_PORT {
+            self.judge_port(host, address.ip(), address.port())?;
+        }
+        self.judge_address(host, address)
+    }
+
+    fn judge_address(&self, host: &str, address: SocketAddr) -> Result<(), Refusal> {
         let (ip, port) = (address.ip(), address.port());
-        self.judge_port(host, ip, port)?;
         let Some(range) = special_range(ip) else {
             return Ok(());
         };

@@ -65,11 +65,11 @@ impl Trail {
             why: format!("status {status} without a Location"),
             source: None,
         })?;
+        let next = self.current.join(location).map_err(Fault::BadUrl)?;
         if u32::try_from(self.hops.len()).unwrap_or(u32::MAX) >= self.hops_max {
             let max = self.hops_max;
-            return Err(Fault::TooManyRedirects { max });
+            return Err(Fault::TooManyRedirects { max, to: next });
         }
-        let next = self.current.join(location).map_err(Fault::BadUrl)?;
         if self.current.downgrades_to(&next) && self.downgrade == Downgrade::Refused {
             return Err(Fault::BadUrl(UrlFault::Downgrade));
         }

@@ -10,8 +10,10 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::auth::{Auth, secret_value};
+use crate::cookies::CookieJar;
 use crate::error::FetchError;
 use crate::limits::Limits;
+use crate::pace::Pace;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
 use crate::target::{Target, UrlFault};
@@ -19,6 +21,9 @@ use crate::validators::Validators;
 
 /// Headers that one request may add.
 pub const EXTRA_HEADERS_MAX: usize = 32;
+
+/// What a page may be.
+const ACCEPT_PAGES: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 /// Which Content-Encodings are asked for. What comes is decoded in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,6 +97,8 @@ pub struct Request {
     pub(crate) limits: Limits,
     pub(crate) downgrade: Downgrade,
     pub(crate) interval_min: Duration,
+    pub(crate) pace: Option<Arc<Pace>>,
+    pub(crate) cookies: Option<Arc<CookieJar>>,
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) keep_truncated: bool,
     pub(crate) cancel: CancellationToken,
@@ -137,6 +144,8 @@ impl Request {
             limits: Limits::default(),
             downgrade: Downgrade::Refused,
             interval_min: Duration::ZERO,
+            pace: None,
+            cookies: None,
             retry: None,
             keep_truncated: false,
             cancel: CancellationToken::new(),
@@ -248,6 +257,39 @@ impl Request {
     /// host, if that is slower than what is configured for every host.
     pub fn interval_min(mut self, interval: Duration) -> Self {
         self.interval_min = interval;
+        self
+    }
+
+    /// The pace of the crawl that asks: its rate and concurrency per host, its
+    /// slowing down, what it grants a host.
+    pub fn pace(mut self, pace: Arc<Pace>) -> Self {
+        self.pace = Some(pace);
+        self
+    }
+
+    /// The cookies of the crawl that asks: sent by their rules at every hop, and
+    /// set by every answer. A Cookie header of the pipe's own goes before them.
+    pub fn cookies(mut self, jar: Arc<CookieJar>) -> Self {
+        self.cookies = Some(jar);
+        self
+    }
+
+    /// Accept-Language, such as `ko-KR,ko;q=0.9`: shops choose language, and at
+    /// times currency, by it.
+    pub fn accept_language(mut self, languages: &str) -> Result<Self, HeaderFault> {
+        let name = header::ACCEPT_LANGUAGE;
+        let value = HeaderValue::from_str(languages).map_err(|_| HeaderFault::Value {
+            name: name.to_string(),
+        })?;
+        self.headers.insert(name, value);
+        self.counted()
+    }
+
+    /// Accept as browsers send it for pages: some shops answer `*/*` with JSON,
+    /// or not at all.
+    pub fn accept_pages(mut self) -> Self {
+        self.headers
+            .insert(header::ACCEPT, HeaderValue::from_static(ACCEPT_PAGES));
         self
     }
 

@@ -15,6 +15,8 @@ use crate::error::Fault;
 
 /// Room reserved beyond a cap, for the piece that goes over it.
 const SLACK_BYTES: usize = 64 * 1024;
+/// Room reserved on a server's word.
+const EXPECTED_BYTES_MAX: usize = 256 * 1024;
 /// Writes to disk are of this size.
 const WRITE_BYTES: usize = 256 * 1024;
 
@@ -26,6 +28,8 @@ pub(crate) trait Sink: Send + 'static {
     /// Whether its result says that the body is not whole. Only such a sink may
     /// be given a cut one.
     const TELLS_TRUNCATION: bool;
+    /// Told how much will come, if that is known; may be a lie.
+    fn expect(&mut self, _bytes: u64) {}
     fn write(&mut self, piece: &[u8]) -> Result<(), Fault>;
     fn finish(self, counted: Counted) -> Result<Self::Body, Fault>;
 }
@@ -89,6 +93,11 @@ impl Sink for BytesSink {
     type Body = Bytes;
     const BLOCKS: bool = false;
     const TELLS_TRUNCATION: bool = false;
+
+    fn expect(&mut self, bytes: u64) {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.held.reserve_exact(bytes.min(EXPECTED_BYTES_MAX));
+    }
 
     fn write(&mut self, piece: &[u8]) -> Result<(), Fault> {
         let needed = self.held.len() + piece.len();

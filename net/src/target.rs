@@ -6,6 +6,7 @@
 //! (decimal, hexadecimal, octal, short forms), because the parser normalises
 //! them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -122,6 +123,18 @@ impl Target {
     /// The port that will be connected to.
     pub fn port(&self) -> u16 {
         self.0.port_or_known_default().unwrap_or_default()
+    }
+
+    /// What its host is known by where hosts are counted and paced: the name,
+    /// and the port where that is not the usual one.
+    pub(crate) fn host_key(&self) -> Cow<'_, str> {
+        // The URL's parser has put it into lower case.
+        let host = self.host().trim_end_matches('.');
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        match self.port() {
+            80 | 443 => Cow::Borrowed(host),
+            port => Cow::Owned(format!("{host}:{port}")),
+        }
     }
 
     /// The address, if the host is a literal one in any spelling.

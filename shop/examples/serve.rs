@@ -1,9 +1,9 @@
-//! Runs a shop on a fixed address, on a given day, until Ctrl-C:
-//! `cargo run --release -p trawler-shop --example serve -- 127.0.0.1:8080 1000 0`.
+//! Runs a shop on a fixed address, on a given day, until Ctrl-C, with a plain site or with every
+//! peculiarity: `cargo run --release -p trawler-shop --example serve -- 127.0.0.1:8080 1000 0 full`.
 
 use std::io;
 
-use trawler_shop::{DayChange, Shop, ShopSpec};
+use trawler_shop::{DayChange, PageMarkup, Shop, ShopSpec, SiteSpec};
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
@@ -14,7 +14,13 @@ async fn main() -> io::Result<()> {
     let addr = argument(0, "127.0.0.1:0").parse().map_err(invalid)?;
     let products = argument(1, "1000").parse().map_err(invalid)?;
     let day = argument(2, "0").parse().map_err(invalid)?;
+    let (site, page_markup) = match argument(3, "plain").as_str() {
+        "full" => (SiteSpec::full(), PageMarkup::All),
+        _ => (SiteSpec::PLAIN, PageMarkup::Mixed),
+    };
     let spec = ShopSpec {
+        site,
+        page_markup,
         day_change: DayChange {
             new_share: 0.01,
             changed_share: 0.05,

@@ -90,6 +90,21 @@ impl Source {
         let _ = feed.send(Err(cut)).await;
     }
 
+    /// Passes on `bytes` bytes and then nothing, until the reader leaves.
+    pub(crate) async fn stall(mut self, mut bytes: u64, feed: Feed) {
+        while bytes > 0 {
+            let Some(Ok(mut piece)) = self.next().await else {
+                break;
+            };
+            piece.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
+            bytes -= piece.len() as u64;
+            if feed.send(Ok(piece)).await.is_err() {
+                return;
+            }
+        }
+        feed.closed().await;
+    }
+
     /// Passes everything on in small pieces, with a pause before each.
     pub(crate) async fn drip(mut self, piece_bytes: usize, every: Duration, feed: Feed) {
         while let Some(next) = self.next().await {

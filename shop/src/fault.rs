@@ -5,12 +5,10 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use flate2::write::{GzEncoder, ZlibEncoder};
-
 use crate::number::{mix, share_bound};
+use crate::site_spec::BombCoding;
 
 /// Paths whose requests are counted for `first`; further paths do not meet such a rule.
 const COUNTED_PATHS_MAX: usize = 200_000;
@@ -18,8 +16,26 @@ const COUNTED_PATHS_MAX: usize = 200_000;
 /// One way to misbehave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// The right answer: takes a prefix out of older rules.
+    Right,
     /// Waits before the first byte; the answer is right.
     Delay(Duration),
+    /// Waits the longer, the more requests are under way: `least`, and `each` for every other one.
+    Loaded { least: Duration, each: Duration },
+    /// The right answer while at most `in_flight_max` requests are under way, otherwise a status and
+    /// perhaps `Retry-After`.
+    Busy {
+        in_flight_max: u32,
+        code: u16,
+        retry_after_s: Option<u32>,
+    },
+    /// The right answer to at most `per_s` requests of a rule in each second since the shop's start,
+    /// to further ones a status and perhaps `Retry-After`.
+    Rate {
+        per_s: u32,
+        code: u16,
+        retry_after_s: Option<u32>,
+    },
     /// Sends the right answer in pieces, with a pause before each.
     Drip { piece_bytes: usize, every: Duration },
     /// Answers with a status (429, 503, ...) and perhaps `Retry-After` in seconds.
@@ -32,10 +48,16 @@ pub enum Fault {
     /// Announces the whole answer, sends so many bytes of it (at least one less than announced) and
     /// closes. An answer above 4 MiB is chunked and ends without its last chunk.
     Truncate { after_bytes: u64 },
+    /// Announces so many bytes more than it sends, and closes after the right ones.
+    LengthTooLong { by: u64 },
+    /// Sends so many bytes of the right answer and then nothing, for ever.
+    Stall { after_bytes: u64 },
     /// The right bytes with another `Content-Type`, for instance with a wrong charset.
     Label(String),
     /// 200 with an HTML page, whatever was asked for.
     HtmlInstead,
+    /// 200 with a page that asks to prove that one is no robot.
+    BlockPage,
     /// Redirects to itself for ever, each time with another query.
     RedirectLoop,
     /// 302 to an address, for instance a private or metadata one.
@@ -47,6 +69,15 @@ pub enum Fault {
     /// A small gzip body that decodes to so many bytes: `Content-Encoding: gzip`, or a file where
     /// the path ends with `.gz`.
     Bomb { decoded_bytes: u64 },
+    /// A small body in a coding, under its `Content-Encoding`, that decodes to so many bytes.
+    CodedBomb {
+        coding: BombCoding,
+        decoded_bytes: u64,
+    },
+    /// A sitemap of entities that grow to a billion texts.
+    EntityBomb,
+    /// A sitemap index whose only part is itself.
+    SelfIndex,
     /// A small PNG file that claims to be so many pixels wide and high.
     PixelBomb { side_px: u32 },
 }
@@ -95,6 +126,8 @@ pub(crate) struct Faults {
     next_rule: u64,
     /// Requests met so far, by rule and path.
     met: HashMap<(u64, String), u32>,
+    /// The last second of each rule with a rate, and its requests.
+    seconds: HashMap<u64, (u64, u32)>,
 }
 
 impl Faults {
@@ -117,16 +150,51 @@ impl Faults {
     pub(crate) fn clear(&mut self) {
         self.rules.clear();
         self.met.clear();
+        self.seconds.clear();
     }
 
-    /// The fault that the next request of a path meets.
-    pub(crate) fn next(&mut self, path: &str) -> Option<Fault> {
+    /// The fault that the next request of a path meets, `now` since the shop's start. A fault that
+    /// lets this request pass is [`Fault::Right`].
+    pub(crate) fn next(&mut self, path: &str, now: Duration, in_flight: u64) -> Option<Fault> {
+        let (number, fault) = self.rule_for(path)?;
+        let over = match fault {
+            Fault::Busy { in_flight_max, .. } => in_flight > u64::from(in_flight_max),
+            Fault::Rate { per_s, .. } => {
+                let second = self.seconds.entry(number).or_default();
+                if second.0 != now.as_secs() {
+                    *second = (now.as_secs(), 0);
+                }
+                second.1 = second.1.saturating_add(1);
+                second.1 > per_s
+            }
+            other => return Some(other),
+        };
+        match fault {
+            Fault::Busy {
+                code,
+                retry_after_s,
+                ..
+            }
+            | Fault::Rate {
+                code,
+                retry_after_s,
+                ..
+            } if over => Some(Fault::Status {
+                code,
+                retry_after_s,
+            }),
+            _ => Some(Fault::Right),
+        }
+    }
+
+    /// The newest rule that meets a path, by number.
+    fn rule_for(&mut self, path: &str) -> Option<(u64, Fault)> {
         for (number, rule) in self.rules.iter().rev() {
             if !path.starts_with(&rule.prefix) || !is_in_share(self.seed, path, rule.share) {
                 continue;
             }
             let Some(first) = rule.first else {
-                return Some(rule.fault.clone());
+                return Some((*number, rule.fault.clone()));
             };
             let key = (*number, path.to_owned());
             if self.met.len() >= COUNTED_PATHS_MAX && !self.met.contains_key(&key) {
@@ -135,7 +203,7 @@ impl Faults {
             let met = self.met.entry(key).or_default();
             if *met < first {
                 *met += 1;
-                return Some(rule.fault.clone());
+                return Some((*number, rule.fault.clone()));
             }
         }
         None
@@ -152,49 +220,6 @@ fn is_in_share(seed: u64, path: &str, share: f64) -> bool {
     mix(seed, hasher.finish()) < share_bound(share)
 }
 
-/// Writes a gzip file of `decoded_bytes` spaces.
-pub(crate) fn write_bomb(decoded_bytes: u64, out: impl Write) -> io::Result<()> {
-    let block = [b' '; 64 * 1024];
-    let mut packer = GzEncoder::new(out, flate2::Compression::best());
-    let mut left = decoded_bytes;
-    while left > 0 {
-        let now = usize::try_from(left).unwrap_or(usize::MAX).min(block.len());
-        packer.write_all(&block[..now])?;
-        left -= now as u64;
-    }
-    packer.finish()?.flush()
-}
-
-/// A PNG file whose header announces `side_px` by `side_px` pixels and whose data has one row.
-pub(crate) fn pixel_bomb(side_px: u32) -> io::Result<Vec<u8>> {
-    let mut header = Vec::new();
-    header.extend(side_px.to_be_bytes());
-    header.extend(side_px.to_be_bytes());
-    // Eight bits a channel, RGB, the only compression, filter set and no interlacing.
-    header.extend([8, 2, 0, 0, 0]);
-    let mut row = ZlibEncoder::new(Vec::new(), flate2::Compression::best());
-    io::copy(
-        &mut io::repeat(0).take(u64::from(side_px) * 3 + 1),
-        &mut row,
-    )?;
-    let mut out = b"\x89PNG\r\n\x1a\n".to_vec();
-    for (name, data) in [
-        (b"IHDR", header),
-        (b"IDAT", row.finish()?),
-        (b"IEND", vec![]),
-    ] {
-        let length = u32::try_from(data.len()).map_err(io::Error::other)?;
-        out.extend(length.to_be_bytes());
-        let mut crc = flate2::Crc::new();
-        crc.update(name);
-        crc.update(&data);
-        out.extend(name);
-        out.extend(data);
-        out.extend(crc.sum().to_be_bytes());
-    }
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -208,21 +233,25 @@ mod tests {
         }
     }
 
+    fn next(faults: &mut Faults, path: &str) -> Option<Fault> {
+        faults.next(path, Duration::ZERO, 1)
+    }
+
     #[test]
     fn the_newest_rule_that_meets_a_path_wins() {
         let mut faults = Faults::new(1, vec![Rule::new("/", status(500))]);
         faults.add(Rule::new("/img/", status(503)).first(2));
-        assert_eq!(faults.next("/img/a"), Some(status(503)));
-        assert_eq!(faults.next("/img/a"), Some(status(503)));
-        assert_eq!(faults.next("/img/a"), Some(status(500)));
+        assert_eq!(next(&mut faults, "/img/a"), Some(status(503)));
+        assert_eq!(next(&mut faults, "/img/a"), Some(status(503)));
+        assert_eq!(next(&mut faults, "/img/a"), Some(status(500)));
         assert_eq!(
-            faults.next("/img/b"),
+            next(&mut faults, "/img/b"),
             Some(status(503)),
             "each path counts for itself"
         );
-        assert_eq!(faults.next("/feed/x"), Some(status(500)));
+        assert_eq!(next(&mut faults, "/feed/x"), Some(status(500)));
         faults.clear();
-        assert_eq!(faults.next("/img/a"), None);
+        assert_eq!(next(&mut faults, "/img/a"), None);
     }
 
     #[test]
@@ -230,7 +259,7 @@ mod tests {
         let mut faults = Faults::new(1, vec![Rule::new("/", status(500)).share(0.3)]);
         let mut meets = || -> Vec<bool> {
             (0..2_000)
-                .map(|n| faults.next(&format!("/img/{n}")).is_some())
+                .map(|n| next(&mut faults, &format!("/img/{n}")).is_some())
                 .collect()
         };
         let first = meets();
@@ -240,23 +269,30 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_decodes_to_the_told_size() {
-        let mut bytes = Vec::new();
-        write_bomb(10_000_000, &mut bytes).unwrap();
-        assert!(bytes.len() < 20_000, "{}", bytes.len());
-        let mut decoded = Vec::new();
-        flate2::read::GzDecoder::new(&bytes[..])
-            .read_to_end(&mut decoded)
-            .unwrap();
-        assert_eq!(decoded.len(), 10_000_000);
-    }
-
-    #[test]
-    fn a_pixel_bomb_is_small_and_claims_to_be_large() {
-        let bytes = pixel_bomb(60_000).unwrap();
-        assert!(bytes.len() < 2_000, "{}", bytes.len());
-        let reader =
-            image::ImageReader::with_format(std::io::Cursor::new(&bytes), image::ImageFormat::Png);
-        assert_eq!(reader.into_dimensions().unwrap(), (60_000, 60_000));
+    fn a_busy_shop_and_a_rate_answer_with_a_status_above_their_limits() {
+        let over = Some(Fault::Status {
+            code: 429,
+            retry_after_s: Some(1),
+        });
+        let busy = Fault::Busy {
+            in_flight_max: 2,
+            code: 429,
+            retry_after_s: Some(1),
+        };
+        let mut faults = Faults::new(1, vec![Rule::new("/", busy)]);
+        assert_eq!(faults.next("/a", Duration::ZERO, 2), Some(Fault::Right));
+        assert_eq!(faults.next("/a", Duration::ZERO, 3), over);
+        let rate = Fault::Rate {
+            per_s: 2,
+            code: 429,
+            retry_after_s: Some(1),
+        };
+        faults.add(Rule::new("/", rate));
+        let mut at = |ms| faults.next("/a", Duration::from_millis(ms), 9);
+        assert_eq!(
+            [at(0), at(500), at(900)],
+            [Some(Fault::Right), Some(Fault::Right), over]
+        );
+        assert_eq!(at(1_000), Some(Fault::Right));
     }
 }

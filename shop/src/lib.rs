@@ -28,7 +28,9 @@
 //! workspace is a dependency of this crate. It does not speak TLS, does not persist anything, and is
 //! not meant to be reached from another machine.
 
+mod address;
 mod body;
+mod bomb;
 mod fault;
 mod feed;
 mod image;
@@ -40,6 +42,7 @@ mod request_log;
 mod route;
 mod server;
 mod site;
+mod site_spec;
 mod spec;
 mod stats;
 mod vocabulary;
@@ -47,12 +50,17 @@ mod vocabulary;
 pub use fault::{Fault, Rule};
 pub use feed::{EP_COLUMNS, FeedSummary, GOOGLE_COLUMNS, render_feed};
 pub use image::{ImageFormat, render_image};
-pub use model::{Changes, ImageState, Model};
+pub use model::{Changes, ImageState, Model, Place, SiteProduct};
 pub use product::ShopProduct;
 pub use request_log::Seen;
 pub use server::Shop;
+pub use site::render_page;
+pub use site_spec::{
+    BombCoding, CharsetMix, CodingMix, Gone, Lastmod, Paging, PagingMix, Places, ProductPaths,
+    SiteCategory, SiteSpec, SitemapStyle, Trap,
+};
 pub use spec::{
-    Charset, Compression, Currency, DayChange, FeedFormat, ImageMix, ImageShape, Packing,
-    PageMarkup, ShopSpec, Validators,
+    Charset, Compression, Currency, DayChange, FeedFormat, ImageMix, ImageShape, PLAIN_SELECTORS,
+    Packing, PageMarkup, ShopSpec, Validators,
 };
 pub use stats::{Kind, KindStats, Stats};

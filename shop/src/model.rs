@@ -9,8 +9,11 @@
 //! day never hit the same item.
 
 mod describe;
+mod place;
+mod truth;
 
 use std::io;
+use std::sync::Arc;
 
 use chrono::{DateTime, FixedOffset, Utc};
 
@@ -19,6 +22,11 @@ use crate::number::{GOLDEN, inverse_u32, mix, push_number, push_padded, share_bo
 use crate::product::ShopProduct;
 use crate::spec::ShopSpec;
 use crate::vocabulary::LEAVES;
+
+pub use self::place::Place;
+pub(crate) use self::place::{LinkFrom, PRIVATE, PRIVATE_OPEN, Wording};
+pub use self::truth::SiteProduct;
+pub(crate) use self::truth::{VARIANTS, variant};
 
 /// When day 0 is published: 02:00 on 2 March 2026 in Seoul, as Unix seconds.
 const DAY_ZERO_UNIX: i64 = 1_772_384_400;
@@ -44,6 +52,9 @@ mod salt {
     pub(super) const NUMBERS: u64 = 5;
     pub(super) const IMAGE_FORMAT: u64 = 6;
     pub(super) const IMAGE_BYTES: u64 = 7;
+    pub(super) const PLACE: u64 = 8;
+    pub(super) const MANNER: u64 = 9;
+    pub(super) const SPELLING: u64 = 10;
 }
 
 /// A shop's products and images on every day.
@@ -57,6 +68,10 @@ pub struct Model {
     product_arcs: [u64; 2],
     /// Ends of the arcs `broken`, `moved` and `changed`.
     image_arcs: [u64; 3],
+    /// Ends of the arcs of places.
+    place_arcs: [u64; 5],
+    /// Filler of product pages.
+    padding: Arc<str>,
 }
 
 /// Product ids by what happened to them since the day before, in feed order.
@@ -143,6 +158,8 @@ impl Model {
                 None => base_url.trim_end_matches('/').to_owned(),
             },
             base_url: base_url.trim_end_matches('/').to_owned(),
+            place_arcs: place::place_arcs(&spec.site.places),
+            padding: crate::site::padding(spec.seed, spec.site.padding_bytes).into(),
             spec: spec.clone(),
         })
     }
@@ -153,6 +170,10 @@ impl Model {
 
     pub fn base_url(&self) -> &str {
         &self.base_url
+    }
+
+    pub(crate) fn padding(&self) -> &str {
+        &self.padding
     }
 
     /// What the links of images start with.
@@ -301,6 +322,21 @@ impl Model {
             return Some(Event::New);
         }
         (self.updated_day(slot, day, &life) == day).then_some(Event::Changed)
+    }
+
+    pub(crate) fn is_on_sale(&self, slot: u32, day: u32) -> bool {
+        self.life(slot, day)
+            .is_some_and(|life| life.gone_day.is_none())
+    }
+
+    /// The last day up to `day` on which the page of a slot changed, its going included; none where
+    /// there was no such product yet.
+    pub(crate) fn page_day(&self, slot: u32, day: u32) -> Option<u32> {
+        let life = self.life(slot, day)?;
+        Some(match life.gone_day {
+            Some(gone) => gone,
+            None => self.updated_day(slot, day, &life),
+        })
     }
 
     fn life(&self, slot: u32, day: u32) -> Option<Life> {

@@ -6,11 +6,12 @@
 
 mod answer;
 mod misbehave;
+mod pages;
 
+use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode, header};
@@ -20,14 +21,15 @@ use tokio_util::task::TaskTracker;
 pub(crate) use self::answer::{Answer, Ask};
 use self::answer::{Version, accepts};
 use crate::body::{FeedWriter, Source};
+use crate::bomb::bomb;
 use crate::fault::Faults;
-use crate::feed::{encode, render_feed};
+use crate::feed::render_feed;
 use crate::image::{ImageCache, dimensions, render_image};
 use crate::model::Model;
 use crate::number::mix;
-use crate::request_log::RequestLog;
 use crate::site;
-use crate::spec::{Charset, Compression, FeedFormat, Packing};
+use crate::site_spec::{BombCoding, SitemapStyle};
+use crate::spec::{Compression, FeedFormat, Packing};
 use crate::stats::{Counters, Kind};
 
 /// Feeds up to this size are sent with `Content-Length`, larger ones chunked.
@@ -45,9 +47,10 @@ pub(crate) struct State {
     pub(crate) day: AtomicU32,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) log: Mutex<RequestLog>,
-    pub(crate) started: Instant,
     pub(crate) tasks: TaskTracker,
+    count: AtomicU64,
+    /// Bombs by coding and size; a shop has a few.
+    bombs: Mutex<HashMap<(BombCoding, u64), Bytes>>,
     images: Mutex<ImageCache>,
     image_permits: Arc<Semaphore>,
     feed_permits: Arc<Semaphore>,
@@ -64,10 +67,10 @@ impl State {
         State {
             day: AtomicU32::new(0),
             faults: Mutex::new(Faults::new(spec.seed, spec.misbehaviour.clone())),
-            counters: Arc::default(),
-            log: Mutex::default(),
-            started: Instant::now(),
+            counters: Arc::new(Counters::new(spec.seen_max)),
             tasks: TaskTracker::new(),
+            count: AtomicU64::new(0),
+            bombs: Mutex::default(),
             images: Mutex::new(ImageCache::new(IMAGE_CACHE_BYTES)),
             image_permits: Arc::new(Semaphore::new(IMAGES_AT_ONCE)),
             feed_permits: Arc::new(Semaphore::new(FEEDS_AT_ONCE)),
@@ -88,7 +91,7 @@ impl State {
         match Kind::of(ask.path) {
             Kind::Feed => self.feed(ask, day).await,
             Kind::Image => self.image(ask, day).await,
-            Kind::Page => Ok(self.page(ask, day)),
+            Kind::Page => self.page(ask, day).await,
             Kind::Sitemap => self.sitemap(ask, day).await,
             Kind::Robots => {
                 let text = site::robots(&self.model).into();
@@ -99,8 +102,12 @@ impl State {
                 ))
             }
             Kind::Other if ask.path == site::FORBIDDEN => {
-                Ok(self.html(&site::forbidden(&self.model)))
+                Ok(self.html(&site::simple(&self.model, "장바구니", "비어 있습니다.")))
             }
+            Kind::Other if ask.path.starts_with("/search") => {
+                Ok(self.html(&site::simple(&self.model, "검색", "찾는 상품이 없습니다.")))
+            }
+            Kind::Other if ask.path.starts_with("/trap/") => self.trap(ask, day).await,
             Kind::Other => Ok(Answer::not_found()),
         }
     }
@@ -231,69 +238,13 @@ impl State {
         exists.then_some((image, moves))
     }
 
-    fn page(&self, ask: &Ask<'_>, day: u32) -> Answer {
-        let model = &self.model;
-        let told = model.spec().validators.pages;
-        let listed = |kind: u64, a: u32, b: u32| Version {
-            tag: self.tag(&[
-                kind,
-                u64::from(a),
-                u64::from(b),
-                u64::from(model.content_day(day)),
-            ]),
-            modified: model.published(model.content_day(day)),
-            told,
-        };
-        let (html, version) = if let Some(index) = ask.path.strip_prefix("/category/") {
-            let number = match ask.query.and_then(|query| query.strip_prefix("page=")) {
-                Some(number) => number.parse().unwrap_or(0),
-                None => 1,
-            };
-            let index: u32 = index.parse().unwrap_or(u32::MAX);
-            (
-                site::category(model, index, number, day),
-                listed(2, index, number),
-            )
-        } else if let Some((_, id)) = ask.path.split_once("/product/") {
-            let product = model.slot_of(id).and_then(|slot| model.product(slot, day));
-            let (slot, updated) = product.as_ref().map_or((0, 0), |p| (p.slot, p.updated_day));
-            let version = Version {
-                tag: self.tag(&[3, u64::from(slot), u64::from(updated)]),
-                modified: model.published(updated),
-                told,
-            };
-            (product.map(|p| site::product(model, &p)), version)
-        } else {
-            (Some(site::home(model, day)), listed(4, 0, 0))
-        };
-        let Some(html) = html else {
-            return Answer::not_found();
-        };
-        let mut answer = version.unchanged(ask).unwrap_or_else(|| self.html(&html));
-        version.mark(&mut answer);
-        answer
-    }
-
     async fn sitemap(self: &Arc<Self>, ask: &Ask<'_>, day: u32) -> io::Result<Answer> {
-        let packed = ask.path.ends_with(".gz");
-        let name = ask.path.strip_suffix(".gz").unwrap_or(ask.path);
-        let part = name
-            .strip_prefix("/sitemap-")
-            .and_then(|name| name.strip_suffix(".xml"))
-            .and_then(|number| number.parse::<u32>().ok());
-        let exists = match part {
-            Some(part) => {
-                part < site::part_count(&self.model, day)
-                    && packed == self.model.spec().sitemap_gzip
-            }
-            None => ask.path == "/sitemap.xml",
-        };
-        if !exists {
+        let Some(file) = self.sitemap_file(ask.path, day) else {
             return Ok(Answer::not_found());
-        }
+        };
         let content_day = self.model.content_day(day);
         let version = Version {
-            tag: self.tag(&[5, part.map_or(u64::MAX, u64::from), u64::from(content_day)]),
+            tag: self.tag(&[5, file.number(), u64::from(content_day)]),
             modified: self.model.published(content_day),
             told: self.model.spec().validators.pages,
         };
@@ -301,19 +252,32 @@ impl State {
             Some(answer) => answer,
             None => {
                 let state = Arc::clone(self);
-                let bytes =
-                    self.off_reactor(move || sitemap_bytes(&state.model, part, packed, day));
+                let bytes = self.off_reactor(move || file.bytes(&state.model, day));
                 let source = Source::Whole(Bytes::from(bytes.await??));
-                let content_type = if packed {
-                    "application/gzip"
-                } else {
-                    "application/xml"
-                };
-                Answer::new(StatusCode::OK, content_type, source)
+                Answer::new(StatusCode::OK, file.media_type(), source)
             }
         };
         version.mark(&mut answer);
         Ok(answer)
+    }
+
+    /// What a path of the sitemap leads to.
+    fn sitemap_file(&self, path: &str, day: u32) -> Option<SitemapFile> {
+        if path == "/sitemap.xml" {
+            return Some(SitemapFile::Index);
+        }
+        let extra = site::EXTRA_SITEMAPS.into_iter().find(|(p, _)| *p == path);
+        if let Some((_, extra)) = extra {
+            let mixed = self.model.spec().site.sitemap == SitemapStyle::Mixed;
+            return mixed.then_some(SitemapFile::Extra(extra));
+        }
+        let packed = path.ends_with(".gz");
+        let name = path.strip_suffix(".gz").unwrap_or(path);
+        let part = name.strip_prefix("/sitemap-")?.strip_suffix(".xml")?;
+        let part: u32 = part.parse().ok()?;
+        let exists = part < site::part_count(&self.model, day)
+            && packed == site::is_part_packed(&self.model, part);
+        exists.then_some(SitemapFile::Part { part, packed })
     }
 
     /// Runs work on a blocking thread, behind the permits for pictures.
@@ -335,27 +299,24 @@ impl State {
             .map_err(io::Error::other)
     }
 
-    fn html(&self, text: &str) -> Answer {
-        let charset = match self.model.spec().page_charset {
-            // A page in UTF-16 starts with a byte order mark, which wins over every label.
-            Charset::Utf16Le => return self.html_utf16(text),
-            other => other,
-        };
-        let mut scratch = Vec::new();
-        let bytes = Bytes::copy_from_slice(encode(text, charset, &mut scratch));
-        let content_type = format!("text/html; charset={}", charset.label());
-        Answer::new(StatusCode::OK, &content_type, Source::Whole(bytes))
+    /// Counts requests of traps, so that no two of them show the same.
+    fn next_count(&self) -> u64 {
+        self.count.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn html_utf16(&self, text: &str) -> Answer {
-        let mut scratch = Vec::new();
-        let marked = format!("\u{FEFF}{text}");
-        let bytes = Bytes::copy_from_slice(encode(&marked, Charset::Utf16Le, &mut scratch));
-        Answer::new(
-            StatusCode::OK,
-            "text/html; charset=utf-16",
-            Source::Whole(bytes),
-        )
+    /// A bomb, made once.
+    async fn bomb(&self, coding: BombCoding, decoded_bytes: u64) -> io::Result<Bytes> {
+        let key = (coding, decoded_bytes);
+        let made = lock(&self.bombs).get(&key).cloned();
+        if let Some(bytes) = made {
+            return Ok(bytes);
+        }
+        let bytes = self
+            .off_reactor(move || bomb(coding, decoded_bytes))
+            .await??;
+        let bytes = Bytes::from(bytes);
+        lock(&self.bombs).insert(key, bytes.clone());
+        Ok(bytes)
     }
 
     fn tag(&self, parts: &[u64]) -> u64 {
@@ -377,15 +338,47 @@ fn feed_of(path: &str) -> Option<(FeedFormat, Compression)> {
     })
 }
 
-fn sitemap_bytes(model: &Model, part: Option<u32>, packed: bool, day: u32) -> io::Result<Vec<u8>> {
-    let text = match part {
-        Some(part) => site::sitemap_part(model, part, day).unwrap_or_default(),
-        None => site::sitemap_index(model, day),
-    };
-    if !packed {
-        return Ok(text.into_bytes());
+/// One file of the sitemap.
+#[derive(Clone, Copy)]
+enum SitemapFile {
+    Index,
+    Part { part: u32, packed: bool },
+    Extra(site::Extra),
+}
+
+impl SitemapFile {
+    /// A number of its own for each.
+    fn number(self) -> u64 {
+        match self {
+            SitemapFile::Index => u64::MAX,
+            SitemapFile::Part { part, .. } => u64::from(part),
+            SitemapFile::Extra(extra) => (1 << 32) + extra as u64,
+        }
     }
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    io::Write::write_all(&mut packer, text.as_bytes())?;
-    packer.finish()
+
+    fn media_type(self) -> &'static str {
+        match self {
+            SitemapFile::Part { packed: true, .. } => "application/gzip",
+            SitemapFile::Extra(site::Extra::Rss) => "application/rss+xml",
+            SitemapFile::Extra(site::Extra::Atom) => "application/atom+xml",
+            SitemapFile::Extra(site::Extra::Text) => "text/plain; charset=utf-8",
+            _ => "application/xml",
+        }
+    }
+
+    fn bytes(self, model: &Model, day: u32) -> io::Result<Vec<u8>> {
+        let text = match self {
+            SitemapFile::Index => site::sitemap_index(model, day),
+            SitemapFile::Part { part, .. } => {
+                site::sitemap_part(model, part, day).unwrap_or_default()
+            }
+            SitemapFile::Extra(extra) => site::extra_sitemap(model, extra, day).unwrap_or_default(),
+        };
+        if !matches!(self, SitemapFile::Part { packed: true, .. }) {
+            return Ok(text.into_bytes());
+        }
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        io::Write::write_all(&mut packer, text.as_bytes())?;
+        packer.finish()
+    }
 }

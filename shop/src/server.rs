@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::address::decoded;
 use crate::body::{ShopBody, Source};
 use crate::fault::{Fault, Rule};
 use crate::model::Model;
@@ -27,7 +28,7 @@ use crate::product::ShopProduct;
 use crate::request_log::Seen;
 use crate::route::{Answer, Ask, State, lock};
 use crate::spec::ShopSpec;
-use crate::stats::{Kind, Stats};
+use crate::stats::{InFlight, Kind, Stats};
 
 /// Connections beyond this wait in the listener's backlog.
 const CONNECTIONS_MAX: usize = 512;
@@ -130,9 +131,14 @@ impl Shop {
         self.state.counters.stats()
     }
 
-    /// The last requests (10,000 at most), oldest first.
+    /// The last requests ([`ShopSpec::seen_max`] at most), in the order in which they were answered.
     pub fn seen(&self) -> Vec<Seen> {
-        lock(&self.state.log).entries()
+        self.state.counters.log().entries()
+    }
+
+    /// Forgets the requests so far, for instance those of an earlier day; counts stay.
+    pub fn forget_seen(&self) {
+        self.state.counters.log().clear();
     }
 
     /// Stops accepting, gives answers under way a second, and joins every task.
@@ -204,20 +210,20 @@ async fn serve(
 }
 
 async fn respond(state: Arc<State>, request: Request<Incoming>) -> io::Result<Response<ShopBody>> {
-    let at = state.started.elapsed();
+    let path = decoded(request.uri().path());
     let ask = Ask {
         method: request.method(),
-        path: request.uri().path(),
+        path: &path,
         query: request.uri().query(),
         headers: request.headers(),
     };
-    let in_flight = state.counters.arrive(Kind::of(ask.path));
-    let fault = lock(&state.faults).next(ask.path);
+    let mut in_flight = state.counters.arrive(Kind::of(ask.path));
+    let fault = lock(&state.faults).next(ask.path, in_flight.at, in_flight.of_all);
     let answer = match fault {
-        None => state.answer(&ask).await.map(Some),
+        None | Some(Fault::Right) => state.answer(&ask).await.map(Some),
         Some(fault) => {
             in_flight.fault();
-            state.misbehave(&ask, fault).await
+            state.misbehave(&ask, fault, in_flight.of_all).await
         }
     };
     let answer = answer.unwrap_or_else(|error| Some(failed(&error)));
@@ -225,20 +231,7 @@ async fn respond(state: Arc<State>, request: Request<Incoming>) -> io::Result<Re
     if status == Some(StatusCode::NOT_MODIFIED) {
         in_flight.not_modified();
     }
-    let conditional = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
-    lock(&state.log).push(Seen {
-        at,
-        method: ask.method.to_string(),
-        target: request.uri().to_string(),
-        user_agent: ask
-            .headers
-            .get(header::USER_AGENT)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
-        conditional: conditional
-            .iter()
-            .any(|name| ask.headers.contains_key(name)),
-        status: status.map_or(0, |status| status.as_u16()),
-    });
+    in_flight.note(seen(&request, &in_flight, status));
     let Some(answer) = answer else {
         let reset = io::ErrorKind::ConnectionReset;
         return Err(io::Error::new(reset, "closed without an answer as told"));
@@ -250,6 +243,30 @@ async fn respond(state: Arc<State>, request: Request<Incoming>) -> io::Result<Re
         .headers_mut()
         .insert(header::SERVER, HeaderValue::from_static("synthetic-shop"));
     Ok(response)
+}
+
+fn seen(request: &Request<Incoming>, in_flight: &InFlight, status: Option<StatusCode>) -> Seen {
+    let text = |name| {
+        let value: Option<&HeaderValue> = request.headers().get(name);
+        value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let if_none_match = text(header::IF_NONE_MATCH);
+    let if_modified_since = text(header::IF_MODIFIED_SINCE);
+    Seen {
+        at: in_flight.at,
+        ended: None,
+        method: request.method().to_string(),
+        target: request.uri().to_string(),
+        host: text(header::HOST),
+        user_agent: text(header::USER_AGENT),
+        cookie: text(header::COOKIE),
+        referer: text(header::REFERER),
+        conditional: if_none_match.is_some() || if_modified_since.is_some(),
+        if_none_match,
+        if_modified_since,
+        status: status.map_or(0, |status| status.as_u16()),
+        in_flight: in_flight.of_all,
+    }
 }
 
 /// The shop's own failure, which a test should see rather than take for a fault it asked for.

@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::fault::Rule;
+use crate::site_spec::SiteSpec;
 
 /// Most products a shop may start with; slots of new products must still fit 32 bits after years.
 const PRODUCTS_MAX: u32 = 1 << 31;
@@ -255,17 +256,66 @@ pub enum ImageShape {
 }
 
 /// How product pages say what they sell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum PageMarkup {
-    /// The four below, by product.
+    /// JSON-LD (plain and in a graph), OpenGraph and microdata, by product.
     #[default]
     Mixed,
+    /// Every one below, by product.
+    All,
     JsonLd,
     /// JSON-LD inside an `@graph`, beside a breadcrumb list.
     JsonLdGraph,
+    /// JSON-LD as shops break it: comments, CDATA, a trailing comma and semicolon, HTML entities.
+    JsonLdBroken,
+    /// JSON-LD with a `ProductGroup` of three variants, each a product of its own.
+    ProductGroup,
     OpenGraph,
     Microdata,
+    /// Microdata whose offer stands elsewhere on the page (`itemref`).
+    MicrodataRef,
+    /// RDFa Lite.
+    Rdfa,
+    /// `<script id="__NEXT_DATA__">`.
+    NextData,
+    /// `window.__INITIAL_STATE__ = {...};`.
+    WindowState,
+    /// The product JSON of Shopify themes: prices in hundredths, whatever the currency.
+    Shopify,
+    /// Nothing but classes: see [`PLAIN_SELECTORS`].
+    Plain,
 }
+
+impl PageMarkup {
+    /// The kinds that [`PageMarkup::All`] goes through.
+    pub const KINDS: [PageMarkup; 12] = [
+        PageMarkup::JsonLd,
+        PageMarkup::OpenGraph,
+        PageMarkup::Microdata,
+        PageMarkup::JsonLdGraph,
+        PageMarkup::JsonLdBroken,
+        PageMarkup::ProductGroup,
+        PageMarkup::MicrodataRef,
+        PageMarkup::Rdfa,
+        PageMarkup::NextData,
+        PageMarkup::WindowState,
+        PageMarkup::Shopify,
+        PageMarkup::Plain,
+    ];
+}
+
+/// Field and CSS selector for pages of [`PageMarkup::Plain`]; `@` starts an attribute whose value is
+/// meant in place of the text. No other page has elements that match.
+pub const PLAIN_SELECTORS: [(&str, &str); 8] = [
+    ("id", ".goods-code b"),
+    ("title", "h1.goods-name"),
+    ("price", ".goods-price strong"),
+    ("list_price", ".goods-price del"),
+    ("availability", ".goods-stock"),
+    ("brand", ".goods-brand a"),
+    ("category", ".goods-path a"),
+    ("images", ".goods-photos img@src"),
+];
 
 /// All that determines a shop.
 #[derive(Clone, Debug, PartialEq)]
@@ -309,6 +359,10 @@ pub struct ShopSpec {
     /// What links of images start with, where that is another host: for instance the base URL of
     /// another shop with the same seed and image settings.
     pub public_image_url: Option<String>,
+    /// The web site beside the feed.
+    pub site: SiteSpec,
+    /// Requests that [`crate::Shop::seen`] remembers, about 300 bytes each.
+    pub seen_max: usize,
     /// Faults in force from the start.
     pub misbehaviour: Vec<Rule>,
 }
@@ -345,6 +399,8 @@ impl Default for ShopSpec {
             robots_disallow: Vec::new(),
             public_url: None,
             public_image_url: None,
+            site: SiteSpec::PLAIN,
+            seen_max: 10_000,
             misbehaviour: Vec::new(),
         }
     }
@@ -416,6 +472,9 @@ impl ShopSpec {
         ensure(s.is_ascii() && !matches!(s, b'"' | b'\r' | b'\n'), || {
             format!("csv_separator is byte {s}, allowed is ASCII other than quote, CR and LF")
         })?;
+        self.site
+            .check()
+            .or_else(|message| ensure(false, || message))?;
         let coded = self.packing == Packing::File || self.compression.coding().is_some();
         ensure(coded || self.compression == Compression::None, || {
             "packing is ContentEncoding and compression is Zip, which is not a content coding"

@@ -3,21 +3,45 @@
 //! A request counts as in flight from its arrival until its last body byte has been handed to the
 //! connection (or the connection is gone), which is what a partner's server would feel.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use crate::request_log::{RequestLog, Seen};
+use crate::route::lock;
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     Feed,
-    /// Home, category and product pages.
+    /// Home, category and product pages, those that lead to them, and what is linked beside them.
     Page,
     Image,
     Robots,
     Sitemap,
-    /// Everything else, the forbidden `/cart` among it.
+    /// Everything else: the forbidden `/cart` and `/search`, and traps.
     Other,
 }
+
+/// What pages other than the home page start with.
+const PAGE_PREFIXES: [&str; 16] = [
+    "/product/",
+    "/goods/view",
+    "/p/",
+    "/products/",
+    "/m/product/",
+    "/private/",
+    "/category/",
+    "/list/",
+    "/shelf/",
+    "/scroll/",
+    "/api/",
+    "/old/",
+    "/moved/",
+    "/enter",
+    "/login",
+    "/notice/",
+];
 
 impl Kind {
     /// Every kind, in the order of the enum.
@@ -39,7 +63,7 @@ impl Kind {
             _ if starts("/feed/") => Kind::Feed,
             _ if starts("/img/") => Kind::Image,
             _ if starts("/sitemap") => Kind::Sitemap,
-            _ if starts("/category/") || starts("/product/") || starts("/m/product/") => Kind::Page,
+            _ if PAGE_PREFIXES.iter().any(|prefix| starts(prefix)) => Kind::Page,
             _ => Kind::Other,
         }
     }
@@ -103,21 +127,40 @@ struct KindCounters {
     in_flight_max: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
     kinds: [KindCounters; Kind::ALL.len()],
+    in_flight: AtomicU64,
+    started: Instant,
+    log: Mutex<RequestLog>,
 }
 
 impl Counters {
+    pub(crate) fn new(log_entries_max: usize) -> Self {
+        Counters {
+            kinds: Default::default(),
+            in_flight: AtomicU64::new(0),
+            started: Instant::now(),
+            log: Mutex::new(RequestLog::new(log_entries_max)),
+        }
+    }
+
     pub(crate) fn arrive(self: &Arc<Self>, kind: Kind) -> InFlight {
         let counters = &self.kinds[kind as usize];
         counters.requests.fetch_add(1, Relaxed);
         let now = counters.in_flight.fetch_add(1, Relaxed) + 1;
         counters.in_flight_max.fetch_max(now, Relaxed);
         InFlight {
+            at: self.started.elapsed(),
+            of_all: self.in_flight.fetch_add(1, Relaxed) + 1,
             counters: Arc::clone(self),
             kind,
+            entry: None,
         }
+    }
+
+    pub(crate) fn log(&self) -> MutexGuard<'_, RequestLog> {
+        lock(&self.log)
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -148,9 +191,20 @@ impl Counters {
 pub(crate) struct InFlight {
     counters: Arc<Counters>,
     kind: Kind,
+    /// Its number in the log.
+    entry: Option<u64>,
+    /// When it came, since the start.
+    pub(crate) at: Duration,
+    /// Requests of all kinds under way when it came, itself included.
+    pub(crate) of_all: u64,
 }
 
 impl InFlight {
+    /// Notes the request in the log, where its end will be noted too.
+    pub(crate) fn note(&mut self, seen: Seen) {
+        self.entry = Some(self.counters.log().push(seen));
+    }
+
     fn own(&self) -> &KindCounters {
         &self.counters.kinds[self.kind as usize]
     }
@@ -171,5 +225,10 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.own().in_flight.fetch_sub(1, Relaxed);
+        self.counters.in_flight.fetch_sub(1, Relaxed);
+        if let Some(entry) = self.entry {
+            let at = self.counters.started.elapsed();
+            self.counters.log().end(entry, at);
+        }
     }
 }

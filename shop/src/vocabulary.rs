@@ -75,6 +75,8 @@ macro_rules! leaf {
     };
 }
 
+pub(crate) const LEAF_COUNT: u32 = LEAVES.len() as u32;
+
 pub(crate) const LEAVES: [Leaf; 28] = [
     leaf!(Fashion, "50000807", "2271", "패션의류" > "여성의류" > "원피스", ["플리츠 롱 원피스", "린넨 셔츠 원피스", "니트 원피스", "Wrap Midi Dress"]),
     leaf!(Fashion, "50000803", "212", "패션의류" > "여성의류" > "티셔츠", ["오버핏 반팔 티셔츠", "크롭 티셔츠", "기본 라운드 티셔츠", "Rib Long Sleeve Tee"]),

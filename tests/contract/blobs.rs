@@ -131,6 +131,23 @@ pub(crate) async fn a_list_is_in_order_of_key(harness: impl BlobsHarness) {
     assert!(listed.iter().all(|e| e.bytes == e.key.len() as u64));
 }
 
+pub(crate) async fn a_list_tells_objects_apart(harness: impl BlobsHarness) {
+    let blobs = harness.blobs();
+    let listed = async |key: &str| blobs.list(key, None, 1).await.unwrap().remove(0);
+    put(&*blobs, "a", b"first").await;
+    let first = listed("a").await;
+    assert_eq!(put(&*blobs, "a", b"second").await, Put::Existed);
+    put(&*blobs, "b", b"other").await;
+    assert_eq!(listed("a").await, first, "the object is the same");
+    // Every store counts at least in seconds, and may count in no less.
+    assert!(listed("b").await.modified >= first.modified);
+    blobs.delete(&["a".to_owned()]).await.unwrap();
+    put(&*blobs, "a", b"third").await;
+    let third = listed("a").await;
+    assert_ne!(third.tag, first.tag, "another object");
+    assert!(third.modified >= first.modified);
+}
+
 pub(crate) async fn a_list_is_narrowed(harness: impl BlobsHarness) {
     let blobs = with_ordered_keys(&harness).await;
     for (prefix, after, limit, expected) in NARROWED {

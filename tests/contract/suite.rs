@@ -152,6 +152,7 @@ macro_rules! blobs_contract {
                 racing_puts_have_one_winner,
                 ranges_are_clipped,
                 a_list_is_in_order_of_key,
+                a_list_tells_objects_apart,
                 a_list_is_narrowed,
                 lists_have_bounds,
                 pages_cover_everything,

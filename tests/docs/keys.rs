@@ -5,7 +5,7 @@
 use super::read;
 
 /// Structs whose fields are keys, each with its file.
-const TABLES: [(&str, &[&str]); 13] = [
+const TABLES: [(&str, &[&str]); 18] = [
     (
         "cli/src/config/fleet.rs",
         &["MetricsConfig", "CapacityConfig", "NoticesConfig"],
@@ -28,24 +28,23 @@ const TABLES: [(&str, &[&str]); 13] = [
     ),
     ("core/src/image.rs", &["Variant"]),
     ("core/src/maintenance/window.rs", &["WindowText"]),
+    ("core/src/pipe/fetch.rs", &["FetchOptions"]),
+    ("core/src/pipe/images.rs", &["ImageOptions"]),
+    ("core/src/pipe/inbox.rs", &["InboxSource"]),
+    ("core/src/pipe/mod.rs", &["JudgeOptions"]),
+    ("core/src/pipe/sftp.rs", &["SftpSource"]),
     (
-        "core/src/pipe.rs",
-        &[
-            "HttpSource",
-            "FileSource",
-            "FetchOptions",
-            "JudgeOptions",
-            "ImageOptions",
-        ],
+        "core/src/pipe/source.rs",
+        &["HttpSource", "FileSource", "SiteSource"],
     ),
     ("core/src/schedule.rs", &["ScheduleText"]),
     ("core/src/verdict.rs", &["RetryPolicy"]),
 ];
 
 /// Keys that have no default: who writes the table has to give them.
-const REQUIRED: [&str; 12] = [
-    "url", "path", "format", "mode", "cron", "name", "width", "height", "fit", "quality", "from",
-    "until",
+const REQUIRED: [&str; 17] = [
+    "url", "path", "prefix", "host", "user", "host_key", "auth", "format", "mode", "cron", "name",
+    "width", "height", "fit", "quality", "from", "until",
 ];
 
 /// A field and the comment above it.

@@ -11,6 +11,7 @@ mod harness;
 mod imds;
 pub mod model;
 pub mod proxy;
+pub mod sshd;
 mod wait;
 
 pub use bucket::make_bucket;

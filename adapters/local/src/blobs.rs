@@ -11,7 +11,7 @@
 //! cannot be an object and a folder of other objects at once. The file system
 //! must tell upper from lower case.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -304,8 +304,12 @@ fn read(path: &Path, range: Option<Range<u64>>) -> io::Result<Bytes> {
 }
 
 fn size(path: &Path) -> io::Result<Option<u64>> {
+    Ok(object(path)?.map(|meta| meta.len()))
+}
+
+fn object(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::metadata(path) {
-        Ok(meta) if meta.is_file() => Ok(Some(meta.len())),
+        Ok(meta) if meta.is_file() => Ok(Some(meta)),
         Ok(_) => Ok(None),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(error),

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use trawler_core::pipe::Pipe;
+use trawler_core::pipe::{Pipe, Source};
 use trawler_crawler::feed::check_options;
 use trawler_crawler::mappings::Mappings;
 
@@ -111,5 +111,17 @@ fn remarks(loaded: &Loaded) -> Vec<String> {
             "net.contact is empty: partners cannot tell whom to ask about our requests".to_owned(),
         );
     }
+    remarks.extend(loaded.pipes.iter().filter_map(|pipe| {
+        let Source::Inbox(source) = &pipe.source else {
+            return None;
+        };
+        // Of a store elsewhere nothing is known here.
+        let is_here = !loaded.config.is_fleet();
+        let dir = loaded.store_dir().join("blobs").join(source.key_prefix());
+        (is_here && !dir.is_dir()).then(|| {
+            let (id, dir) = (&pipe.id, dir.display());
+            format!("pipe {id}: nothing was uploaded yet; its inbox is {dir}")
+        })
+    }));
     remarks
 }

@@ -6,7 +6,6 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::json;
 use trawler_core::pause::PauseScope;
-use trawler_core::pipe::{HttpSource, Pipe, SiteSource, Source};
 use trawler_core::run::{self, Run, RunPhase};
 use trawler_core::{PipeId, RunId};
 use trawler_fleet::{PipeError, PipeSet};
@@ -57,7 +56,7 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
                 .and_then(|schedule| schedule.next_after(Utc::now())),
             paused: pauses.iter().any(|(paused, _)| paused == &scope),
             gap: run::gap(of_pipe).cloned(),
-            source: source(pipe),
+            source: pipe.source.to_string(),
         });
     }
     if as_json {
@@ -94,13 +93,6 @@ fn none(loaded: &Loaded) -> String {
             "no pipe in {}; `trawler init DIR` writes an example",
             loaded.dir.join("pipes").display()
         )
-    }
-}
-
-fn source(pipe: &Pipe) -> String {
-    match &pipe.source {
-        Source::Http(HttpSource { url }) | Source::Site(SiteSource { url }) => url.to_string(),
-        Source::File(source) => source.path.display().to_string(),
     }
 }
 

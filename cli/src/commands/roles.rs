@@ -118,7 +118,7 @@ pub(crate) async fn check_pipes(machine: &Machine, loaded: &Loaded) -> anyhow::R
     };
     let mut missing = 0;
     for pipe in set.pipes.values() {
-        for (key, reference) in pipe.fetch.secrets() {
+        for (key, reference) in pipe.secrets() {
             // A parameter costs a call; it is asked for when it is needed.
             if matches!(reference, SecretRef::Ssm(_)) && machine.aws.is_some() {
                 continue;

@@ -1,5 +1,6 @@
 //! `trawler try`: one step on one input, shown and not stored.
 
+mod page;
 mod robots;
 mod show;
 mod way;
@@ -14,12 +15,11 @@ use trawler_core::feed::FeedOptions;
 use trawler_core::image::ImageStatus;
 use trawler_crawler::feed::{Step, TryFeedReport, try_feed};
 use trawler_crawler::mappings::Mappings;
-use trawler_crawler::page;
 use trawler_image_worker::try_image;
 use trawler_net::{Fetched, Limits, Request};
 use url::Url;
 
-use crate::args::{TryCommand, TryFeedArgs, TryImageArgs, TryPageArgs};
+use crate::args::{TryCommand, TryFeedArgs, TryImageArgs};
 use crate::compose;
 use crate::config::{self, Config};
 use crate::end::{End, Misuse};
@@ -31,7 +31,7 @@ const INPUT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub(crate) async fn run(dir: &Path, step: TryCommand, as_json: bool) -> anyhow::Result<End> {
     match step {
         TryCommand::Feed(args) => feed(dir, &args, as_json).await,
-        TryCommand::Page(args) => page(dir, &args, as_json).await,
+        TryCommand::Page(args) => page::run(dir, &args, as_json).await,
         TryCommand::Image(args) => image(dir, &args, as_json).await,
         TryCommand::Robots(args) => robots::run(dir, &args, as_json).await,
         TryCommand::Url(args) => way::run(dir, &args, as_json).await,
@@ -141,37 +141,6 @@ fn feed_options(dir: &Path, args: &TryFeedArgs) -> anyhow::Result<FeedOptions> {
     } else {
         Err(Misuse::new(problems.join("\n")).into())
     }
-}
-
-async fn page(dir: &Path, args: &TryPageArgs, as_json: bool) -> anyhow::Result<End> {
-    let (bytes, charset, url) = match web_url(&args.input) {
-        Some(url) => {
-            let got = fetch(dir, &url, &args.allow).await?;
-            let charset = got
-                .content_type
-                .as_deref()
-                .and_then(charset_of)
-                .map(str::to_owned);
-            (got.bytes, charset, got.url)
-        }
-        None => {
-            let text = args.url.as_deref().unwrap_or("https://page.invalid/");
-            let url =
-                Url::parse(text).map_err(|error| Misuse::new(format!("--url {text}: {error}")))?;
-            (read_file(&args.input)?, None, url)
-        }
-    };
-    let report = page::extract(&bytes, charset.as_deref(), &url);
-    if as_json {
-        output::json(&report)?;
-    } else {
-        show::page(&report)?;
-    }
-    Ok(if report.product.is_some() {
-        End::Done
-    } else {
-        End::Left
-    })
 }
 
 async fn image(dir: &Path, args: &TryImageArgs, as_json: bool) -> anyhow::Result<End> {

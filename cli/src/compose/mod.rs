@@ -229,6 +229,7 @@ impl Machine {
             documents: self.ports.documents(),
             jobs: self.ports.jobs(),
             fetcher: fetcher.clone(),
+            robots: Arc::default(),
             options: CrawlerOptions {
                 scratch: loaded.store_dir().join("scratch"),
                 base: loaded.dir.clone(),
@@ -241,6 +242,9 @@ impl Machine {
                 first_byte_ms: loaded.config.net.first_byte_s * 1000,
                 idle_ms: loaded.config.net.idle_s * 1000,
                 keep_input_after: KEEP_INPUT_AFTER,
+                checkpoint_every: std::time::Duration::from_secs(
+                    loaded.config.workers.checkpoint_s,
+                ),
             },
         })
     }

@@ -24,6 +24,9 @@ pub(crate) struct WorkersConfig {
     /// a poll costs nothing, and 15 with SQS, where it does and where a worker
     /// that is told to leave waits for its last one; bound 1 to 20.
     pub(crate) poll_s: Option<u64>,
+    /// Seconds between two checkpoints of a site crawl: a killed worker does so
+    /// much again. Default 30, bound 1 to 60.
+    pub(crate) checkpoint_s: u64,
 }
 
 impl Default for WorkersConfig {
@@ -34,6 +37,7 @@ impl Default for WorkersConfig {
             image_fetches: 8,
             image_threads: 0,
             poll_s: None,
+            checkpoint_s: 30,
         }
     }
 }
@@ -51,6 +55,7 @@ impl WorkersConfig {
         bounds.within("workers.image_slots", self.image_slots as u64, 1, 64);
         bounds.within("workers.image_fetches", self.image_fetches as u64, 1, 64);
         bounds.within("workers.image_threads", self.image_threads as u64, 0, 256);
+        bounds.within("workers.checkpoint_s", self.checkpoint_s, 1, 60);
         bounds.within("workers.poll_s", self.poll_s.unwrap_or(1), 1, 20);
     }
 }

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{Declarations, Target, Window};
 use crate::job::{CrawlJob, ImageJob};
-use crate::pipe::{HttpSource, Pipe, SiteSource, Source};
+use crate::pipe::Pipe;
 use crate::{PipeId, QueueName};
 
 /// Jobs go on within this time after the end of a window, so that the target
@@ -72,12 +72,7 @@ impl Touches {
             QueueName::Crawl => match CrawlJob::decode(body) {
                 Ok(CrawlJob::Collect { .. }) => Self {
                     partner: Some(pipe.hours()),
-                    hosts: match &pipe.source {
-                        Source::Http(HttpSource { url }) | Source::Site(SiteSource { url }) => {
-                            host_of(url.as_str()).into_iter().collect()
-                        }
-                        Source::File(_) => BTreeSet::new(),
-                    },
+                    hosts: pipe.source.host().map(str::to_owned).into_iter().collect(),
                     catalogue: true,
                 },
                 Ok(CrawlJob::Fold { .. }) => Self {

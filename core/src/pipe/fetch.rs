@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::problems::{NOT_SHOWN, Problems};
 use crate::secret::{Place, SecretRef, SecretText};
@@ -17,7 +18,7 @@ pub const HEADER_BYTES_MAX: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FetchOptions {
-    /// Requests a second to one host; default 10, bound 0.01 to 1000.
+    /// Requests a second to one host; default 10, bound 0.01 to 100000.
     pub rate_per_s: f64,
     /// Requests at once to one host; default 4, bound 1 to 64.
     pub concurrency: u32,
@@ -36,6 +37,14 @@ pub struct FetchOptions {
     /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<FeedAuth>,
+    /// Whether cookies that the partner sets are sent back to it, within one
+    /// run; default true.
+    pub cookies: bool,
+    /// A proxy through which the partner is asked: `{ url =
+    /// "http://proxy.example:3128", user = "ann", password = "env:NAME" }`. It
+    /// is told addresses that were judged here and no names. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyOptions>,
     /// Longest whole download of a feed, in seconds; default 3600, bound 1 to
     /// 36000.
     pub timeout_s: u64,
@@ -51,6 +60,8 @@ impl Default for FetchOptions {
             headers: BTreeMap::new(),
             query: BTreeMap::new(),
             auth: None,
+            cookies: true,
+            proxy: None,
             timeout_s: 3600,
             feed_mib_max: 4096,
         }
@@ -65,14 +76,55 @@ pub enum FeedAuth {
     Bearer { token: SecretText },
 }
 
+/// A proxy of a pipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyOptions {
+    /// `http://` or `https://`, host and port, without user and password.
+    pub url: Url,
+    /// Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// By reference; only with `user`. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretText>,
+}
+
+impl ProxyOptions {
+    fn problems(&self, found: &mut Problems) {
+        let has_user = !self.url.username().is_empty() || self.url.password().is_some();
+        let shown: &dyn std::fmt::Display = match has_user {
+            true => &"a URL with credentials (not shown)",
+            false => &self.url,
+        };
+        let elsewhere = "a URL without them; give them in fetch.proxy.user and password";
+        found.unless(!has_user, "fetch.proxy.url", shown, elsewhere);
+        let plain = matches!(self.url.scheme(), "http" | "https")
+            && self.url.path() == "/"
+            && self.url.query().is_none();
+        let allowed = "http:// or https://, host and port, and nothing behind them";
+        found.unless(plain, "fetch.proxy.url", shown, allowed);
+        match (&self.user, &self.password) {
+            (None, Some(_)) => {
+                found.push("fetch.proxy.password", &NOT_SHOWN, "only with a user");
+            }
+            (Some(user), _) => found.user("fetch.proxy.user", user),
+            (None, None) => {}
+        }
+        if let Some(password) = &self.password {
+            found.secret("fetch.proxy.password", password, Place::Credential);
+        }
+    }
+}
+
 impl FetchOptions {
     pub(super) fn problems(&self, found: &mut Problems) {
         let rate = self.rate_per_s;
         found.unless(
-            (0.01..=1000.0).contains(&rate),
+            (0.01..=100_000.0).contains(&rate),
             "fetch.rate_per_s",
             &rate,
-            "0.01 to 1000",
+            "0.01 to 100000",
         );
         found.within("fetch.concurrency", u64::from(self.concurrency), 1, 64);
         found.within("fetch.timeout_s", self.timeout_s, 1, 36_000);
@@ -127,17 +179,16 @@ impl FetchOptions {
         }
         match &self.auth {
             Some(FeedAuth::Basic { user, password }) => {
-                let user_ok = !user.is_empty()
-                    && user.len() <= HEADER_BYTES_MAX
-                    && !user.contains(|c: char| c == ':' || c.is_control());
-                let allowed = "a name without ':' and control characters";
-                found.unless(user_ok, "fetch.auth.user", &user, allowed);
+                found.user("fetch.auth.user", user);
                 found.secret("fetch.auth.password", password, Place::Credential);
             }
             Some(FeedAuth::Bearer { token }) => {
                 found.secret("fetch.auth.token", token, Place::Credential);
             }
             None => {}
+        }
+        if let Some(proxy) = &self.proxy {
+            proxy.problems(found);
         }
         if self.auth.is_some() {
             let twice = self
@@ -151,6 +202,19 @@ impl FetchOptions {
                 &"both",
                 allowed,
             );
+        }
+    }
+
+    /// Of a source that is not asked over HTTP: what would be left unsaid to
+    /// the partner is refused.
+    pub(super) fn problems_without_web(&self, found: &mut Problems) {
+        let allowed = "nothing unless source.kind is \"http\" or \"site\"";
+        for (key, is_there) in [
+            ("fetch.headers", !self.headers.is_empty()),
+            ("fetch.query", !self.query.is_empty()),
+            ("fetch.auth", self.auth.is_some()),
+        ] {
+            found.unless(!is_there, key, &"something for HTTP", allowed);
         }
     }
 
@@ -168,9 +232,15 @@ impl FetchOptions {
             .query
             .iter()
             .map(|(name, value)| (format!("fetch.query.{name}"), value));
+        let proxy = self
+            .proxy
+            .iter()
+            .filter_map(|proxy| proxy.password.as_ref())
+            .map(|password| ("fetch.proxy.password".to_owned(), password));
         headers
             .chain(query)
             .chain(auth)
+            .chain(proxy)
             .filter_map(|(key, value)| Some((key, value.reference()?)))
     }
 }

@@ -4,7 +4,10 @@
 
 mod fetch;
 mod images;
+mod inbox;
+mod newest;
 mod problems;
+mod sftp;
 mod source;
 
 use std::borrow::Cow;
@@ -16,12 +19,16 @@ use crate::feed::{FeedFormat, FeedMode, FeedOptions};
 use crate::maintenance::{PIPE_WINDOWS_MAX, PartnerHours, Window, WindowText};
 use crate::problem::Problem;
 use crate::schedule::{CRON_RULE, Schedule, ScheduleError, ScheduleText, ZONE_RULE};
+use crate::secret::SecretRef;
 use crate::site::SiteOptions;
 
 use problems::Problems;
 
-pub use fetch::{FeedAuth, FetchOptions, HEADER_BYTES_MAX, HEADERS_MAX};
+pub use fetch::{FeedAuth, FetchOptions, HEADER_BYTES_MAX, HEADERS_MAX, ProxyOptions};
 pub use images::ImageOptions;
+pub use inbox::{INBOX, InboxSource};
+pub use newest::{Choice, FileRule, Newest, Passed, SeenFile};
+pub use sftp::{SSH_PORT, SftpAuth, SftpSource};
 pub use source::{FileSource, HttpSource, SiteSource, Source};
 
 /// One pipe, as its file `pipes/{id}.toml` says. The file name is the id.
@@ -144,6 +151,9 @@ impl Pipe {
             }
         }
         self.fetch.problems(&mut found);
+        if matches!(self.source, Source::Inbox(_) | Source::Sftp(_)) {
+            self.fetch.problems_without_web(&mut found);
+        }
         let drop = self.judge.max_drop;
         found.unless(
             (0.0..=1.0).contains(&drop),
@@ -159,6 +169,15 @@ impl Pipe {
 }
 
 impl Pipe {
+    /// Every secret that getting the source needs, with its key.
+    pub fn secrets(&self) -> impl Iterator<Item = (String, &SecretRef)> {
+        let of_source = match &self.source {
+            Source::Sftp(source) => Some(source.secrets()),
+            Source::Http(_) | Source::File(_) | Source::Inbox(_) | Source::Site(_) => None,
+        };
+        self.fetch.secrets().chain(of_source.into_iter().flatten())
+    }
+
     /// What is collected has to be said in the way of its source, and in no
     /// other.
     fn content_problems(&self, found: &mut Problems) {
@@ -178,14 +197,26 @@ impl Pipe {
                 let site = site.clone().unwrap_or_default();
                 below("site", site.problems(url));
             }
-            (Source::Http(_) | Source::File(_), _, Some(_)) => {
+            (
+                Source::Http(_) | Source::File(_) | Source::Inbox(_) | Source::Sftp(_),
+                _,
+                Some(_),
+            ) => {
                 let allowed = "no such table unless source.kind is \"site\"";
                 found.push("site", &"a table", allowed);
             }
-            (Source::Http(_) | Source::File(_), None, None) => {
+            (
+                Source::Http(_) | Source::File(_) | Source::Inbox(_) | Source::Sftp(_),
+                None,
+                None,
+            ) => {
                 found.push("feed", &"nothing", "a table with at least format and mode");
             }
-            (Source::Http(_) | Source::File(_), Some(feed), None) => {
+            (
+                Source::Http(_) | Source::File(_) | Source::Inbox(_) | Source::Sftp(_),
+                Some(feed),
+                None,
+            ) => {
                 below("feed", feed.problems());
             }
         }

@@ -1,5 +1,6 @@
 //! What is wrong with the values of a pipe file, as it is found.
 
+use super::HEADER_BYTES_MAX;
 use crate::problem::Problem;
 use crate::secret::{Place, SecretText};
 
@@ -36,6 +37,18 @@ impl Problems {
             key,
             &found,
             &format!("{min} to {max}"),
+        );
+    }
+
+    pub(super) fn user(&mut self, key: &str, user: &str) {
+        let fits = !user.is_empty()
+            && user.len() <= HEADER_BYTES_MAX
+            && !user.contains(|c: char| c == ':' || c.is_control());
+        self.unless(
+            fits,
+            key,
+            &user,
+            "a name without ':' and control characters",
         );
     }
 

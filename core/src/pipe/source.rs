@@ -1,11 +1,14 @@
 //! `[source]`: where a pipe's products come from.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::inbox::InboxSource;
 use super::problems::Problems;
+use super::sftp::SftpSource;
 use crate::secret::Place;
 
 /// Where the pipe's products come from.
@@ -16,6 +19,10 @@ pub enum Source {
     Http(HttpSource),
     /// A feed in a file on this machine.
     File(FileSource),
+    /// A feed that the partner uploads into a folder of ours.
+    Inbox(InboxSource),
+    /// A feed on the partner's SFTP server.
+    Sftp(SftpSource),
     /// A shop without a feed: its site is crawled, as `[site]` says.
     Site(SiteSource),
 }
@@ -52,6 +59,37 @@ impl Source {
                 url_problems(url, found);
             }
             Self::File(_) => {}
+            Self::Inbox(source) => source.problems(found),
+            Self::Sftp(source) => source.problems(found),
+        }
+    }
+
+    /// The server that is asked, if one is.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Http(HttpSource { url }) | Self::Site(SiteSource { url }) => url.host_str(),
+            Self::Sftp(source) => Some(&source.host),
+            Self::File(_) | Self::Inbox(_) => None,
+        }
+    }
+}
+
+/// For people; without the user and the password of a URL.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(HttpSource { url }) | Self::Site(SiteSource { url }) => {
+                let mut url = url.clone();
+                if !url.username().is_empty() || url.password().is_some() {
+                    // Fails only for URLs without a host, which have no user.
+                    let _ = url.set_username("***");
+                    let _ = url.set_password(None);
+                }
+                write!(f, "{url}")
+            }
+            Self::File(source) => write!(f, "{}", source.path.display()),
+            Self::Inbox(source) => write!(f, "{source}"),
+            Self::Sftp(source) => write!(f, "{source}"),
         }
     }
 }

@@ -1,9 +1,11 @@
-//! Immutable objects under a key: images, results, manifests, kept inputs.
+//! Immutable objects under a key: images, results, manifests, kept inputs; and
+//! what partners put into the inbox.
 
 use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 
 /// What `put` found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,11 @@ pub struct BlobMeta {
 pub struct BlobEntry {
     pub key: String,
     pub bytes: u64,
+    /// When it was stored last, by the clock of the store.
+    pub modified: DateTime<Utc>,
+    /// Another one when the object under the key is another; says nothing else.
+    /// The same object may get a new one when a store is moved.
+    pub tag: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +79,9 @@ pub trait Blobs: Send + Sync {
     async fn head(&self, key: &str) -> Result<Option<u64>, BlobError>;
 
     /// Up to `limit` (1 to 1000) objects whose key starts with `prefix` and is
-    /// greater than `after`, in order of key.
+    /// greater than `after`, in order of key. What others put beside ours is
+    /// listed too if its key follows the rule; such an object may be replaced
+    /// while it is read, which its `tag` tells afterwards.
     async fn list(
         &self,
         prefix: &str,

@@ -44,6 +44,13 @@ pub enum Metric {
     FeedBytesDown {
         bytes: u64,
     },
+    /// Pages of a site that were asked for.
+    SitePages {
+        pages: u64,
+    },
+    SiteBytesDown {
+        bytes: u64,
+    },
     ImageRequests {
         conditional: bool,
         count: u64,

@@ -26,8 +26,9 @@ pub struct CanonicalOptions {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drop_query: Vec<String>,
     /// Whether the parameters of well-known trackers (`utm_*`, `gclid`,
-    /// `fbclid`, `msclkid`, ...) and session ids (`sid`, `phpsessid`, ...) are
-    /// dropped, unless `keep_query` names them; default true.
+    /// `fbclid`, `msclkid`, ...) and session ids (`phpsessid`, `jsessionid`, ...,
+    /// `sid` where its value is a long random one) are dropped, unless
+    /// `keep_query` names them; default true.
     pub drop_known: bool,
     /// Whether parameters are put in the order of their names, equal ones in
     /// theirs; default true.

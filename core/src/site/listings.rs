@@ -30,9 +30,9 @@ pub struct CategoryOptions {
     /// Not together with `pages`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// `"one"` for a list of one page; or pages by number, until one brings no
-    /// product that the others did not: `{ parameter = "page" }`. Default: by
-    /// links, see `next`.
+    /// `"one"` for a list of one page; or pages by number, until one is not
+    /// there (404, 410) or brings no product that the others did not:
+    /// `{ parameter = "page" }`. Default: by links, see `next`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pages: Option<CategoryPages>,
     /// CSS selector of the links to products. By default what `links.products`

@@ -26,6 +26,8 @@ impl Collect<'_> {
             pipe: self.pipe,
             fetcher: &self.crawler.fetcher,
             secrets: &*self.crawler.secrets,
+            blobs: &*self.crawler.ports.blobs,
+            clock: &*self.crawler.ports.clock,
             options: &self.crawler.options,
             scratch: scratch.path(),
             known: known.as_ref(),

@@ -95,7 +95,9 @@ impl Collect<'_> {
     async fn collect(&self, snapshot: Snapshot) -> Result<Option<i64>, Ending> {
         match &self.pipe.source {
             Source::Site(source) => self.from_site(source, snapshot).await,
-            Source::Http(_) | Source::File(_) => self.from_feed(snapshot).await,
+            Source::Http(_) | Source::File(_) | Source::Inbox(_) | Source::Sftp(_) => {
+                self.from_feed(snapshot).await
+            }
         }
     }
 

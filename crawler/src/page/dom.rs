@@ -1,151 +1,8 @@
-//! Text out of the tree. Nothing here calls itself: the depth of a page is
-//! not ours to choose.
+//! Text from fields that are not the page's own markup, but may hold some.
 
-use scraper::{ElementRef, Node};
+use crate::document::{Document, decode_references};
 
-use super::guard;
-use super::limits::TEXT_NODES_MAX;
-use super::remarks::Remarks;
-
-/// A step of a walk over a tree in document order.
-pub(super) enum Step<'a> {
-    Element(ElementRef<'a>),
-    Text(&'a str, ego_tree::NodeRef<'a, Node>),
-}
-
-/// What a walk does after an element.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Descend {
-    Into,
-    Past,
-    /// The walk ends.
-    Stop,
-}
-
-/// Walks everything below `top` in document order, without `top` itself.
-pub(super) fn walk<'a>(
-    top: ego_tree::NodeRef<'a, Node>,
-    mut visit: impl FnMut(Step<'a>) -> Descend,
-) {
-    let mut next = top.first_child();
-    while let Some(node) = next {
-        let descend = match node.value() {
-            Node::Text(text) => visit(Step::Text(text, node)),
-            Node::Element(_) => visit(Step::Element(
-                ElementRef::wrap(node).expect("it is an element"),
-            )),
-            Node::Fragment | Node::Document => Descend::Into,
-            Node::Comment(_) | Node::Doctype(_) | Node::ProcessingInstruction(_) => Descend::Past,
-        };
-        match descend {
-            Descend::Stop => return,
-            Descend::Into if node.has_children() => next = node.first_child(),
-            Descend::Into | Descend::Past => next = following(node, top),
-        }
-    }
-}
-
-/// The next node after the subtree of `node`, still below `top`.
-fn following<'a>(
-    node: ego_tree::NodeRef<'a, Node>,
-    top: ego_tree::NodeRef<'a, Node>,
-) -> Option<ego_tree::NodeRef<'a, Node>> {
-    let mut node = node;
-    loop {
-        if let Some(sibling) = node.next_sibling() {
-            return Some(sibling);
-        }
-        node = node.parent()?;
-        if node == top {
-            return None;
-        }
-    }
-}
-
-/// Elements whose text nobody reads.
-fn is_silent(name: &str) -> bool {
-    matches!(name, "script" | "style" | "template" | "noscript")
-}
-
-/// Elements that do not part the words before from those after.
-fn is_inline(name: &str) -> bool {
-    matches!(
-        name,
-        "a" | "abbr"
-            | "b"
-            | "bdi"
-            | "bdo"
-            | "cite"
-            | "code"
-            | "em"
-            | "font"
-            | "i"
-            | "kbd"
-            | "mark"
-            | "q"
-            | "s"
-            | "samp"
-            | "small"
-            | "span"
-            | "strong"
-            | "sub"
-            | "sup"
-            | "u"
-            | "var"
-            | "wbr"
-            | "del"
-            | "ins"
-            | "data"
-            | "time"
-            | "meta"
-            | "link"
-    )
-}
-
-fn is_block(node: ego_tree::NodeRef<'_, Node>) -> bool {
-    let element = node.value().as_element();
-    element.is_some_and(|element| !is_inline(element.name()) && !is_silent(element.name()))
-}
-
-/// The text of an element as a reader sees it: white space collapsed, at
-/// most `chars_max` characters.
-pub(super) fn text_of(element: ElementRef<'_>, chars_max: usize) -> String {
-    text_below(*element, chars_max)
-}
-
-fn text_below(top: ego_tree::NodeRef<'_, Node>, chars_max: usize) -> String {
-    let mut text = String::new();
-    // Four bytes a character, and as much again for white space.
-    let enough_bytes = chars_max.saturating_mul(8);
-    let mut nodes_left = TEXT_NODES_MAX;
-    walk(top, |step| {
-        nodes_left -= 1;
-        match step {
-            Step::Text(part, node) => {
-                if node.prev_sibling().is_some_and(is_block) {
-                    text.push(' ');
-                }
-                let room = enough_bytes.saturating_sub(text.len());
-                text.push_str(cut_bytes(part, room));
-            }
-            Step::Element(element) => {
-                let name = element.value().name();
-                if is_silent(name) && nodes_left > 0 {
-                    return Descend::Past;
-                }
-                if !is_inline(name) || element.prev_sibling().is_some_and(is_block) {
-                    text.push(' ');
-                }
-            }
-        }
-        if text.len() < enough_bytes && nodes_left > 0 {
-            Descend::Into
-        } else {
-            Descend::Stop
-        }
-    });
-    collapse(&text, chars_max)
-}
+pub(super) use crate::document::collapse;
 
 fn cut_bytes(text: &str, bytes_max: usize) -> &str {
     let mut end = text.len().min(bytes_max);
@@ -155,27 +12,6 @@ fn cut_bytes(text: &str, bytes_max: usize) -> &str {
     &text[..end]
 }
 
-/// White space runs become one space, the ends are trimmed, and what is over
-/// `chars_max` is cut off.
-pub(super) fn collapse(text: &str, chars_max: usize) -> String {
-    let mut out = String::new();
-    let mut chars = 0;
-    for word in text.split_whitespace() {
-        if !out.is_empty() {
-            out.push(' ');
-            chars += 1;
-        }
-        for c in word.chars() {
-            if chars >= chars_max {
-                return out.trim_end().to_owned();
-            }
-            out.push(c);
-            chars += 1;
-        }
-    }
-    out
-}
-
 /// Text from a field that may hold markup or entities where none belong
 /// (`Cats &amp; Dogs`, `<p>Warm</p>`), as a reader would see it.
 pub(super) fn plain_text(text: &str, chars_max: usize) -> String {
@@ -183,9 +19,11 @@ pub(super) fn plain_text(text: &str, chars_max: usize) -> String {
         return collapse(text, chars_max);
     }
     let text = cut_bytes(text, chars_max.saturating_mul(8));
+    if !text.contains(['<', '\0']) {
+        return collapse(&decode_references(text), chars_max);
+    }
     // Remarks about markup inside a field would only confuse.
-    let html = guard::parse(text, &mut Remarks::default());
-    text_below(html.tree.root(), chars_max)
+    Document::parse(text).root().text(chars_max)
 }
 
 /// Decodes the entities that stand in for the characters of JSON.

@@ -7,7 +7,7 @@ use super::availability::Availability;
 use super::price;
 use super::report::Rule;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Fields {
     pub(super) rule: Rule,
     /// Whether this source alone says that the page sells a product.
@@ -27,28 +27,45 @@ pub(super) struct Fields {
     pub(super) category: Option<String>,
     pub(super) breadcrumbs: Vec<String>,
     pub(super) link: Option<Url>,
+    pub(super) group_id: Option<String>,
+    pub(super) condition: Option<String>,
+    pub(super) color: Option<String>,
+    pub(super) size: Option<String>,
+    pub(super) material: Option<String>,
+    /// A decimal number, as written.
+    pub(super) rating: Option<String>,
+    pub(super) review_count: Option<u64>,
+    /// Further columns of the product schema, which selectors of a pipe fill.
+    pub(super) columns: Vec<(String, Vec<String>)>,
+    pub(super) variants: Vec<VariantFields>,
+}
+
+/// What one source says about one variant of the product.
+#[derive(Debug, Default, Clone)]
+pub(super) struct VariantFields {
+    pub(super) id: Option<String>,
+    pub(super) sku: Option<String>,
+    pub(super) gtin: Option<String>,
+    pub(super) mpn: Option<String>,
+    pub(super) title: Option<String>,
+    pub(super) price: Option<PriceText>,
+    pub(super) list_price: Option<PriceText>,
+    pub(super) currency: Option<Currency>,
+    pub(super) availability: Option<Availability>,
+    pub(super) link: Option<Url>,
+    pub(super) images: Vec<Url>,
+    pub(super) color: Option<String>,
+    pub(super) size: Option<String>,
+    pub(super) material: Option<String>,
+    /// Values of the options that tell it from the others, in the page's order.
+    pub(super) options: Vec<String>,
 }
 
 impl Fields {
     pub(super) fn new(rule: Rule) -> Self {
         Self {
             rule,
-            is_product: false,
-            id: None,
-            sku: None,
-            title: None,
-            price: None,
-            list_price: None,
-            currency: None,
-            availability: None,
-            brand: None,
-            gtin: None,
-            mpn: None,
-            images: Vec::new(),
-            description: None,
-            category: None,
-            breadcrumbs: Vec::new(),
-            link: None,
+            ..Self::default()
         }
     }
 }
@@ -86,7 +103,8 @@ impl PriceText {
         }
     }
 
-    pub(super) fn currency(&self) -> Option<Currency> {
-        price::currency_in(&self.text).map(|(currency, _)| currency)
+    /// The currency that its mark means on a page made for `home`.
+    pub(super) fn currency_at(&self, home: Option<Currency>) -> Option<Currency> {
+        price::named_in(&self.text).map(|named| named.settle(home))
     }
 }

@@ -4,11 +4,12 @@
 
 use std::collections::HashMap;
 
-use scraper::ElementRef;
 use url::Url;
 
-use super::dom::{Descend, Step, text_of, walk};
+use crate::document::{Descend, Document, Element, Step};
+
 use super::fields::Fields;
+use super::images::image_source;
 use super::limits::{
     DESCRIPTION_CHARS_MAX, ITEM_DEPTH_MAX, ITEM_NODES_MAX, ITEM_PROPERTIES_MAX,
     ITEM_TEXT_BYTES_MAX, PROPERTY_NAMES_MAX,
@@ -22,12 +23,16 @@ use super::value::{Value, local_name};
 
 /// What microdata and RDFa say, in this order.
 pub(super) fn read(
+    document: &Document,
     parts: &Parts<'_>,
     links: &Links,
     canonical: Option<&Url>,
     remarks: &mut Remarks,
 ) -> Vec<Option<Fields>> {
-    let mut reader = Reader::new(&parts.by_id);
+    if parts.products.is_empty() && parts.breadcrumb_lists.is_empty() {
+        return Vec::new();
+    }
+    let mut reader = Reader::new(document);
     let mut sources = Vec::new();
     for (syntax, rule) in [
         (Syntax::Microdata, Rule::Microdata),
@@ -53,17 +58,20 @@ pub(super) fn read(
 }
 
 /// Builds items; its budgets are those of the whole page.
-pub(super) struct Reader<'p, 'a> {
-    by_id: &'p HashMap<&'a str, ElementRef<'a>>,
+pub(super) struct Reader<'a> {
+    document: &'a Document,
+    /// Made when the first `itemref` asks.
+    by_id: Option<HashMap<&'a str, Element<'a>>>,
     nodes_left: usize,
     properties_left: usize,
     text_bytes_left: usize,
 }
 
-impl<'p, 'a> Reader<'p, 'a> {
-    pub(super) fn new(by_id: &'p HashMap<&'a str, ElementRef<'a>>) -> Self {
+impl<'a> Reader<'a> {
+    pub(super) fn new(document: &'a Document) -> Self {
         Self {
-            by_id,
+            document,
+            by_id: None,
             nodes_left: ITEM_NODES_MAX,
             properties_left: ITEM_PROPERTIES_MAX,
             text_bytes_left: ITEM_TEXT_BYTES_MAX,
@@ -80,15 +88,15 @@ impl<'p, 'a> Reader<'p, 'a> {
 
     /// The item that starts at `scope`. Calls itself for items in items, at
     /// most [`ITEM_DEPTH_MAX`] deep.
-    pub(super) fn item(&mut self, scope: ElementRef<'a>, syntax: Syntax, depth: usize) -> Value {
+    pub(super) fn item(&mut self, scope: Element<'a>, syntax: Syntax, depth: usize) -> Value {
         let mut entries: Vec<(String, Value)> = Vec::new();
-        let types = scope.attr(syntax.type_attribute()).unwrap_or_default();
+        let types = scope.attribute(syntax.type_attribute()).unwrap_or_default();
         let types = types
             .split_ascii_whitespace()
             .map(|name| Value::Text(name.to_owned()))
             .collect();
         entries.push(("@type".to_owned(), Value::List(types)));
-        let id = scope.attr(match syntax {
+        let id = scope.attribute(match syntax {
             Syntax::Microdata => "itemid",
             Syntax::Rdfa => "resource",
         });
@@ -97,12 +105,16 @@ impl<'p, 'a> Reader<'p, 'a> {
         }
         self.properties_below(scope, syntax, depth, &mut entries);
         if syntax == Syntax::Microdata {
-            let references = scope.attr("itemref").unwrap_or_default();
+            let references = scope.attribute("itemref").unwrap_or_default();
             for id in references.split_ascii_whitespace() {
-                let Some(element) = self.by_id.get(id).copied() else {
+                let Some(element) = self.element(id) else {
                     continue;
                 };
-                if self.property(element, syntax, depth, &mut entries) == Descend::Into {
+                let after = self.property(element, syntax, depth, &mut entries);
+                // Shops refer to an item of its own for what it says, although
+                // the standard reads no properties of others.
+                let is_aside = element.attribute("itemprop").is_none();
+                if after == Descend::Into || (is_aside && element != scope) {
                     self.properties_below(element, syntax, depth, &mut entries);
                 }
             }
@@ -110,21 +122,36 @@ impl<'p, 'a> Reader<'p, 'a> {
         Value::Object(entries)
     }
 
+    /// The first element with an id.
+    fn element(&mut self, id: &str) -> Option<Element<'a>> {
+        let document = self.document;
+        let by_id = self.by_id.get_or_insert_with(|| {
+            let mut by_id = HashMap::new();
+            for element in document.elements() {
+                if let Some(id) = element.attribute("id") {
+                    by_id.entry(id).or_insert(element);
+                }
+            }
+            by_id
+        });
+        by_id.get(id).copied()
+    }
+
     fn properties_below(
         &mut self,
-        top: ElementRef<'a>,
+        top: Element<'a>,
         syntax: Syntax,
         depth: usize,
         entries: &mut Vec<(String, Value)>,
     ) {
-        walk(*top, |step| {
+        top.walk(|step| {
             if self.nodes_left == 0 {
                 return Descend::Stop;
             }
             self.nodes_left -= 1;
             match step {
                 Step::Element(element) => self.property(element, syntax, depth, entries),
-                Step::Text(..) => Descend::Past,
+                Step::Text(_) => Descend::Past,
             }
         });
     }
@@ -133,18 +160,18 @@ impl<'p, 'a> Reader<'p, 'a> {
     /// not descended into: their properties are not this item's.
     fn property(
         &mut self,
-        element: ElementRef<'a>,
+        element: Element<'a>,
         syntax: Syntax,
         depth: usize,
         entries: &mut Vec<(String, Value)>,
     ) -> Descend {
-        let is_scope = element.attr(syntax.scope_attribute()).is_some();
+        let is_scope = element.attribute(syntax.scope_attribute()).is_some();
         let after = if is_scope {
             Descend::Past
         } else {
             Descend::Into
         };
-        let Some(names) = element.attr(syntax.property_attribute()) else {
+        let Some(names) = element.attribute(syntax.property_attribute()) else {
             return after;
         };
         if self.properties_left == 0 || (is_scope && depth + 1 >= ITEM_DEPTH_MAX) {
@@ -172,9 +199,9 @@ impl<'p, 'a> Reader<'p, 'a> {
 
     /// The value of a property that is not an item. `content` is taken from
     /// any element: shops put it everywhere, and search engines read it.
-    fn text_value(&self, element: ElementRef<'a>, syntax: Syntax) -> String {
-        let attribute = |names: &[&str]| names.iter().find_map(|name| element.attr(name));
-        let value = attribute(&["content"]).or_else(|| match element.value().name() {
+    fn text_value(&self, element: Element<'a>, syntax: Syntax) -> String {
+        let attribute = |names: &[&str]| names.iter().find_map(|name| element.attribute(name));
+        let value = attribute(&["content"]).or_else(|| match element.name() {
             "audio" | "embed" | "iframe" | "source" | "track" | "video" => attribute(&["src"]),
             "img" => image_source(element),
             "a" | "area" | "link" => attribute(&["href", "resource"]),
@@ -186,19 +213,9 @@ impl<'p, 'a> Reader<'p, 'a> {
         });
         match value {
             Some(value) => value.trim().to_owned(),
-            None => text_of(element, DESCRIPTION_CHARS_MAX),
+            None => element.text(DESCRIPTION_CHARS_MAX),
         }
     }
-}
-
-/// Where an image is: `src`, unless a script is to replace it later.
-pub(super) fn image_source(image: ElementRef<'_>) -> Option<&str> {
-    let is_real =
-        |source: &&str| !source.trim().is_empty() && !source.trim_start().starts_with("data:");
-    ["src", "data-src", "data-original", "data-lazy-src"]
-        .iter()
-        .filter_map(|name| image.attr(name))
-        .find(is_real)
 }
 
 /// Several values of one name become a list, in document order.

@@ -1,5 +1,7 @@
 //! Reads JSON as shops write it between `<script type="application/ld+json">`
-//! tags, and tells what it had to forgive.
+//! tags, and tells what it had to forgive; and the literals of JavaScript that
+//! scripts give to variables. Nothing is ever executed: what is no literal is
+//! null.
 //!
 //! Beyond RFC 8259 it accepts comments (`//`, `/* */`, `<!-- -->`), CDATA
 //! marks, control characters in strings, needless and missing commas, single
@@ -61,11 +63,24 @@ pub(super) fn parse(text: &str) -> Result<Option<Parsed>, JsonError> {
     }
 }
 
+/// Reads the object or array literal that a script's text starts with: the
+/// value, if there is one, and the bytes that were read.
+pub(super) fn literal(text: &str) -> (Option<Value>, usize) {
+    let mut parser = Parser::new(text);
+    parser.is_script = true;
+    let value = parser.value().ok();
+    (value, parser.at)
+}
+
 struct Parser<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
     values: usize,
+    /// Whether this is JavaScript: expressions stand where values do.
+    is_script: bool,
+    /// Whether the innermost open value is an object.
+    in_object: bool,
     /// Kind of repair and byte where it was first needed.
     repairs: Vec<(&'static str, usize)>,
 }
@@ -79,6 +94,8 @@ impl<'a> Parser<'a> {
             at: 0,
             depth: 0,
             values: 0,
+            is_script: false,
+            in_object: false,
             repairs: Vec::new(),
         }
     }
@@ -138,8 +155,12 @@ impl<'a> Parser<'a> {
             return self.fail(format!("more than {JSON_VALUES_MAX} values"));
         }
         match self.peek() {
-            Some(b'{') => self.nested(Self::object),
-            Some(b'[') => self.nested(Self::list),
+            Some(b'{') => self.nested(true, Self::object),
+            Some(b'[') => self.nested(false, Self::list),
+            Some(quote @ (b'"' | b'\'' | b'`')) if self.is_script => {
+                self.string(quote, |_| true).map(Value::Text)
+            }
+            Some(_) if self.is_script && !self.starts_number() => self.script_word(),
             Some(quote @ (b'"' | b'\'')) => {
                 self.string(quote, Self::value_ends_here).map(Value::Text)
             }
@@ -150,14 +171,16 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn nested(&mut self, read: fn(&mut Self) -> Step<Value>) -> Step<Value> {
+    fn nested(&mut self, is_object: bool, read: fn(&mut Self) -> Step<Value>) -> Step<Value> {
         if self.depth == JSON_DEPTH_MAX {
             return self.fail(format!("values nest deeper than {JSON_DEPTH_MAX} levels"));
         }
+        let outer = std::mem::replace(&mut self.in_object, is_object);
         self.depth += 1;
         self.at += 1;
         let value = read(self);
         self.depth -= 1;
+        self.in_object = outer;
         value
     }
 
@@ -169,6 +192,12 @@ impl<'a> Parser<'a> {
             }
             let key = self.key()?;
             self.blank()?;
+            if self.is_script && self.peek() != Some(b':') {
+                // `{name}`, `{get x() {…}}`, `{...rest}`: not for us.
+                self.skip_expression();
+                entries.push((key, Value::Null));
+                continue;
+            }
             if self.peek() != Some(b':') {
                 return self.fail(format!("expected ':' after the key {}", quoted(&key)));
             }
@@ -178,7 +207,7 @@ impl<'a> Parser<'a> {
                 self.note("missing value");
                 Value::Null
             } else {
-                self.value()?
+                self.member()?
             };
             entries.push((key, value));
         }
@@ -190,7 +219,25 @@ impl<'a> Parser<'a> {
             if self.separator(b']', values.is_empty())? {
                 return Ok(Value::List(values));
             }
-            values.push(self.value()?);
+            let value = self.member()?;
+            values.push(value);
+        }
+    }
+
+    /// A value inside another. In a script it may be the start of an
+    /// expression, whose result nobody knows.
+    fn member(&mut self) -> Step<Value> {
+        let value = self.value()?;
+        if !self.is_script {
+            return Ok(value);
+        }
+        self.blank()?;
+        match self.peek() {
+            None | Some(b',' | b'}' | b']') => Ok(value),
+            Some(_) => {
+                self.skip_expression();
+                Ok(Value::Null)
+            }
         }
     }
 
@@ -231,7 +278,12 @@ impl<'a> Parser<'a> {
         match self.peek() {
             // Keys have no quotes inside.
             Some(quote @ (b'"' | b'\'')) => self.string(quote, |_| true),
-            Some(b) if b.is_ascii_alphabetic() || matches!(b, b'_' | b'@' | b'$') => {
+            Some(b'.' | b'[') if self.is_script => Ok(String::new()),
+            Some(b)
+                if b.is_ascii_alphabetic()
+                    || matches!(b, b'_' | b'@' | b'$')
+                    || (self.is_script && b.is_ascii_digit()) =>
+            {
                 self.note("key without quotes");
                 let rest = &self.text[self.at..];
                 let length = rest
@@ -281,6 +333,86 @@ impl<'a> Parser<'a> {
         Ok(value)
     }
 
+    fn starts_number(&self) -> bool {
+        matches!(self.peek(), Some(b'-' | b'+' | b'.' | b'0'..=b'9' | b'{' | b'['))
+    }
+
+    /// A word of JavaScript: a literal, text that is to be parsed as JSON, or
+    /// an expression that is passed over.
+    fn script_word(&mut self) -> Step<Value> {
+        const PARSE: &str = "JSON.parse(";
+        let rest = &self.text[self.at..];
+        if let Some(argument) = rest.strip_prefix(PARSE) {
+            self.at += PARSE.len();
+            return self.parsed_text(argument);
+        }
+        let length = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '$')
+            .unwrap_or(rest.len());
+        let value = match &rest[..length] {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            "" if rest.starts_with("!0") => Value::Bool(true),
+            "" if rest.starts_with("!1") => Value::Bool(false),
+            "" => {
+                self.skip_expression();
+                return Ok(Value::Null);
+            }
+            _ => Value::Null,
+        };
+        self.at += length.max(if length == 0 { 2 } else { 0 });
+        Ok(value)
+    }
+
+    /// The argument of `JSON.parse`, if it is a string literal.
+    fn parsed_text(&mut self, argument: &str) -> Step<Value> {
+        let start = argument.len() - argument.trim_start().len();
+        self.at += start;
+        let mut value = Value::Null;
+        if let Some(quote @ (b'"' | b'\'' | b'`')) = self.peek() {
+            let text = self.string(quote, |_| true)?;
+            // The value stands at this place of the tree, so its own depth
+            // adds to ours.
+            let mut inner = Parser::new(&text);
+            inner.depth = self.depth;
+            inner.values = self.values;
+            if let Ok(parsed) = inner.value() {
+                self.values = inner.values;
+                value = parsed;
+            }
+        }
+        self.skip_expression();
+        if self.peek() == Some(b')') {
+            self.at += 1;
+        }
+        Ok(value)
+    }
+
+    /// Passes what is left of an expression: up to the comma or bracket that
+    /// ends it, brackets and strings in it included.
+    fn skip_expression(&mut self) {
+        let bytes = self.text.as_bytes();
+        let mut open = 0_usize;
+        while let Some(b) = self.peek() {
+            match b {
+                b'(' | b'[' | b'{' => open += 1,
+                b')' | b']' | b'}' if open == 0 => return,
+                b')' | b']' | b'}' => open -= 1,
+                b',' | b';' if open == 0 => return,
+                b'"' | b'\'' | b'`' => {
+                    self.at += 1;
+                    while let Some(inner) = bytes.get(self.at).filter(|inner| **inner != b) {
+                        self.at += if *inner == b'\\' { 2 } else { 1 };
+                    }
+                }
+                _ => {}
+            }
+            self.at += 1;
+        }
+        // An escape at the very end was passed as two bytes.
+        self.at = self.at.min(bytes.len());
+    }
+
     fn string(&mut self, quote: u8, ends_here: fn(&Self) -> bool) -> Step<String> {
         if quote == b'\'' {
             self.note("single quotes");
@@ -324,12 +456,28 @@ impl<'a> Parser<'a> {
         let next = after.trim_start();
         let gap = &after[..after.len() - next.len()];
         match next.as_bytes().first() {
-            None | Some(b',' | b'}' | b']' | b':' | b';') => true,
+            None | Some(b'}' | b']' | b':' | b';') => true,
+            Some(b',') => self.goes_on_after(&next[1..]),
             Some(b'/') => next.starts_with("//") || next.starts_with("/*"),
             Some(b'<') => next.starts_with("<!--"),
-            // The comma between two lines was forgotten.
-            Some(b'"' | b'\'') => gap.contains('\n'),
+            // The comma between two members was forgotten.
+            Some(b'"' | b'\'') => gap.contains('\n') || (self.in_object && is_key(next)),
             Some(_) => false,
+        }
+    }
+
+    /// Whether what follows a comma can be the next member. The comma in
+    /// `"He said "no", and left"` is part of the text.
+    fn goes_on_after(&self, after: &str) -> bool {
+        let next = after.trim_start();
+        match next.as_bytes().first() {
+            None | Some(b'}' | b']' | b',' | b'/' | b'<') => true,
+            Some(b'"' | b'\'') => !self.in_object || is_key(next),
+            Some(_) if self.in_object => is_bare_key(next),
+            Some(b'{' | b'[' | b'-' | b'0'..=b'9') => true,
+            Some(_) => ["true", "false", "null"]
+                .iter()
+                .any(|word| next.starts_with(word)),
         }
     }
 
@@ -345,6 +493,9 @@ impl<'a> Parser<'a> {
             'r' => text.push('\r'),
             't' => text.push('\t'),
             'u' => return self.unicode_escape(text),
+            'x' if self.is_script => return self.hex_escape(text),
+            // A line that goes on in the next.
+            '\n' if self.is_script => {}
             other => {
                 self.note("unknown escape");
                 text.push(other);
@@ -375,6 +526,23 @@ impl<'a> Parser<'a> {
                 self.note("half of a surrogate pair");
                 text.push(char::REPLACEMENT_CHARACTER);
                 self.at += 6;
+            }
+        }
+        Ok(())
+    }
+
+    /// `\x41` of JavaScript.
+    fn hex_escape(&mut self, text: &mut String) -> Step<()> {
+        let digits = self.text.get(self.at + 2..self.at + 4);
+        let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match code {
+            Some(code) => {
+                text.push(char::from(code));
+                self.at += 4;
+            }
+            None => {
+                text.push('x');
+                self.at += 2;
             }
         }
         Ok(())
@@ -456,6 +624,37 @@ impl<'a> Parser<'a> {
             self.repairs.push((what, at));
         }
     }
+}
+
+/// Longest key that is looked at to tell it from a quotation in a text.
+const KEY_BYTES_MAX: usize = 200;
+
+/// Whether a text that starts with a quote starts with a key and its colon.
+/// One that is too long to tell is taken for one.
+fn is_key(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let (quote, rest) = (bytes[0], &bytes[1..]);
+    let looked_at = &rest[..rest.len().min(KEY_BYTES_MAX)];
+    match looked_at.iter().position(|b| *b == quote) {
+        Some(end) if looked_at[..end].contains(&b'\\') => true,
+        Some(end) => {
+            let after = &rest[end + 1..];
+            let next = after.iter().find(|b| !b.is_ascii_whitespace());
+            next == Some(&b':')
+        }
+        None => true,
+    }
+}
+
+fn is_bare_key(text: &str) -> bool {
+    let looked_at = &text.as_bytes()[..text.len().min(KEY_BYTES_MAX)];
+    let length = looked_at
+        .iter()
+        .position(|b| !b.is_ascii_alphanumeric() && !matches!(b, b'_' | b'@' | b'$' | b'-'));
+    length.is_some_and(|length| {
+        let next = looked_at[length..].iter().find(|b| !b.is_ascii_whitespace());
+        length > 0 && matches!(next, None | Some(b':' | b'}' | b','))
+    })
 }
 
 fn place(text: &str, at: usize) -> Place {

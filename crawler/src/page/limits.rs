@@ -1,20 +1,9 @@
 //! The bounds of reading one page. They are far above what real shops send
 //! and low enough that a hostile page costs about a second and some tens of
-//! megabytes.
+//! megabytes. Those of the document itself are [`crate::document::limits`].
 
 /// Bytes of a page that are read; the largest product pages seen are 2 MiB.
 pub const PAGE_BYTES_MAX: usize = 8 << 20;
-
-/// Elements open at once. Browsers stop nesting at 512 too (Blink, WebKit),
-/// and every start tag may cost the HTML parser a walk over all of them.
-pub const OPEN_ELEMENTS_MAX: usize = 512;
-
-/// Nodes of the tree, at about 250 bytes each: 60 MiB. Misnested formatting
-/// elements can make the tree grow with the square of the page.
-pub const NODES_MAX: usize = 250_000;
-
-/// Attributes of one tag. The HTML parser compares each with all before it.
-pub const TAG_ATTRIBUTES_MAX: usize = 2000;
 
 /// JSON-LD blocks that are read; pages with 30 exist.
 pub const JSON_LD_BLOCKS_MAX: usize = 100;
@@ -25,6 +14,20 @@ pub const JSON_DEPTH_MAX: usize = 64;
 
 /// Values in one JSON-LD block, at about 56 bytes each: 11 MiB.
 pub const JSON_VALUES_MAX: usize = 200_000;
+
+/// Terms of a JSON-LD context that are known at once; every key of every
+/// object is looked up among them.
+pub const CONTEXT_TERMS_MAX: usize = 50;
+
+/// Scripts whose state is read.
+pub const STATE_SCRIPTS_MAX: usize = 100;
+
+/// Bytes of scripts that are read for state, those of literals that turn out
+/// to be unreadable included; the largest state seen is 2 MiB.
+pub const STATE_BYTES_MAX: usize = 8 << 20;
+
+/// Objects in the state of a page that look like products and are compared.
+pub const CANDIDATES_MAX: usize = 500;
 
 /// Items (microdata, RDFa) that are read; a listing page has about 100.
 pub const ITEMS_MAX: usize = 100;
@@ -46,17 +49,31 @@ pub const ITEM_TEXT_BYTES_MAX: usize = 16 << 20;
 /// Names that one element may be a property under.
 pub const PROPERTY_NAMES_MAX: usize = 10;
 
-/// Nodes visited for the text of one element.
-pub const TEXT_NODES_MAX: usize = 10_000;
-
 /// Images of one product; an image job carries at most 100.
 pub const IMAGES_MAX: usize = 100;
 
 /// Offers of one product that are compared.
 pub const OFFERS_MAX: usize = 500;
 
+/// Variants of one product that are read; shops allow some hundred to two
+/// thousand, and each becomes a row.
+pub const VARIANTS_MAX: usize = 500;
+
+/// Products in the JSON-LD of one page that are looked at.
+pub const PRODUCTS_MAX: usize = 1000;
+
 /// Characters of a URL; RFC 9110 asks for 8,000 at least.
 pub const URL_CHARS_MAX: usize = 8000;
+
+/// Bytes of a row's id; the catalogue takes no longer ones.
+pub const ID_BYTES_MAX: usize = 256;
+
+/// Elements that the selectors of one field may find.
+pub const SELECTED_MAX: usize = 100;
+
+/// Characters of a page's text up to which it is a short page, which has room
+/// for one message.
+pub const SHORT_PAGE_CHARS: usize = 1500;
 
 /// Characters of ids, names, brands and the like.
 pub const TEXT_CHARS_MAX: usize = 1000;

@@ -1,8 +1,10 @@
 //! Turns the references of a page into absolute http(s) URLs.
 
+use trawler_core::product::Currency;
 use url::Url;
 
 use super::limits::URL_CHARS_MAX;
+use super::price;
 use super::remarks::{Remarks, quoted};
 
 /// What relative references of the page are relative to.
@@ -10,6 +12,7 @@ use super::remarks::{Remarks, quoted};
 pub(super) struct Links {
     base: Url,
     page: Url,
+    home: Option<Currency>,
 }
 
 impl Links {
@@ -27,7 +30,30 @@ impl Links {
         Self {
             base: base.unwrap_or_else(|| page.clone()),
             page: page.clone(),
+            home: price::home(None, page),
         }
+    }
+
+    /// The same, for a page that says what language it is in.
+    pub(super) fn in_language(mut self, language: Option<&str>) -> Self {
+        self.home = price::home(language, &self.page);
+        self
+    }
+
+    /// The currency of the place that the page is made for, as far as its
+    /// language and host tell.
+    pub(super) fn home(&self) -> Option<Currency> {
+        self.home
+    }
+
+    /// Whether a reference leads to this page: to where it came from or to
+    /// its canonical URL, whatever the fragment.
+    pub(super) fn is_page(&self, reference: &str, canonical: Option<&Url>) -> bool {
+        let Some(mut url) = self.base.join(reference.trim()).ok().filter(is_web) else {
+            return false;
+        };
+        url.set_fragment(None);
+        Some(&url) == canonical || Some(&url) == self.page().as_ref()
     }
 
     /// Where the page came from, if that is the web.
@@ -37,6 +63,11 @@ impl Links {
             url.set_fragment(None);
             url
         })
+    }
+
+    /// Whether the query of the page's URL has this value: `?variant=4711`.
+    pub(super) fn query_names(&self, value: &str) -> bool {
+        self.page.query_pairs().any(|(_, found)| found == value)
     }
 
     /// The absolute URL of a reference; `what` names it in the remark that

@@ -2,13 +2,14 @@
 //! the first amount after it in an element called a price, the image whose
 //! `alt` is the title, breadcrumbs by class. What they say comes last.
 
-use scraper::ElementRef;
 use url::Url;
 
+use crate::document::{Descend, Element, Step};
+
 use super::availability::Availability;
-use super::dom::{Descend, Step, collapse, text_of, walk};
+use super::dom::collapse;
 use super::fields::{Fields, PriceText, Written};
-use super::items::image_source;
+use super::images::image_source;
 use super::limits::{DESCRIPTION_CHARS_MAX, IMAGES_MAX, MARKS_MAX, TEXT_CHARS_MAX};
 use super::links::Links;
 use super::price;
@@ -16,37 +17,85 @@ use super::remarks::Remarks;
 use super::report::Rule;
 use super::scan::{Mark, Parts};
 
+/// Fields that nothing before gave; only these are looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Missing {
+    /// Or nothing before showed that there is a product.
+    pub(super) price: bool,
+    pub(super) availability: bool,
+    pub(super) description: bool,
+    pub(super) images: bool,
+    pub(super) breadcrumbs: bool,
+}
+
 pub(super) fn read(
     parts: &Parts<'_>,
+    heading: Option<&Heading>,
+    missing: Missing,
     links: &Links,
     canonical: Option<&Url>,
     remarks: &mut Remarks,
-) -> Option<Fields> {
+) -> Fields {
     let mut fields = Fields::new(Rule::Html);
-    let heading = heading(parts);
-    let heading_title = heading.as_ref().map(|(_, text)| text.clone());
-    fields.title = heading_title.clone().or_else(|| parts.title.clone());
-    fields.description = parts
-        .metas
-        .iter()
-        .find(|(key, _)| key.trim().eq_ignore_ascii_case("description"))
-        .map(|(_, content)| collapse(content, DESCRIPTION_CHARS_MAX))
-        .filter(|text| !text.is_empty());
+    let heading_title = heading.map(|heading| heading.text.clone());
+    let title = heading_title.as_ref().or(parts.title.as_ref());
+    if missing.description {
+        fields.description = parts
+            .metas
+            .iter()
+            .find(|(key, _)| key.trim().eq_ignore_ascii_case("description"))
+            .map(|(_, content)| collapse(content, DESCRIPTION_CHARS_MAX))
+            .filter(|text| !text.is_empty());
+    }
     fields.link = canonical.cloned().or_else(|| links.page());
     fields.id = fields.link.as_ref().map(Url::to_string);
-    if let Some(title) = &fields.title {
+    if let Some(title) = title.filter(|_| missing.images) {
         fields.images = images(parts, title, links, remarks);
+    }
+    if let Some(title) = title.filter(|_| missing.breadcrumbs) {
         fields.breadcrumbs = breadcrumbs(parts, title);
     }
-    if let Some((at, _)) = heading {
-        let after = |mark: &&Mark<'_>| mark.headings_before > at;
-        fields.price = parts.prices.iter().filter(after).find_map(price_of);
-        fields.availability = parts.stock_notes.iter().filter(after).find_map(|mark| {
-            Availability::parse_sentence(&text_of(mark.element, SENTENCE_CHARS_MAX))
-        });
+    if let Some(heading) = heading {
+        let after = |mark: &&Mark<'_>| mark.headings_before > heading.at;
+        if missing.price {
+            fields.price = parts.prices.iter().filter(after).find_map(price_of);
+        }
+        if missing.availability {
+            let mut notes = parts.stock_notes.iter().filter(after);
+            fields.availability = notes.find_map(|mark| {
+                Availability::parse_sentence(&mark.element.text(SENTENCE_CHARS_MAX))
+            });
+        }
     }
     fields.is_product = heading_title.is_some() && fields.price.is_some();
-    Some(fields)
+    fields.title = title.cloned();
+    fields
+}
+
+/// Elements that show a price, at most `count`; those that hold another one
+/// are not counted beside it.
+pub(super) fn shown_prices(parts: &Parts<'_>, count: usize) -> usize {
+    let marks = parts.prices.iter().enumerate();
+    let innermost = marks.filter(|(at, mark)| {
+        let next = parts.prices.get(at + 1);
+        next.is_none_or(|next| {
+            let mut ancestors = next.element.ancestors().take(HOLDERS_MAX);
+            !ancestors.any(|ancestor| ancestor == mark.element)
+        })
+    });
+    let shown = innermost.filter(|(_, mark)| price_of(mark).is_some());
+    shown.take(count).count()
+}
+
+/// How far above a price what holds it is looked for.
+const HOLDERS_MAX: usize = 6;
+
+/// The heading that names the page.
+#[derive(Debug)]
+pub(super) struct Heading {
+    /// Headings before it.
+    at: usize,
+    pub(super) text: String,
 }
 
 /// An element with more text than this holds more than one price or note.
@@ -54,19 +103,22 @@ const SENTENCE_CHARS_MAX: usize = 64;
 
 /// The heading that names the page: of several the first that is part of
 /// `<title>` too (shops put their logo in an `<h1>`), else the first.
-fn heading(parts: &Parts<'_>) -> Option<(usize, String)> {
+pub(super) fn heading(parts: &Parts<'_>) -> Option<Heading> {
     let mut headings = parts
         .headings
         .iter()
         .enumerate()
-        .map(|(at, heading)| (at, text_of(*heading, TEXT_CHARS_MAX)))
-        .filter(|(_, text)| !text.is_empty());
+        .map(|(at, heading)| Heading {
+            at,
+            text: heading.text(TEXT_CHARS_MAX),
+        })
+        .filter(|heading| !heading.text.is_empty());
     let page_title = parts.title.as_deref().unwrap_or_default();
     let first = headings.next()?;
-    if page_title.starts_with(&first.1) {
+    if page_title.starts_with(&first.text) {
         return Some(first);
     }
-    let named = headings.find(|(_, text)| page_title.starts_with(text.as_str()));
+    let named = headings.find(|heading| page_title.starts_with(&heading.text));
     Some(named.unwrap_or(first))
 }
 
@@ -76,7 +128,7 @@ fn price_of(mark: &Mark<'_>) -> Option<PriceText> {
     if is_former(mark.element) {
         return None;
     }
-    let text = text_of(mark.element, SENTENCE_CHARS_MAX + 1);
+    let text = mark.element.text(SENTENCE_CHARS_MAX + 1);
     if text.chars().count() > SENTENCE_CHARS_MAX {
         return None;
     }
@@ -89,15 +141,15 @@ fn price_of(mark: &Mark<'_>) -> Option<PriceText> {
 }
 
 /// Whether an element or what it lies in shows a price of before.
-fn is_former(element: ElementRef<'_>) -> bool {
+fn is_former(element: Element<'_>) -> bool {
     const LOOKED_UP: usize = 4;
     const WORDS: &[&str] = &[
         "old", "was", "strike", "regular", "original", "before", "list",
     ];
-    let mut ancestors = element.ancestors().filter_map(ElementRef::wrap);
+    let mut ancestors = element.ancestors();
     let is_struck =
-        |element: &ElementRef<'_>| matches!(element.value().name(), "del" | "s" | "strike");
-    let class = element.attr("class").unwrap_or_default();
+        |element: &Element<'_>| matches!(element.name(), "del" | "s" | "strike");
+    let class = element.attribute("class").unwrap_or_default();
     let says_so = class
         .split(|c: char| !c.is_ascii_alphanumeric())
         .any(|word| WORDS.iter().any(|former| word.eq_ignore_ascii_case(former)));
@@ -107,7 +159,7 @@ fn is_former(element: ElementRef<'_>) -> bool {
 fn images(parts: &Parts<'_>, title: &str, links: &Links, remarks: &mut Remarks) -> Vec<Url> {
     let mut images = Vec::new();
     for mark in &parts.images {
-        let alt = mark.element.attr("alt").unwrap_or_default();
+        let alt = mark.element.attribute("alt").unwrap_or_default();
         if images.len() < IMAGES_MAX
             && collapse(alt, TEXT_CHARS_MAX).eq_ignore_ascii_case(title)
             && let Some(source) = image_source(mark.element)
@@ -128,14 +180,14 @@ fn breadcrumbs(parts: &Parts<'_>, title: &str) -> Vec<String> {
     };
     let texts = |wanted: &str| {
         let mut texts: Vec<String> = Vec::new();
-        walk(*trail, |step| {
+        trail.walk(|step| {
             let Step::Element(element) = step else {
                 return Descend::Past;
             };
-            if element.value().name() != wanted {
+            if element.name() != wanted {
                 return Descend::Into;
             }
-            let text = text_of(element, TEXT_CHARS_MAX);
+            let text = element.text(TEXT_CHARS_MAX);
             let text = text.trim_matches(|c: char| c.is_whitespace() || "/>»›|".contains(c));
             if !text.is_empty() {
                 texts.push(text.to_owned());

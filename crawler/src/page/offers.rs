@@ -1,4 +1,4 @@
-//! The offers of a product, and which of them speaks for it.
+//! The offers of a product and its variants, and which of them speaks for it.
 
 use trawler_core::product::Currency;
 
@@ -8,41 +8,90 @@ use super::limits::OFFERS_MAX;
 use super::price;
 use super::remarks::quoted;
 use super::scan::PRODUCT_TYPES;
-use super::schema::Reader;
+use super::schema::{Reader, reference};
 use super::value::{Value, type_name};
 
 /// What is compared and kept of one offer.
 #[derive(Debug, Default)]
 pub(super) struct Offer<'v> {
     pub(super) node: Option<&'v Value>,
+    /// The product or variant that it offers.
+    pub(super) holder: Option<&'v Value>,
+    /// Whether it is of the product itself and not of one of its siblings.
+    pub(super) is_own: bool,
     pub(super) price: Option<PriceText>,
     pub(super) list_price: Option<PriceText>,
     pub(super) currency: Option<Currency>,
     pub(super) availability: Option<Availability>,
 }
 
+/// A product or offer that is still to be looked at.
+#[derive(Clone, Copy)]
+struct Pending<'v> {
+    node: &'v Value,
+    holder: &'v Value,
+    is_own: bool,
+    /// Of the offer that it lies in.
+    currency: Option<Currency>,
+}
+
+impl<'v> Pending<'v> {
+    fn members(self, pending: &mut Vec<Self>) {
+        for name in ["hasVariant", "offers"] {
+            let members = self.node.get(name).map(Value::each).unwrap_or_default();
+            pending.extend(members.iter().rev().map(|node| Self { node, ..self }));
+        }
+    }
+}
+
 impl<'v> Reader<'_, 'v> {
-    /// The offers of a product and of its variants, nested ones included.
-    pub(super) fn offers(&mut self, product: &'v Value) -> Vec<Offer<'v>> {
+    /// The offers of a product, of its variants and of its siblings, nested
+    /// ones included.
+    pub(super) fn offers(&mut self, product: &'v Value, siblings: &[&'v Value]) -> Vec<Offer<'v>> {
         let mut offers = Vec::new();
-        let mut pending: Vec<&Value> = Vec::new();
-        let add = |holder: &'v Value, pending: &mut Vec<&'v Value>| {
-            for name in ["hasVariant", "offers"] {
-                let members = holder.get(name).map(Value::each).unwrap_or_default();
-                pending.extend(members.iter().rev());
-            }
+        let mut aggregates = Vec::new();
+        let mut pending: Vec<Pending<'v>> = Vec::new();
+        for sibling in siblings.iter().rev() {
+            pending.push(Pending {
+                node: sibling,
+                holder: sibling,
+                is_own: false,
+                currency: None,
+            });
+        }
+        let own = Pending {
+            node: product,
+            holder: product,
+            is_own: true,
+            currency: None,
         };
-        add(product, &mut pending);
+        own.members(&mut pending);
         // References may form a circle, so visits are bounded too.
         for _ in 0..OFFERS_MAX {
-            let Some(node) = pending.pop() else { break };
-            let node = self.graph.resolve(node);
-            if !node.has_type(PRODUCT_TYPES) {
-                offers.push(self.offer(node));
+            let Some(mut at) = pending.pop() else { break };
+            at.node = self.graph.resolve(at.node);
+            let is_product = at.node.has_type(PRODUCT_TYPES);
+            if is_product {
+                at.holder = at.node;
+            }
+            let holds_offers = at.node.get("offers").is_some();
+            if !is_product || (!holds_offers && at.node.get("price").is_some()) {
+                let offer = self.offer(&at);
+                at.currency = offer.currency;
+                // It may hold the offers that it sums up, or stand beside them.
+                match holds_offers || at.node.has_type(&["AggregateOffer"]) {
+                    true => aggregates.push(offer),
+                    false => offers.push(offer),
+                }
             }
             if pending.len() < OFFERS_MAX {
-                add(node, &mut pending);
+                at.members(&mut pending);
             }
+        }
+        // What sums up offers counts only where these say no price.
+        if offers.iter().all(|offer| offer.price.is_none()) {
+            aggregates.append(&mut offers);
+            offers = aggregates;
         }
         if !pending.is_empty() {
             self.remarks.add(format!(
@@ -53,70 +102,101 @@ impl<'v> Reader<'_, 'v> {
         offers
     }
 
-    fn offer(&mut self, node: &'v Value) -> Offer<'v> {
+    fn offer(&mut self, at: &Pending<'v>) -> Offer<'v> {
+        let node = at.node;
+        let item = node.get("itemOffered").and_then(|item| item.each().first());
+        let item = item.map(|item| self.graph.resolve(item));
         let mut offer = Offer {
             node: Some(node),
+            holder: item.filter(|item| item.get("name").is_some()).or(Some(at.holder)),
+            is_own: at.is_own,
             price: price_field(node, "price").or_else(|| price_field(node, "lowPrice")),
+            currency: self.currency_of(node),
             ..Offer::default()
         };
-        let mut currency = node.get("priceCurrency").and_then(Value::text);
+        let mut currency_text = node.get("priceCurrency").and_then(Value::text);
         let specifications = node.get("priceSpecification").map(Value::each);
         for specification in specifications.unwrap_or_default().iter().take(OFFERS_MAX) {
             let specification = self.graph.resolve(specification);
-            let amount = price_field(specification, "price")
-                .or_else(|| price_field(specification, "minPrice"));
-            currency = currency.or_else(|| specification.get("priceCurrency")?.text());
-            let kind = specification
-                .get("priceType")
-                .and_then(|kind| kind.text().or_else(|| kind.get("@id")?.text()))
-                .map(type_name);
-            match kind {
-                Some("ListPrice" | "StrikethroughPrice" | "MSRP" | "SRP" | "RegularPrice") => {
-                    offer.list_price = offer.list_price.or(amount);
-                }
-                // A price per 100 g is not the product's.
-                _ if specification.get("referenceQuantity").is_some() => {}
-                _ => offer.price = offer.price.or(amount),
-            }
+            self.specification(specification, &mut offer);
+            currency_text = currency_text.or_else(|| specification.get("priceCurrency")?.text());
         }
-        offer.currency = currency.and_then(|text| {
-            let currency = price::currency_field(text);
-            if currency.is_none() {
-                self.remarks.add(format!(
-                    "{} priceCurrency {} is not a currency",
-                    self.rule.name(),
-                    quoted(text)
-                ));
-            }
-            currency
-        });
-        offer.availability = node
-            .get("availability")
-            .and_then(|value| value.text().or_else(|| value.get("@id")?.text()))
-            .and_then(|text| {
-                let availability = Availability::parse(text);
-                if availability.is_none() {
-                    self.remarks.add(format!(
-                        "{} availability {} is not known",
-                        self.rule.name(),
-                        quoted(text)
-                    ));
-                }
-                availability
-            });
+        if let Some(text) = currency_text.filter(|_| offer.currency.is_none()) {
+            self.remarks.add(format!(
+                "{} priceCurrency {} is not a currency",
+                self.rule.name(),
+                quoted(text)
+            ));
+        }
+        offer.currency = offer.currency.or(at.currency);
+        offer.availability = self.availability(node);
         offer
+    }
+
+    fn specification(&mut self, specification: &'v Value, offer: &mut Offer<'v>) {
+        let amount = price_field(specification, "price")
+            .or_else(|| price_field(specification, "minPrice"));
+        offer.currency = offer.currency.or_else(|| self.currency_of(specification));
+        let kind = specification.get("priceType").and_then(reference).map(type_name);
+        match kind {
+            Some("ListPrice" | "StrikethroughPrice" | "MSRP" | "SRP" | "RegularPrice") => {
+                offer.list_price = offer.list_price.take().or(amount);
+            }
+            // A price per 100 g is not the product's, a member's price not
+            // everybody's.
+            _ if specification.get("referenceQuantity").is_some()
+                || specification.get("validForMemberTier").is_some() => {}
+            Some("SalePrice") if amount.is_some() => {
+                let regular = std::mem::replace(&mut offer.price, amount);
+                offer.list_price = offer.list_price.take().or(regular);
+            }
+            _ => offer.price = offer.price.take().or(amount),
+        }
+    }
+
+    pub(super) fn availability(&mut self, node: &'v Value) -> Option<Availability> {
+        let text = reference(node.get("availability")?)?;
+        let availability = Availability::parse(text);
+        if availability.is_none() {
+            self.remarks.add(format!(
+                "{} availability {} is not known",
+                self.rule.name(),
+                quoted(text)
+            ));
+        }
+        availability
+    }
+
+    /// Whether the URL of the page selects what this offers: it is the URL of
+    /// the offer or of its variant, or its query names their number.
+    pub(super) fn is_selected(&self, offer: &Offer<'_>) -> bool {
+        [offer.node, offer.holder].into_iter().flatten().any(|node| {
+            let by_url = node
+                .get("url")
+                .and_then(reference)
+                .is_some_and(|url| self.links.is_page(url, None));
+            by_url
+                || ["sku", "productID", "mpn"].iter().any(|name| {
+                    let number = node.get(name).and_then(Value::text);
+                    number.is_some_and(|number| self.links.query_names(number))
+                })
+        })
     }
 }
 
-/// The offer that speaks for the product: one that can be bought before one
-/// of which that is not known, then the lowest price in the currency of the
-/// first, then the order on the page.
-pub(super) fn cheapest(offers: Vec<Offer<'_>>) -> Option<Offer<'_>> {
+/// The offer that speaks for the product: what the page's URL selects, then
+/// the product's own before those of its siblings, then one that can be bought
+/// before one of which that is not known, then the lowest price in the
+/// currency of the first, then the order on the page.
+pub(super) fn speaker<'v>(
+    offers: Vec<Offer<'v>>,
+    is_selected: impl Fn(&Offer<'v>) -> bool,
+) -> Option<Offer<'v>> {
     if offers.len() < 2 {
         return offers.into_iter().next();
     }
     let main_currency = offers.iter().find_map(|offer| offer.currency);
-    let rank = |offer: &Offer<'_>| {
+    let rank = |offer: &Offer<'v>| {
         let buyable = match offer.availability.map(Availability::can_be_bought) {
             Some(true) => 0,
             None => 1,
@@ -130,7 +210,14 @@ pub(super) fn cheapest(offers: Vec<Offer<'_>>) -> Option<Offer<'_>> {
             .as_ref()
             .and_then(|text| price::read(text, Some(compared)).ok())
             .map(|read| read.money.amount_minor);
-        (amount.is_none(), buyable, currency != main_currency, amount)
+        (
+            amount.is_none(),
+            !is_selected(offer),
+            !offer.is_own,
+            buyable,
+            currency != main_currency,
+            amount,
+        )
     };
     offers.into_iter().min_by_key(rank)
 }

@@ -1,11 +1,21 @@
 //! Amounts as shops write them (`£51.77`, `1,299.00`, `12,000원`,
-//! `1.234,56 €`, `₩ 9,900 ~`): finds the amount and the currency in the text
-//! and leaves the arithmetic to [`Money`].
+//! `1.234,56 €`, `₩ 9,900 ~`, `CHF 1'299.–`): finds the amount that is the
+//! price and its currency, and decides what the separators mean. Of a range
+//! the lowest amount counts. `Free` is zero; `POA` is no amount.
+
+mod amount;
+mod currency;
+
+#[cfg(test)]
+mod tests;
 
 use trawler_core::product::{Currency, Money, MoneyError};
 
 use super::fields::{PriceText, Written};
 use super::remarks::quoted;
+use amount::{Amount, Decimal, LOOKED_AT_CHARS};
+
+pub(super) use currency::{Named, home};
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PriceError {
@@ -25,282 +35,225 @@ pub(super) struct ReadPrice {
     pub(super) remarks: Vec<String>,
 }
 
-/// Marks of currencies in text; `true` where the mark means one currency only.
-/// Longer marks come before those that they contain.
-#[rustfmt::skip]
-const MARKS: &[(&str, &str, bool)] = &[
-    ("US$", "USD", true), ("CA$", "CAD", true), ("C$", "CAD", true), ("AU$", "AUD", true),
-    ("A$", "AUD", true), ("NZ$", "NZD", true), ("HK$", "HKD", true), ("NT$", "TWD", true),
-    ("S$", "SGD", true), ("R$", "BRL", true), ("MX$", "MXN", true), ("CN¥", "CNY", true),
-    ("₩", "KRW", true), ("원", "KRW", true), ("£", "GBP", true), ("€", "EUR", true),
-    ("円", "JPY", true), ("元", "CNY", true), ("₹", "INR", true), ("₽", "RUB", true),
-    ("₺", "TRY", true), ("₫", "VND", true), ("฿", "THB", true), ("₪", "ILS", true),
-    ("₴", "UAH", true), ("₱", "PHP", true), ("zł", "PLN", true), ("Kč", "CZK", true),
-    ("$", "USD", false), ("¥", "JPY", false), ("\u{20a8}", "INR", false),
+/// Texts that say that nothing is to be paid, in lower case.
+const FREE: &[&str] = &[
+    "free", "free!", "gratis", "kostenlos", "gratuit", "grátis", "무료", "無料", "免费", "免費",
+    "бесплатно", "za darmo", "ücretsiz", "مجاني",
 ];
 
-/// ISO 4217 codes that are recognised as words in text; any three letters
-/// would be too many (`OFF`, `VAT`).
-#[rustfmt::skip]
-const CODES: &[&str] = &[
-    "AED", "ARS", "AUD", "BGN", "BHD", "BRL", "CAD", "CHF", "CLP", "CNY", "COP", "CZK", "DKK",
-    "EGP", "EUR", "GBP", "HKD", "HUF", "IDR", "ILS", "INR", "ISK", "JOD", "JPY", "KRW", "KWD",
-    "MAD", "MXN", "MYR", "NGN", "NOK", "NZD", "OMR", "PEN", "PHP", "PKR", "PLN", "QAR", "RON",
-    "RSD", "RUB", "SAR", "SEK", "SGD", "THB", "TND", "TRY", "TWD", "UAH", "USD", "VND", "ZAR",
+/// What stands between the two ends of a range.
+const BETWEEN: &[&str] = &[
+    "-", "--", "~", "to", "bis", "à", "a", "até", "hasta", "til", "till", "do", "до", "から", "부터",
+    "and", "und", "et",
 ];
+
+/// Longest text that still only names a range's middle, in characters.
+const BETWEEN_CHARS_MAX: usize = 16;
 
 /// The currency that a text names, and whether the mark is that currency's alone.
 pub(super) fn currency_in(text: &str) -> Option<(Currency, bool)> {
-    let text: String = text.chars().map(half_width).collect();
-    let code = text
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .find(|word| CODES.contains(word))
-        .map(|code| (code, true));
-    let marked = || {
-        MARKS
-            .iter()
-            .find(|(mark, ..)| text.contains(mark))
-            .map(|(_, code, alone)| (*code, *alone))
-    };
-    let (code, alone) = code.or_else(marked)?;
-    Some((
-        Currency::parse(code).expect("the tables hold ISO codes"),
-        alone,
-    ))
+    named_in(text).map(|named| (named.settle(None), named.is_alone()))
+}
+
+/// What the currency mark of a text may mean: of the price in it, or anywhere.
+pub(super) fn named_in(text: &str) -> Option<Named> {
+    let chars = looked_at(text);
+    let of_price = choose(&chars).and_then(|(_, named)| named);
+    of_price.or_else(|| currency::anywhere(&chars.iter().collect::<String>()))
 }
 
 /// A currency field: an ISO code in any case, or a mark.
 pub(super) fn currency_field(text: &str) -> Option<Currency> {
-    let text = text.trim();
-    Currency::parse(text)
-        .ok()
-        .or_else(|| currency_in(text).map(|(currency, _)| currency))
+    currency_field_at(text, None)
 }
 
-/// Reads the first amount in a text. The currency that the text itself names
-/// is believed only where none is declared.
+/// A currency field of a page that is made for the place with currency `home`.
+pub(super) fn currency_field_at(text: &str, home: Option<Currency>) -> Option<Currency> {
+    let text: String = text.trim().chars().map(amount::ascii).collect();
+    Currency::parse(&text)
+        .ok()
+        .filter(|_| currency::field(&text).is_none())
+        .or_else(|| currency::field(&text).map(|named| named.settle(home)))
+}
+
+/// What is known of the currency of a price besides its text.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Currencies {
+    /// Declared beside the price: believed before what the text itself names.
+    pub(super) declared: Option<Currency>,
+    /// Of the place that the page is made for.
+    pub(super) home: Option<Currency>,
+    /// Where neither text nor declaration names any.
+    pub(super) default: Option<Currency>,
+}
+
+/// Reads the price in a text. The currency that the text itself names is
+/// believed only where none is declared.
 pub(super) fn read(price: &PriceText, declared: Option<Currency>) -> Result<ReadPrice, PriceError> {
-    let shown = || quoted(price.text.trim());
-    let mut amount = first_amount(&price.text).ok_or_else(|| PriceError::NoAmount(shown()))?;
-    let mut remarks = Vec::new();
-    let named = currency_in(&price.text);
-    let currency = match (declared, named) {
-        (Some(currency), named) => {
-            if let Some((other, true)) = named.filter(|(other, _)| *other != currency) {
-                remarks.push(format!(
-                    "{} looks like {other}, read as {currency}",
-                    shown()
-                ));
-            }
-            currency
-        }
-        (None, Some((currency, _))) => currency,
-        (None, None) => return Err(PriceError::NoCurrency(shown())),
+    let currencies = Currencies {
+        declared,
+        ..Currencies::default()
     };
-    if let Some((_, false)) = named.filter(|(named, _)| *named == currency) {
-        remarks.push(format!(
-            "the currency mark in {} is used by several currencies, read as {currency}",
-            shown()
-        ));
-    }
-    if amount.starts_with('-') {
-        return Err(PriceError::Negative(shown()));
-    }
-    if price.written == Written::ForPeople && dots_group_thousands(&amount) {
-        amount.retain(|c| c != '.');
-    }
-    let money = match Money::parse(&amount, currency) {
-        Err(MoneyError::TooPrecise { .. }) if price.written == Written::ForMachines => {
-            let rounded = rounded(&amount, currency);
-            remarks.push(format!(
-                "{} has too many decimals for {currency}, rounded to {rounded}",
-                shown()
-            ));
-            Money::parse(&rounded, currency)
+    read_at(price, currencies)
+}
+
+/// Reads a price with all that the page says of its currency.
+pub(super) fn read_at(price: &PriceText, known: Currencies) -> Result<ReadPrice, PriceError> {
+    let shown = || quoted(price.text.trim());
+    let chars = looked_at(&price.text);
+    let (chosen, named) = match choose(&chars) {
+        Some((amounts, named)) => (Some(amounts), named),
+        None if is_free(&price.text) => (None, None),
+        None => return Err(PriceError::NoAmount(shown())),
+    };
+    let anywhere = || currency::anywhere(&chars.iter().collect::<String>());
+    // A plain number names nothing.
+    let is_plain = chars.iter().all(|c| c.is_ascii_digit() || matches!(c, '.' | ','));
+    let named = named.or_else(|| (!is_plain).then(anywhere)?);
+    let mut remarks = Vec::new();
+    let currency = currency_of(known, named, &shown, &mut remarks)?;
+    let machine = price.written == Written::ForMachines;
+    let lone_groups = |separator: char| match (separator, currency.exponent()) {
+        // No currency has thousandths of what it has no hundredths of.
+        (_, 0) => true,
+        ('.', 3) => false,
+        ('.', _) => !machine,
+        _ => true,
+    };
+    let decimal = match (&chosen, amount::scientific(price.text.trim())) {
+        (_, Some(decimal)) if machine => decimal,
+        (Some(amounts), _) => {
+            if amounts.iter().any(|amount| amount.negative) {
+                return Err(PriceError::Negative(shown()));
+            }
+            let decimals = amounts.iter().map(|amount| amount.decimal(lone_groups));
+            decimals
+                .min_by(|a, b| a.key().cmp(&b.key()))
+                .expect("a choice holds one amount at least")
         }
-        other => other,
-    }
-    .map_err(|source| PriceError::Money {
-        text: shown(),
-        source,
-    })?;
+        (None, _) => Decimal {
+            whole: "0".to_owned(),
+            decimals: String::new(),
+        },
+    };
+    let money = money(&decimal, currency, machine, &shown, &mut remarks)?;
     if money.amount_minor == 0 {
         remarks.push("it is zero".to_owned());
     }
     Ok(ReadPrice { money, remarks })
 }
 
-/// The first run of digits with its separators, in plain ASCII.
-fn first_amount(text: &str) -> Option<String> {
-    /// Longer than any amount; the rest of a page's text is not looked at.
-    const LOOKED_AT_CHARS: usize = 300;
-    let chars: Vec<char> = text.chars().take(LOOKED_AT_CHARS).map(half_width).collect();
-    let start = chars.iter().position(char::is_ascii_digit)?;
-    let is_digit = |at: usize| chars.get(at).is_some_and(char::is_ascii_digit);
-    let mut amount = String::new();
-    let before = chars[..start].iter().rposition(|c| !c.is_whitespace());
-    let signed = before.is_some_and(|at| {
-        // `USD -5` has a sign, `pre-5` and `1-5` a hyphen.
-        chars[at] == '-' && !chars[..at].last().is_some_and(|c| c.is_alphanumeric())
-    });
-    if signed {
-        amount.push('-');
-    }
-    let mut at = start;
-    while at < chars.len() {
-        let c = chars[at];
-        let belongs = match c {
-            '0'..='9' => true,
-            '.' | ',' | '\'' => is_digit(at + 1),
-            // `1 299,00` groups, `51 77 left` does not.
-            ' ' => {
-                (1..=3).all(|step| is_digit(at + step))
-                    && !is_digit(at + 4)
-                    && at - start <= amount.len()
-                    && !amount.contains('.')
-            }
-            _ => false,
-        };
-        if !belongs {
-            break;
-        }
-        amount.push(c);
-        at += 1;
-    }
-    Some(amount)
-}
-
-/// Full-width forms and the typographic spaces and apostrophes to ASCII.
-fn half_width(c: char) -> char {
-    match c {
-        '\u{ff01}'..='\u{ff5e}' => {
-            char::from_u32(u32::from(c) - 0xfee0).expect("full-width forms map into ASCII")
-        }
-        '\u{ffe6}' => '₩',
-        '\u{ffe5}' => '¥',
-        '\u{ffe1}' => '£',
-        '\u{a0}' | '\u{2009}' | '\u{202f}' | '\u{3000}' => ' ',
-        '\u{2019}' => '\'',
-        '\u{2212}' | '\u{2013}' => '-',
-        _ => c,
-    }
-}
-
-/// `1.299` or `12.345.678`: every dot is followed by exactly three digits,
-/// and the first has one to three before it.
-fn dots_group_thousands(amount: &str) -> bool {
-    let mut groups = amount.split('.');
-    let first = groups.next().unwrap_or_default();
-    let rest: Vec<&str> = groups.collect();
-    !amount.contains(',')
-        && (1..=3).contains(&first.len())
-        && first != "0"
-        && !rest.is_empty()
-        && rest.iter().all(|group| group.len() == 3)
-}
-
-/// Rounds half up at the currency's decimals, on the decimal digits:
-/// binary fractions such as 33.489999999999995 are what makes this needed.
-fn rounded(amount: &str, currency: Currency) -> String {
-    let Some(dot) = amount.rfind(['.', ',']) else {
-        return amount.to_owned();
+fn currency_of(
+    known: Currencies,
+    named: Option<Named>,
+    shown: &impl Fn() -> String,
+    remarks: &mut Vec<String>,
+) -> Result<Currency, PriceError> {
+    let currency = match (known.declared, named, known.default) {
+        (Some(currency), _, _) => currency,
+        (None, Some(named), _) => named.settle(known.home),
+        (None, None, Some(currency)) => currency,
+        (None, None, None) => return Err(PriceError::NoCurrency(shown())),
     };
-    let keep = currency.exponent() as usize;
-    let (whole, decimals) = (&amount[..dot], &amount[dot + 1..]);
-    let up = decimals.as_bytes().get(keep).is_some_and(|b| *b >= b'5');
-    let mut digits: Vec<u8> = whole
-        .bytes()
-        .filter(u8::is_ascii_digit)
-        .chain(decimals.bytes().take(keep))
-        .collect();
-    let mut carry = up;
-    for digit in digits.iter_mut().rev() {
-        if !carry {
-            break;
+    let Some(named) = named else {
+        return Ok(currency);
+    };
+    if !named.may_be(currency) {
+        if named.is_alone() {
+            let other = named.settle(None);
+            remarks.push(format!("{} looks like {other}, read as {currency}", shown()));
         }
-        carry = *digit == b'9';
-        *digit = if carry { b'0' } else { *digit + 1 };
+    } else if !named.is_alone() && known.declared.or(known.home) != Some(currency) {
+        remarks.push(format!(
+            "the currency mark in {} is used by several currencies, read as {currency}",
+            shown()
+        ));
     }
-    if carry {
-        digits.insert(0, b'1');
-    }
-    let mut text = String::from_utf8(digits).expect("ASCII digits");
-    if keep > 0 {
-        text.insert(text.len() - keep, '.');
-    }
-    text
+    Ok(currency)
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
+fn money(
+    decimal: &Decimal,
+    currency: Currency,
+    machine: bool,
+    shown: &impl Fn() -> String,
+    remarks: &mut Vec<String>,
+) -> Result<Money, PriceError> {
+    let exponent = currency.exponent() as usize;
+    let failed = |source| PriceError::Money {
+        text: shown(),
+        source,
+    };
+    let decimal = if decimal.decimals.len() <= exponent {
+        decimal.clone()
+    } else if machine {
+        let rounded = decimal.rounded(exponent);
+        remarks.push(format!(
+            "{} has too many decimals for {currency}, rounded to {}",
+            shown(),
+            rounded.text(exponent)
+        ));
+        rounded
+    } else {
+        return Err(failed(MoneyError::TooPrecise {
+            amount: format!("{}.{}", decimal.whole, decimal.decimals),
+            currency,
+        }));
+    };
+    Money::parse(&decimal.text(exponent), currency).map_err(failed)
+}
 
-    #[test]
-    fn prices_of_every_locale() {
-        let check = |text: &str, declared: Option<&str>, expected: Option<(i64, &str)>| {
-            let declared = declared.map(|code| Currency::parse(code).unwrap());
-            let found = read(&PriceText::of_field(text.to_owned()), declared).ok();
-            let found =
-                found.map(|read| (read.money.amount_minor, read.money.currency.to_string()));
-            let found = found.as_ref().map(|(minor, code)| (*minor, code.as_str()));
-            assert_eq!(found, expected, "{text:?} {declared:?}");
-        };
-        check("1,299.00", Some("USD"), Some((129_900, "USD")));
-        check("₩12,900", None, Some((12_900, "KRW")));
-        check("₩ 9,900 ~", None, Some((9_900, "KRW")));
-        check("12,000원", None, Some((12_000, "KRW")));
-        check("１２，０００円", None, Some((12_000, "JPY")));
-        check("£51.77", None, Some((5_177, "GBP")));
-        check("1.234,56 €", None, Some((123_456, "EUR")));
-        check("1.299 €", None, Some((129_900, "EUR")));
-        check("1.299,- €", None, Some((129_900, "EUR")));
-        check("1\u{a0}299,00\u{a0}€", None, Some((129_900, "EUR")));
-        check("CHF 1’299.50", None, Some((129_950, "CHF")));
-        check("US$ 5", None, Some((500, "USD")));
-        check("$119.99", Some("CAD"), Some((11_999, "CAD")));
-        check("from 10.00 to 20.00 GBP", None, Some((1_000, "GBP")));
-        check("51 77 left", Some("USD"), Some((5_100, "USD")));
-        check("119.99 ", Some("USD"), Some((11_999, "USD")));
-        check("119.9", Some("USD"), Some((11_990, "USD")));
-        check("1299.0", Some("KRW"), Some((1_299, "KRW")));
-        check("33.489999999999995", Some("USD"), Some((3_349, "USD")));
-        check("9.999", Some("USD"), Some((1_000, "USD")));
-        check("12900", None, None);
-        check("call us", Some("USD"), None);
-        check("-5", Some("USD"), None);
-        check("", Some("USD"), None);
-        check("99999999999999999999", Some("USD"), None);
-    }
+fn looked_at(text: &str) -> Vec<char> {
+    let chars = text.trim_start().chars();
+    chars.take(LOOKED_AT_CHARS).map(amount::ascii).collect()
+}
 
-    #[test]
-    fn ambiguity_is_told() {
-        let check = |text: &str, declared: Option<&str>, expected: &str| {
-            let declared = declared.map(|code| Currency::parse(code).unwrap());
-            let read = read(&PriceText::of_field(text.to_owned()), declared).unwrap();
-            assert!(
-                read.remarks.join("; ").contains(expected),
-                "{text}: {:?}",
-                read.remarks
-            );
-        };
-        check("$5", None, "several currencies, read as USD");
-        check("€5", Some("USD"), "looks like EUR, read as USD");
-        check("9.999", Some("USD"), "rounded to 10.00");
-        check("0.00", Some("USD"), "it is zero");
-    }
+fn is_free(text: &str) -> bool {
+    let text = text.trim().to_lowercase();
+    FREE.contains(&text.as_str())
+}
 
-    #[test]
-    fn price_errors_say_what_was_found() {
-        let check = |text: &str, expected: &str| {
-            let error = read(&PriceText::of_field(text.to_owned()), None).unwrap_err();
-            assert_eq!(error.to_string(), expected);
+/// The amount that is the price, with the other end of its range if it has
+/// one, and the mark beside it: the first amount with a mark, else the first.
+fn choose(chars: &[char]) -> Option<(Vec<Amount>, Option<Named>)> {
+    let mut amounts = amount::amounts(chars);
+    let named = |amount: &Amount| {
+        let hundredths = || amount.in_hundredths().then(|| currency::field("GBP"))?;
+        currency::beside(&chars[..amount.start], &chars[amount.end..]).or_else(hundredths)
+    };
+    let marked = amounts.iter().position(|amount| named(amount).is_some());
+    let at = marked.unwrap_or(0);
+    let mark = named(amounts.get(at)?);
+    let is_range = |first: usize| {
+        let (Some(low), Some(high)) = (amounts.get(first), amounts.get(first + 1)) else {
+            return false;
         };
-        check("call us", "\"call us\" holds no amount");
-        check(
-            "5",
-            "\"5\" has no currency, and neither does the rest of the page",
-        );
-        check("£ -5", "\"£ -5\" is below zero");
+        joins(&chars[low.end..high.start])
+    };
+    // `10–20 €` is a range, `3 - £5.99` is not.
+    let mark_is_behind = currency::behind(&chars[amounts[at].end..]).is_some();
+    let from = match at.checked_sub(1) {
+        Some(before) if mark_is_behind && is_range(before) => before,
+        _ => at,
+    };
+    let to = if from < at || is_range(from) { from + 1 } else { from };
+    Some((amounts.drain(from..=to).collect(), mark))
+}
+
+/// Whether a text between two amounts makes a range of them.
+fn joins(between: &[char]) -> bool {
+    if between.len() > BETWEEN_CHARS_MAX {
+        return false;
     }
+    let text: String = between.iter().collect();
+    let mut words = text
+        .split(' ')
+        .map(|word| word.trim_matches(|c: char| "$£€¥₩₹₺₫원円元.,".contains(c)))
+        .filter(|word| !word.is_empty());
+    let mut joined = false;
+    words.all(|word| {
+        let is_joint = BETWEEN.contains(&word.to_lowercase().as_str());
+        joined |= is_joint;
+        is_joint || currency::field(word).is_some()
+    }) && joined
 }

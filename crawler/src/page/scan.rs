@@ -1,12 +1,14 @@
 //! One walk over the tree that picks up everything the sources read from.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
-use scraper::{ElementRef, Html};
+use crate::document::{Descend, Document, Element, Step};
 
-use super::dom::{Descend, Step, text_of, walk};
-use super::limits::{ITEMS_MAX, JSON_LD_BLOCKS_MAX, MARKS_MAX, METAS_MAX, TEXT_CHARS_MAX};
+use super::limits::{
+    ITEMS_MAX, JSON_LD_BLOCKS_MAX, MARKS_MAX, METAS_MAX, STATE_SCRIPTS_MAX, TEXT_CHARS_MAX,
+};
 use super::remarks::Remarks;
+use super::state::{Script, ScriptKind};
 use super::value::{local_name, type_name};
 
 /// The two vocabularies that mark up elements; they differ in the names of
@@ -20,14 +22,14 @@ pub(super) enum Syntax {
 /// An element that starts a product or breadcrumb item.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope<'a> {
-    pub(super) element: ElementRef<'a>,
+    pub(super) element: Element<'a>,
     pub(super) syntax: Syntax,
 }
 
 /// A heading, price, stock note or image, in document order.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark<'a> {
-    pub(super) element: ElementRef<'a>,
+    pub(super) element: Element<'a>,
     /// First headings (`<h1>`) that came before it.
     pub(super) headings_before: usize,
 }
@@ -35,20 +37,28 @@ pub(super) struct Mark<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Parts<'a> {
     pub(super) base: Option<&'a str>,
+    /// The language of the page, as `<html lang>` has it.
+    pub(super) language: Option<&'a str>,
     pub(super) canonicals: Vec<&'a str>,
     pub(super) title: Option<String>,
     /// `property` or `name`, and `content`.
     pub(super) metas: Vec<(&'a str, &'a str)>,
-    pub(super) json_ld: Vec<String>,
+    pub(super) json_ld: Vec<Cow<'a, str>>,
+    /// Scripts that may carry state, whatever is in them.
+    pub(super) scripts: Vec<(ScriptKind, Element<'a>)>,
     pub(super) products: Vec<Scope<'a>>,
     pub(super) breadcrumb_lists: Vec<Scope<'a>>,
-    pub(super) headings: Vec<ElementRef<'a>>,
+    pub(super) headings: Vec<Element<'a>>,
     pub(super) prices: Vec<Mark<'a>>,
     pub(super) stock_notes: Vec<Mark<'a>>,
     pub(super) images: Vec<Mark<'a>>,
     /// The first element that looks like a breadcrumb trail.
-    pub(super) breadcrumbs: Option<ElementRef<'a>>,
-    pub(super) by_id: HashMap<&'a str, ElementRef<'a>>,
+    pub(super) breadcrumbs: Option<Element<'a>>,
+    pub(super) has_password: bool,
+    /// An element for a test that tells people from programs.
+    pub(super) has_captcha: bool,
+    /// Bytes of text outside scripts and styles.
+    pub(super) text_bytes: usize,
 }
 
 /// Types of schema.org that are products.
@@ -58,28 +68,37 @@ pub(super) const PRODUCT_TYPES: &[&str] = &[
     "ProductGroup",
     "ProductModel",
     "SomeProducts",
+    "ProductCollection",
+    "DietarySupplement",
+    "Vehicle",
+    "Car",
+    "Motorcycle",
 ];
 
 /// Properties by which another item says that a product is what the page is
 /// about; any other (a related product, a line of an invoice) does not.
 const MAIN_PROPERTIES: &[&str] = &["mainEntity", "mainEntityOfPage", "itemOffered"];
 
-pub(super) fn scan<'a>(html: &'a Html, remarks: &mut Remarks) -> Parts<'a> {
+pub(super) fn scan<'a>(document: &'a Document, remarks: &mut Remarks) -> Parts<'a> {
     let mut parts = Parts::default();
     let mut blocks_left_out = 0_usize;
-    walk(html.tree.root(), |step| {
-        let Step::Element(element) = step else {
-            return Descend::Past;
+    document.walk(|step| {
+        let element = match step {
+            Step::Element(element) => element,
+            Step::Text(text) => {
+                parts.text_bytes += text.trim_ascii().len();
+                return Descend::Past;
+            }
         };
-        match element.value().name() {
+        match element.name() {
             "template" => return Descend::Past,
             "script" => {
-                if is_json_ld(element) {
-                    if parts.json_ld.len() < JSON_LD_BLOCKS_MAX {
-                        parts.json_ld.push(element.text().collect());
-                    } else {
-                        blocks_left_out += 1;
-                    }
+                if !is_json_ld(element) {
+                    parts.take_script(element);
+                } else if parts.json_ld.len() < JSON_LD_BLOCKS_MAX {
+                    parts.json_ld.push(element.raw_text());
+                } else {
+                    blocks_left_out += 1;
                 }
                 return Descend::Past;
             }
@@ -98,9 +117,9 @@ pub(super) fn scan<'a>(html: &'a Html, remarks: &mut Remarks) -> Parts<'a> {
     parts
 }
 
-fn is_json_ld(script: ElementRef<'_>) -> bool {
+fn is_json_ld(script: Element<'_>) -> bool {
     const MEDIA_TYPE: &str = "application/ld+json";
-    script.attr("type").is_some_and(|media_type| {
+    script.attribute("type").is_some_and(|media_type| {
         let media_type = media_type.trim();
         media_type
             .get(..MEDIA_TYPE.len())
@@ -109,14 +128,19 @@ fn is_json_ld(script: ElementRef<'_>) -> bool {
 }
 
 impl<'a> Parts<'a> {
-    fn take_by_name(&mut self, name: &str, element: ElementRef<'a>) {
+    fn take_by_name(&mut self, name: &str, element: Element<'a>) {
         match name {
-            "base" => self.base = self.base.or_else(|| element.attr("href")),
+            "html" => self.language = element.attribute("lang"),
+            "input" => {
+                let kind = element.attribute("type").unwrap_or_default();
+                self.has_password |= kind.eq_ignore_ascii_case("password");
+            }
+            "base" => self.base = self.base.or_else(|| element.attribute("href")),
             "link" => self.take_link(element),
             "meta" => self.take_meta(element),
             // <svg> has titles too.
             "title" if self.title.is_none() => {
-                let text = text_of(element, TEXT_CHARS_MAX);
+                let text = element.text(TEXT_CHARS_MAX);
                 self.title = Some(text).filter(|text| !text.is_empty());
             }
             "h1" if self.headings.len() < MARKS_MAX => self.headings.push(element),
@@ -128,44 +152,50 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn take_link(&mut self, link: ElementRef<'a>) {
-        let is_canonical = link.attr("rel").is_some_and(|rel| {
+    fn take_script(&mut self, script: Element<'a>) {
+        let kind = Script::kind(script.attribute("type"));
+        if let Some(kind) = kind
+            && self.scripts.len() < STATE_SCRIPTS_MAX
+            && script.attribute("src").is_none()
+        {
+            self.scripts.push((kind, script));
+        }
+    }
+
+    fn take_link(&mut self, link: Element<'a>) {
+        let is_canonical = link.attribute("rel").is_some_and(|rel| {
             rel.split_ascii_whitespace()
                 .any(|word| word.eq_ignore_ascii_case("canonical"))
         });
-        if let Some(href) = link.attr("href").filter(|_| is_canonical)
+        if let Some(href) = link.attribute("href").filter(|_| is_canonical)
             && self.canonicals.len() < MARKS_MAX
         {
             self.canonicals.push(href);
         }
     }
 
-    fn take_meta(&mut self, meta: ElementRef<'a>) {
-        let key = meta.attr("property").or_else(|| meta.attr("name"));
-        if let (Some(key), Some(content)) = (key, meta.attr("content"))
+    fn take_meta(&mut self, meta: Element<'a>) {
+        let key = meta.attribute("property").or_else(|| meta.attribute("name"));
+        if let (Some(key), Some(content)) = (key, meta.attribute("content"))
             && self.metas.len() < METAS_MAX
         {
             self.metas.push((key, content));
         }
     }
 
-    fn take_by_attributes(&mut self, element: ElementRef<'a>) {
+    fn take_by_attributes(&mut self, element: Element<'a>) {
         let mut types = [None, None];
         let mut properties = [None, None];
         let mut is_scope = false;
         let headings_before = self.headings.len();
-        for (name, value) in element.value().attrs() {
+        for (name, value) in element.attributes() {
             match name {
                 "itemscope" => is_scope = true,
                 "itemtype" => types[0] = Some(value),
                 "typeof" => types[1] = Some(value),
                 "itemprop" => properties[0] = Some(value),
                 "property" => properties[1] = Some(value),
-                "id" => {
-                    self.by_id.entry(value).or_insert(element);
-                    self.take_by_class(value, element, headings_before);
-                }
-                "class" => self.take_by_class(value, element, headings_before),
+                "id" | "class" => self.take_by_class(value, element, headings_before),
                 _ => {}
             }
         }
@@ -198,20 +228,54 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn take_by_class(&mut self, class: &str, element: ElementRef<'a>, headings_before: usize) {
-        if contains(class, "price") {
+    fn take_by_class(&mut self, class: &str, element: Element<'a>, headings_before: usize) {
+        let words = ClassWords::of(class);
+        if words.price {
             push_bounded(&mut self.prices, element, headings_before);
         }
-        if contains(class, "availability") || contains(class, "stock") {
+        if words.stock {
             push_bounded(&mut self.stock_notes, element, headings_before);
         }
-        if self.breadcrumbs.is_none() && contains(class, "breadcrumb") {
+        if words.breadcrumb && self.breadcrumbs.is_none() {
             self.breadcrumbs = Some(element);
         }
+        self.has_captcha |= words.captcha;
     }
 }
 
-fn push_bounded<'a>(list: &mut Vec<Mark<'a>>, element: ElementRef<'a>, headings_before: usize) {
+/// What the class or id of an element speaks of.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct ClassWords {
+    price: bool,
+    stock: bool,
+    breadcrumb: bool,
+    captcha: bool,
+}
+
+impl ClassWords {
+    /// Looks at each byte once: every class of every element comes here.
+    fn of(class: &str) -> Self {
+        let bytes = class.as_bytes();
+        let mut words = Self::default();
+        for (at, byte) in bytes.iter().enumerate() {
+            let starts = |word: &str| {
+                let here = bytes.get(at..at + word.len());
+                here.is_some_and(|here| here.eq_ignore_ascii_case(word.as_bytes()))
+            };
+            match byte | 0x20 {
+                b'p' => words.price |= starts("price"),
+                b's' => words.stock |= starts("stock"),
+                b'a' => words.stock |= starts("availability"),
+                b'b' => words.breadcrumb |= starts("breadcrumb"),
+                b'c' => words.captcha |= starts("captcha") || starts("cf-turnstile"),
+                _ => {}
+            }
+        }
+        words
+    }
+}
+
+fn push_bounded<'a>(list: &mut Vec<Mark<'a>>, element: Element<'a>, headings_before: usize) {
     if list.len() < MARKS_MAX {
         list.push(Mark {
             element,
@@ -220,21 +284,22 @@ fn push_bounded<'a>(list: &mut Vec<Mark<'a>>, element: ElementRef<'a>, headings_
     }
 }
 
-/// Whether `text` holds the lower-case word `word`, in any case.
-fn contains(text: &str, word: &str) -> bool {
-    text.as_bytes()
-        .windows(word.len())
-        .any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn words_are_found_in_any_case() {
-        assert!(contains("c-Product-PRICE", "price"));
-        assert!(!contains("pric", "price"));
-        assert!(!contains("", "price"));
+        let check = |class: &str, price: bool, stock: bool| {
+            let words = ClassWords::of(class);
+            assert_eq!((words.price, words.stock), (price, stock), "{class}");
+        };
+        check("c-Product-PRICE", true, false);
+        check("pric", false, false);
+        check("", false, false);
+        check("instock availability", false, true);
+        check("priceAvailability", true, true);
+        assert!(ClassWords::of("nav Breadcrumbs").breadcrumb);
+        assert!(ClassWords::of("g-reCaptcha").captcha);
     }
 }

@@ -15,10 +15,23 @@ pub(super) enum Value {
     Object(Vec<(String, Value)>),
 }
 
-const NAMESPACES: &[&str] = &["schema:", "http://schema.org/", "https://schema.org/"];
+const NAMESPACES: &[&str] = &[
+    "schema:",
+    "http://schema.org/",
+    "https://schema.org/",
+    "http://www.schema.org/",
+    "https://www.schema.org/",
+    "//schema.org/",
+    "http://schema.org#",
+    "https://schema.org#",
+];
 
 /// The name without the schema.org namespace in front of it.
 pub(super) fn local_name(name: &str) -> &str {
+    // Most names have no namespace, and every key of every object is asked.
+    if !name.contains([':', '/']) {
+        return name;
+    }
     NAMESPACES
         .iter()
         .find_map(|namespace| name.strip_prefix(namespace))
@@ -52,10 +65,15 @@ impl Value {
         }
     }
 
-    /// The members of a list, or the value itself.
+    /// The members of a list (`@list` and `@set` are lists), or the value
+    /// itself.
     pub(super) fn each(&self) -> &[Self] {
         match self {
             Self::List(list) => list,
+            Self::Object(entries) => match entries.as_slice() {
+                [(key, Self::List(list))] if key == "@list" || key == "@set" => list,
+                _ => std::slice::from_ref(self),
+            },
             other => std::slice::from_ref(other),
         }
     }
@@ -81,7 +99,7 @@ impl Value {
             .iter()
             .filter_map(|value| match value {
                 Self::Text(text) => Some(type_name(text)),
-                _ => None,
+                object => object.get("@id").and_then(Self::text).map(type_name),
             })
     }
 

@@ -48,22 +48,21 @@ pub struct RobotsFiles {
 }
 
 impl RobotsFiles {
-    /// That of the authority of `url`.
+    /// That of an origin, such as `https://shop.example`.
     pub async fn of(
         &self,
         fetcher: &Fetcher,
         clock: &dyn Clock,
         user_agent: &str,
-        url: &Url,
+        origin: &str,
     ) -> KnownFile {
-        let origin = url.origin().ascii_serialization();
         let now = clock.monotonic();
-        let slot = self.slot(&origin, now);
+        let slot = self.slot(origin, now);
         let mut kept = slot.lock().await;
         if let Some(kept) = kept.as_ref().filter(|kept| kept.holds(now)) {
             return kept.file.clone();
         }
-        let file = ask(fetcher, user_agent, &origin).await;
+        let file = ask(fetcher, user_agent, origin).await;
         let now = clock.monotonic();
         let is_answer = file.access.availability() != Availability::Unreachable;
         let before = kept.take().filter(|kept| kept.is_fresh(now));

@@ -381,6 +381,8 @@ impl Blobs for MemBlobs {
             .map(|(key, body)| BlobEntry {
                 key: key.clone(),
                 bytes: body.len() as u64,
+                modified: chrono::DateTime::UNIX_EPOCH,
+                tag: format!("{:x}", body.as_ptr().addr()),
             });
         Ok(found.collect())
     }

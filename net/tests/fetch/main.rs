@@ -5,10 +5,14 @@
 mod bodies;
 mod bounds;
 mod conditional;
+mod cookies;
 mod hops;
 mod invariant_8_no_private_address;
 mod kept;
+mod pace;
+mod proxy;
 mod retries;
 mod server;
 mod tls;
 mod trace;
+mod tunnel;

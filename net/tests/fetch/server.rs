@@ -24,6 +24,8 @@ pub(crate) enum Step {
     Endless(Vec<u8>),
     /// One byte, a pause, one byte ...
     Drip(Duration),
+    /// Takes its time.
+    Pause(Duration),
     /// Says nothing until the other side leaves.
     Hang,
     Close,
@@ -31,10 +33,18 @@ pub(crate) enum Step {
 
 pub(crate) type Script = Arc<dyn Fn(&str) -> Vec<Step> + Send + Sync>;
 
+/// Requests under way, and the most of them that there ever were.
+#[derive(Default)]
+pub(crate) struct Load {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
 /// A server on a loopback address; ends when dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
+    at_once: Arc<Load>,
     connections: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
@@ -55,16 +65,21 @@ impl Server {
         let script: Script = Arc::new(script);
         let mut tasks = JoinSet::new();
         let (log, count) = (Arc::clone(&heads), Arc::clone(&connections));
+        let at_once = Arc::new(Load::default());
+        let load = Arc::clone(&at_once);
         tasks.spawn(async move {
             let mut open = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
-                open.spawn(serve(stream, Arc::clone(&script), Arc::clone(&log)));
+                let (script, log) = (Arc::clone(&script), Arc::clone(&log));
+                let load = Arc::clone(&load);
+                open.spawn(async move { serve_counted(stream, script, log, &load).await });
             }
         });
         Ok(Self {
             address,
             heads,
+            at_once,
             connections,
             _tasks: tasks,
         })
@@ -79,6 +94,11 @@ impl Server {
         self.heads.lock().unwrap().clone()
     }
 
+    /// The most requests that were under way at once.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.at_once.most.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -86,16 +106,37 @@ impl Server {
 
 /// Answers the requests of one connection.
 pub(crate) async fn serve<T: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: T,
+    stream: T,
     script: Script,
     heads: Arc<Mutex<Vec<String>>>,
 ) {
+    serve_counted(stream, script, heads, &Load::default()).await;
+}
+
+async fn serve_counted<T: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: T,
+    script: Script,
+    heads: Arc<Mutex<Vec<String>>>,
+    load: &Load,
+) {
     while let Some(head) = read_head(&mut stream).await {
+        let now = load.now.fetch_add(1, Ordering::SeqCst) + 1;
+        load.most.fetch_max(now, Ordering::SeqCst);
         heads.lock().unwrap().push(head.clone());
-        for step in script(&head) {
+        let mut steps = script(&head).into_iter();
+        let last = steps.next_back();
+        for step in steps {
             if run(&mut stream, step).await.is_err() {
+                load.now.fetch_sub(1, Ordering::SeqCst);
                 return;
             }
+        }
+        // Before the other side can have the whole answer.
+        load.now.fetch_sub(1, Ordering::SeqCst);
+        if let Some(step) = last
+            && run(&mut stream, step).await.is_err()
+        {
+            return;
         }
     }
 }
@@ -113,6 +154,10 @@ async fn run<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T, step: Step) -> i
             stream.write_all(b"x").await?;
             tokio::time::sleep(pause).await;
         },
+        Step::Pause(pause) => {
+            tokio::time::sleep(pause).await;
+            Ok(())
+        }
         Step::Hang => {
             let mut rest = [0; 64];
             while stream.read(&mut rest).await? > 0 {}

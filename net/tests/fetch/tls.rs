@@ -15,11 +15,11 @@ use trawler_net::{AllowedHost, FetchClass, Fetcher, Parts};
 
 use super::server::{Server, Step, Table, config, get, ok, redirect, serve};
 
-const AUTHORITY: &[u8] = include_bytes!("../data/ca.pem");
+pub(crate) const AUTHORITY: &[u8] = include_bytes!("../data/ca.pem");
 const CERTIFICATE: &[u8] = include_bytes!("../data/shop.test.der");
 const KEY: &[u8] = include_bytes!("../data/shop.test.key.der");
 
-fn acceptor(protocols: &[&[u8]]) -> TlsAcceptor {
+pub(crate) fn acceptor(protocols: &[&[u8]]) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -35,7 +35,7 @@ fn acceptor(protocols: &[&[u8]]) -> TlsAcceptor {
 }
 
 /// A TLS server for the name shop.test; ends when the set is dropped.
-async fn start(
+pub(crate) async fn start(
     script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static,
 ) -> (SocketAddr, JoinSet<()>) {
     let acceptor = acceptor(&[]);
@@ -121,16 +121,20 @@ async fn a_redirect_from_https_to_http_is_refused_unless_allowed() {
 }
 
 /// An HTTP/2 server: `/cut` promises more than it sends.
-async fn start_h2() -> (SocketAddr, JoinSet<()>) {
+async fn start_h2() -> (SocketAddr, Arc<AtomicUsize>, JoinSet<()>) {
     let acceptor = acceptor(&[b"h2"]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
+        let mut open = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
             let Ok(stream) = acceptor.accept(stream).await else {
                 continue;
             };
+            count.fetch_add(1, Ordering::SeqCst);
             let service = service_fn(
                 |request: hyper::Request<hyper::body::Incoming>| async move {
                     assert_eq!(request.version(), hyper::Version::HTTP_2);
@@ -143,20 +147,21 @@ async fn start_h2() -> (SocketAddr, JoinSet<()>) {
                 },
             );
             let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            open.spawn(server.serve_connection(TokioIo::new(stream), service));
         }
     });
-    (address, tasks)
+    (address, connections, tasks)
 }
 
 #[tokio::test]
 async fn http_2_is_spoken_where_the_server_offers_it() {
-    let (address, _tasks) = start_h2().await;
+    let (address, connections, _tasks) = start_h2().await;
     let fetcher = fetcher(&[address], AUTHORITY);
     let url = |path: &str| format!("https://shop.test:{}{path}", address.port());
-    let requests = [get(&url("/a")), get(&url("/b")), get(&url("/c"))];
+    fetcher.fetch_bytes(&get(&url("/first"))).await.unwrap();
     let mut all = JoinSet::new();
-    for request in requests {
+    for n in 0..30 {
+        let request = get(&url(&format!("/{n}")));
         let fetcher = fetcher.clone();
         all.spawn(async move { fetcher.fetch_bytes(&request).await });
     }
@@ -166,4 +171,6 @@ async fn http_2_is_spoken_where_the_server_offers_it() {
     }
     let error = fetcher.fetch_bytes(&get(&url("/cut"))).await.unwrap_err();
     assert_eq!(error.class(), FetchClass::Truncated, "{error}");
+    let connections = connections.load(Ordering::SeqCst);
+    assert_eq!(connections, 1, "all over one connection");
 }

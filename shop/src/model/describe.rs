@@ -31,15 +31,13 @@ impl Model {
     }
 
     fn fill_links(&self, slot: u32, day: u32, product: &mut ShopProduct) {
-        for (link, path) in [
-            (&mut product.link, "/product/"),
-            (&mut product.mobile_link, "/m/product/"),
-        ] {
-            link.clear();
-            link.push_str(&self.base_url);
-            link.push_str(path);
-            link.push_str(&product.id);
-        }
+        product.link.clear();
+        product.link.push_str(&self.base_url);
+        self.push_product_path(&mut product.link, slot);
+        product.mobile_link.clear();
+        product.mobile_link.push_str(&self.base_url);
+        product.mobile_link.push_str("/m/product/");
+        product.mobile_link.push_str(&product.id);
         product.image_link.clear();
         product.image_link.push_str(&self.image_base_url);
         let ids = self.image_ids(slot);

@@ -47,6 +47,13 @@ impl Answer {
         answer
     }
 
+    /// Adds a header beside those of the same name.
+    pub(crate) fn add(&mut self, name: HeaderName, value: &str) {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.append(name, value);
+        }
+    }
+
     pub(crate) fn set(&mut self, name: HeaderName, value: &str) {
         // Values that a header cannot carry would be a mistake of the specification; the header is
         // then absent, which the test that set it sees.

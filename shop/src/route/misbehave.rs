@@ -2,15 +2,18 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{StatusCode, header};
 
 use super::answer::{Answer, Ask};
 use super::{State, feed_of};
-use crate::body::{FeedWriter, Source};
-use crate::fault::{Fault, pixel_bomb, write_bomb};
+use crate::body::Source;
+use crate::bomb::pixel_bomb;
+use crate::fault::Fault;
 use crate::site;
+use crate::site_spec::BombCoding;
 use crate::stats::Kind;
 
 impl State {
@@ -19,26 +22,22 @@ impl State {
         self: &Arc<Self>,
         ask: &Ask<'_>,
         fault: Fault,
+        in_flight: u64,
     ) -> io::Result<Option<Answer>> {
         let answer = match fault {
             Fault::Reset => return Ok(None),
-            Fault::Delay(pause) => {
-                tokio::time::sleep(pause).await;
-                self.answer(ask).await?
+            // The rules have already let a request pass where they do.
+            Fault::Right | Fault::Busy { .. } | Fault::Rate { .. } => self.answer(ask).await?,
+            Fault::Delay(pause) => self.delayed(ask, pause).await?,
+            Fault::Loaded { least, each } => {
+                let others = u32::try_from(in_flight.saturating_sub(1)).unwrap_or(u32::MAX);
+                let pause = least.saturating_add(each.saturating_mul(others));
+                self.delayed(ask, pause).await?
             }
             Fault::Status {
                 code,
                 retry_after_s,
-            } => {
-                let status = StatusCode::from_u16(code).map_err(io::Error::other)?;
-                let text = Bytes::from(format!("{status}\n"));
-                let mut answer =
-                    Answer::new(status, "text/plain; charset=utf-8", Source::Whole(text));
-                if let Some(seconds) = retry_after_s {
-                    answer.set(header::RETRY_AFTER, &seconds.to_string());
-                }
-                answer
-            }
+            } => status(code, retry_after_s)?,
             Fault::Drip { piece_bytes, every } => {
                 let mut answer = self.answer(ask).await?;
                 announce_length(&mut answer);
@@ -49,12 +48,30 @@ impl State {
                 answer
             }
             Fault::Truncate { after_bytes } => self.truncated(ask, after_bytes).await?,
+            Fault::LengthTooLong { by } => self.too_long(ask, by).await?,
+            Fault::Stall { after_bytes } => {
+                let mut answer = self.answer(ask).await?;
+                announce_length(&mut answer);
+                let (feed, pieces) = Source::channel();
+                let source = std::mem::replace(&mut answer.source, Source::empty());
+                self.tasks.spawn(source.stall(after_bytes, feed));
+                answer.source = Source::Stream(Default::default(), pieces);
+                answer
+            }
             Fault::Label(content_type) => {
                 let mut answer = self.answer(ask).await?;
                 answer.set(header::CONTENT_TYPE, &content_type);
                 answer
             }
             Fault::HtmlInstead => self.html(&site::home(&self.model, 0)),
+            Fault::BlockPage => {
+                let text = Bytes::from_static(site::block_page().as_bytes());
+                Answer::new(
+                    StatusCode::OK,
+                    "text/html; charset=utf-8",
+                    Source::Whole(text),
+                )
+            }
             Fault::RedirectLoop => {
                 let hop = ask.query.and_then(|q| q.strip_prefix("hop="));
                 let next = hop
@@ -71,7 +88,22 @@ impl State {
                 answer.set(header::CONTENT_LENGTH, &bytes.to_string());
                 answer
             }
-            Fault::Bomb { decoded_bytes } => self.bomb(ask, decoded_bytes),
+            Fault::Bomb { decoded_bytes } => {
+                self.fault_bomb(ask, BombCoding::Gzip, decoded_bytes)
+                    .await?
+            }
+            Fault::CodedBomb {
+                coding,
+                decoded_bytes,
+            } => self.fault_bomb(ask, coding, decoded_bytes).await?,
+            Fault::EntityBomb => {
+                let source = Source::Whole(site::entity_bomb().into());
+                Answer::new(StatusCode::OK, "application/xml", source)
+            }
+            Fault::SelfIndex => {
+                let source = Source::Whole(site::self_index(&self.model, ask.path).into());
+                Answer::new(StatusCode::OK, "application/xml", source)
+            }
             Fault::PixelBomb { side_px } => {
                 let bytes = Bytes::from(pixel_bomb(side_px)?);
                 Answer::new(StatusCode::OK, "image/png", Source::Whole(bytes))
@@ -104,21 +136,50 @@ impl State {
         Answer::new(StatusCode::OK, natural_type(ask.path), source)
     }
 
-    fn bomb(&self, ask: &Ask<'_>, decoded_bytes: u64) -> Answer {
-        let (feed, pieces) = Source::channel();
-        self.tasks.spawn_blocking(move || {
-            let mut writer = FeedWriter::new(feed);
-            let outcome = write_bomb(decoded_bytes, &mut writer);
-            writer.finish(outcome);
-        });
-        let source = Source::Stream(Default::default(), pieces);
-        if ask.path.ends_with(".gz") {
-            return Answer::new(StatusCode::OK, "application/gzip", source);
+    async fn fault_bomb(
+        &self,
+        ask: &Ask<'_>,
+        coding: BombCoding,
+        decoded_bytes: u64,
+    ) -> io::Result<Answer> {
+        let source = Source::Whole(self.bomb(coding, decoded_bytes).await?);
+        if coding == BombCoding::Gzip && ask.path.ends_with(".gz") {
+            return Ok(Answer::new(StatusCode::OK, "application/gzip", source));
         }
         let mut answer = Answer::new(StatusCode::OK, natural_type(ask.path), source);
-        answer.set(header::CONTENT_ENCODING, "gzip");
-        answer
+        answer.set(header::CONTENT_ENCODING, coding.token());
+        Ok(answer)
     }
+
+    async fn delayed(self: &Arc<Self>, ask: &Ask<'_>, pause: Duration) -> io::Result<Answer> {
+        tokio::time::sleep(pause).await;
+        self.answer(ask).await
+    }
+
+    /// The right bytes, announced as more than they are.
+    async fn too_long(self: &Arc<Self>, ask: &Ask<'_>, by: u64) -> io::Result<Answer> {
+        let mut answer = self.answer(ask).await?;
+        let Some(length) = answer.source.length().filter(|length| *length > 0) else {
+            return Ok(answer);
+        };
+        let announced = length.saturating_add(by.max(1));
+        answer.set(header::CONTENT_LENGTH, &announced.to_string());
+        let (feed, pieces) = Source::channel();
+        let source = std::mem::replace(&mut answer.source, Source::empty());
+        self.tasks.spawn(source.cut(length, feed));
+        answer.source = Source::Stream(Default::default(), pieces);
+        Ok(answer)
+    }
+}
+
+fn status(code: u16, retry_after_s: Option<u32>) -> io::Result<Answer> {
+    let status = StatusCode::from_u16(code).map_err(io::Error::other)?;
+    let text = Bytes::from(format!("{status}\n"));
+    let mut answer = Answer::new(status, "text/plain; charset=utf-8", Source::Whole(text));
+    if let Some(seconds) = retry_after_s {
+        answer.set(header::RETRY_AFTER, &seconds.to_string());
+    }
+    Ok(answer)
 }
 
 /// Writes `Content-Length` for a body that is about to be replaced by a stream of the same length.

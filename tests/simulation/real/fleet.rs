@@ -293,6 +293,7 @@ impl Process {
             secrets: Arc::new(NoSecrets),
             catalogue: Arc::new(catalogue.unwrap()),
             fetcher: self.fetcher.clone(),
+            robots: Arc::default(),
             options: CrawlerOptions {
                 scratch: self.scratch.clone(),
                 base: self.scratch.clone(),
@@ -303,6 +304,7 @@ impl Process {
                 idle_ms: 20_000,
                 // Every feed counts as dear, so that each death meets one that is kept.
                 keep_input_after: Duration::ZERO,
+                checkpoint_every: Duration::from_secs(30),
             },
         }
     }

@@ -278,6 +278,8 @@ impl Blobs for ModelBlobs {
             .map(|(key, head)| BlobEntry {
                 key: key[Self::PREFIX.len()..].to_owned(),
                 bytes: head.bytes,
+                modified: head.modified,
+                tag: head.etag,
             })
             .collect())
     }

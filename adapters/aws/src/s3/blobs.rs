@@ -8,8 +8,9 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::types::{ChecksumAlgorithm, Delete, ObjectIdentifier};
+use aws_sdk_s3::types::{ChecksumAlgorithm, Delete, Object, ObjectIdentifier};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use trawler_core::ports::{BlobEntry, BlobError, BlobMeta, Blobs, Put, keys};
 
 use super::bucket::{Bucket, NOTHING, patience};
@@ -214,6 +215,13 @@ async fn delete_some(bucket: &Bucket, keys: &[String]) -> Result<(), Fault> {
     Ok(())
 }
 
+/// S3 tells it of every object; what does not counts as very old.
+fn modified(object: &Object) -> DateTime<Utc> {
+    let told = object.last_modified();
+    told.and_then(|told| DateTime::from_timestamp(told.secs(), told.subsec_nanos()))
+        .unwrap_or_default()
+}
+
 #[async_trait]
 impl Blobs for S3Blobs {
     async fn put(&self, key: &str, body: Bytes, meta: BlobMeta) -> Result<Put, BlobError> {
@@ -253,8 +261,12 @@ impl Blobs for S3Blobs {
         const VERB: &str = "list";
         keys::check_list(prefix, after, limit).map_err(|reason| refused(VERB, prefix, reason))?;
         let listed = self.bucket.list(prefix, after, limit, |key, object| {
-            let bytes = object.size().unwrap_or(0).unsigned_abs();
-            Some(BlobEntry { key, bytes })
+            Some(BlobEntry {
+                key,
+                bytes: object.size().unwrap_or(0).unsigned_abs(),
+                modified: modified(&object),
+                tag: object.e_tag.unwrap_or_default(),
+            })
         });
         listed.await.map_err(failed(VERB, prefix))
     }

@@ -5,8 +5,9 @@
 //! Only folders that can hold a key of the page are opened, and of those only
 //! the names are held: memory is bounded by the largest folder on the path.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use trawler_core::ports::{BlobEntry, keys};
@@ -45,8 +46,13 @@ pub(super) fn list(
             Stop::Folder(folder) => open_folder(root, &folder, prefix, after, &mut agenda)?,
             Stop::Object(key) => {
                 // Removed since the folder was read: no longer an object.
-                if let Some(bytes) = super::size(&root.join(&key))? {
-                    page.push(BlobEntry { key, bytes });
+                if let Some(meta) = super::object(&root.join(&key))? {
+                    page.push(BlobEntry {
+                        bytes: meta.len(),
+                        modified: meta.modified()?.into(),
+                        tag: tag(&meta),
+                        key,
+                    });
                 }
                 if page.len() == limit {
                     break;
@@ -55,6 +61,18 @@ pub(super) fn list(
         }
     }
     Ok(page)
+}
+
+/// Any write moves the time of change, also one that sets the modification time
+/// back; a file that is replaced has another number.
+fn tag(meta: &Metadata) -> String {
+    format!(
+        "{:x}-{:x}-{:x}-{:x}",
+        meta.ino(),
+        meta.len(),
+        meta.ctime(),
+        meta.ctime_nsec()
+    )
 }
 
 /// Puts what is in the folder onto the agenda, last key first.

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 use trawler_crawler::feed::TryFeedReport;
-use trawler_crawler::page::PageReport;
 
 use crate::output::{self, Row};
 
@@ -70,43 +69,6 @@ pub(crate) fn feed(report: &TryFeedReport) -> anyhow::Result<()> {
         println!("kept as extra: {}", named.join(", "));
     }
     Ok(())
-}
-
-pub(crate) fn page(report: &PageReport) -> anyhow::Result<()> {
-    println!("{} (charset {})", report.url, report.charset);
-    match &report.product {
-        None => println!("no product found"),
-        Some(product) => {
-            let fields = serde_json::to_value(product)?;
-            let rows: Vec<Row> = fields
-                .as_object()
-                .into_iter()
-                .flatten()
-                .filter(|(_, found)| !found.is_null())
-                .map(|(name, found)| row(json!({ "field": name, "value": text(&found["value"]), "from": found["from"] })))
-                .collect();
-            output::list(&rows, &["field", "value", "from"])?;
-        }
-    }
-    for remark in &report.remarks {
-        println!("remark: {remark}");
-    }
-    Ok(())
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
-        Value::Object(fields) if fields.contains_key("amount_minor") => {
-            format!(
-                "{} {} (minor units)",
-                fields["amount_minor"],
-                text(&fields["currency"])
-            )
-        }
-        other => other.to_string(),
-    }
 }
 
 /// A partner's text without the control characters that a terminal obeys.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use trawler_net::{Fault, Phase, UrlFault};
+use trawler_net::{Fault, Phase, Target, UrlFault};
 
 use super::octets::{Address, Symbol};
 use super::pattern::Pattern;
@@ -604,7 +604,8 @@ fn section_2_3_1_every_answer_has_its_meaning() {
         assert_eq!(access.decide("a", "/").allowed, allowed, "{code}");
     }
     // 2.3.1.2: more redirects than five.
-    let many = Fault::TooManyRedirects { max: HOPS_MAX };
+    let to = Target::parse("https://shop.example/b").unwrap();
+    let many = Fault::TooManyRedirects { max: HOPS_MAX, to };
     assert_eq!(availability_of(&many), Availability::Unavailable);
     // 2.3.1.4: errors of the network, and what cannot be read.
     for fault in [

@@ -1,0 +1,66 @@
+//! The rows of a site: its crawl writes them as the lines of a feed.
+
+use trawler_catalogue::Snapshot;
+use trawler_core::pipe::SiteSource;
+use trawler_core::ports::Metric;
+use trawler_core::verdict::Ending;
+
+use super::Collect;
+use super::commit::Learned;
+use crate::fingerprint::fingerprint;
+use crate::kept_book;
+use crate::parse::Parse;
+use crate::site::crawl::SiteCrawl;
+
+impl Collect<'_> {
+    pub(super) async fn from_site(
+        &self,
+        source: &SiteSource,
+        snapshot: Snapshot,
+    ) -> Result<Option<i64>, Ending> {
+        let scratch = self.scratch()?;
+        let mappings = self.mappings().await?;
+        let print = fingerprint(self.pipe, &mappings.digest);
+        let started = self.document().load().await?.started;
+        let crawl = SiteCrawl {
+            crawler: self.crawler,
+            pipe: self.pipe,
+            home: &source.url,
+            run: &self.run,
+            started: started.unwrap_or_else(|| self.crawler.ports.clock.now()),
+            fingerprint: &print,
+            scratch: scratch.path(),
+            ctx: self.ctx,
+        };
+        let crawled = crawl.run().await?;
+        let metrics = &self.crawler.ports.metrics;
+        metrics.record(Metric::SitePages {
+            pages: crawled.pages,
+        });
+        metrics.record(Metric::SiteBytesDown {
+            bytes: crawled.bytes_down,
+        });
+        let parse = Parse {
+            crawler: self.crawler,
+            pipe: self.pipe,
+            ctx: self.ctx,
+            scratch: scratch.path(),
+        };
+        let mut parsed = parse.run(&crawled.rows, None, mappings).await?;
+        let (rows, rejected) = (parsed.staged.rows(), parsed.rejected);
+        self.ctx
+            .note(&format!("{rows} row(s) found, {rejected} rejected"));
+        parsed.incomplete.extend(crawled.incomplete);
+        parsed.remarks.extend(crawled.remarks);
+        self.ctx.step().await?;
+        // Only a complete run vouches for what it saw.
+        let book = crawled.book.filter(|_| parsed.incomplete.is_empty());
+        if let Some(book) = &book {
+            let blobs = &*self.crawler.ports.blobs;
+            kept_book::put(blobs, self.ctx, book, &crawled.book_dir).await?;
+        }
+        let learned = book.map(Learned::Site);
+        self.commit_rows(snapshot, parsed, crawled.bytes_down, learned)
+            .await
+    }
+}

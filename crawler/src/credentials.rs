@@ -1,0 +1,98 @@
+//! What a pipe sends to its partner and nobody else: headers, credentials,
+//! parameters of its URL. Asked for when it is needed and never kept.
+
+use trawler_core::pipe::{FeedAuth, FetchOptions};
+use trawler_core::ports::Secrets;
+use trawler_core::secret::{SecretText, SecretValue};
+use trawler_core::verdict::Failure;
+use trawler_fleet::chain;
+use trawler_net::{Auth, Request, Secret};
+use url::Url;
+
+/// Those of one pipe, with their values.
+pub(crate) struct Credentials {
+    headers: Vec<(String, Secret)>,
+    query: Vec<(String, Secret)>,
+    auth: Option<Auth>,
+}
+
+impl Credentials {
+    /// Asks for every value that `fetch` refers to.
+    pub(crate) async fn of(
+        fetch: &FetchOptions,
+        secrets: &dyn Secrets,
+    ) -> Result<Self, Failure> {
+        let mut headers = Vec::new();
+        for (name, text) in &fetch.headers {
+            let key = format!("fetch.headers.{name}");
+            headers.push((name.clone(), value(secrets, &key, text).await?));
+        }
+        let mut query = Vec::new();
+        for (name, text) in &fetch.query {
+            let key = format!("fetch.query.{name}");
+            query.push((name.clone(), value(secrets, &key, text).await?));
+        }
+        let auth = match &fetch.auth {
+            Some(FeedAuth::Basic { user, password }) => Some(Auth::Basic {
+                user: user.clone(),
+                password: value(secrets, "fetch.auth.password", password).await?,
+            }),
+            Some(FeedAuth::Bearer { token }) => {
+                Some(Auth::Bearer(value(secrets, "fetch.auth.token", token).await?))
+            }
+            None => None,
+        };
+        Ok(Self {
+            headers,
+            query,
+            auth,
+        })
+    }
+
+    /// The source with the parameters that the partner wants in its query.
+    pub(crate) fn url(&self, source: &Url) -> Url {
+        let mut url = source.clone();
+        for (name, value) in &self.query {
+            url.query_pairs_mut().append_pair(name, value.reveal());
+        }
+        url
+    }
+
+    /// The request with headers and credentials. They are meant for the partner
+    /// alone, also where they are written out: what a redirect to another host
+    /// gets is nobody's to decide but ours.
+    pub(crate) fn on(&self, mut request: Request) -> Result<Request, Failure> {
+        for (name, value) in &self.headers {
+            request = request.secret_header(name, value).map_err(|error| {
+                Failure::permanent(format!("fetch.headers.{name}: {error}"))
+            })?;
+        }
+        match &self.auth {
+            Some(auth) => request
+                .auth(auth)
+                .map_err(|error| Failure::permanent(format!("fetch.auth: {error}"))),
+            None => Ok(request),
+        }
+    }
+}
+
+/// The value of one key.
+pub(crate) async fn value(
+    secrets: &dyn Secrets,
+    key: &str,
+    text: &SecretText,
+) -> Result<Secret, Failure> {
+    let reference = match text {
+        SecretText::Literal(text) => return Ok(Secret::new(text.clone())),
+        SecretText::Reference(reference) => reference,
+    };
+    let value = secrets.resolve(reference).await.map_err(|error| {
+        let reason = format!("{key}: {}", chain(&error));
+        if error.is_transient() {
+            Failure::transient(reason)
+        } else {
+            Failure::permanent(reason)
+        }
+    })?;
+    Ok(Secret::new(SecretValue::reveal(&value)))
+}

@@ -1,0 +1,273 @@
+//! Every item of a product-like type, wherever it occurs in the real pages,
+//! beside what an established extractor reads of it. Where the two differ, the
+//! table below says why; a difference that is new, or is there no longer,
+//! fails. Where the pages are absent the test says so and passes.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value as Json;
+
+use super::items::Reader;
+use super::real_tests::{files, real};
+use super::remarks::Remarks;
+use super::scan::{self, Syntax};
+use super::value::{Value, local_name, type_name};
+use super::*;
+use crate::document::Document;
+
+/// Types whose items are compared.
+const TYPES: &[&str] = &[
+    "Product",
+    "Offer",
+    "AggregateOffer",
+    "AggregateRating",
+    "Book",
+    "BreadcrumbList",
+    "ProductGroup",
+];
+
+/// References that are not named as their page is.
+const NAMED_OTHERWISE: &[(&str, &str)] = &[
+    ("schema.org/product_custom_url.json", "schema.org/product.html"),
+    ("schema.org/product_custom_url_and_node_id.json", "schema.org/product.html"),
+    ("schema.org/CreativeWork_flat.001.json", "schema.org/CreativeWork.001.html"),
+    ("schema.org/CreativeWork_flat_with_node_id.001.json", "schema.org/CreativeWork.001.html"),
+    ("misc/microformat_flat_test.json", "misc/microformat_test.html"),
+    ("misc/opengraph_flat_test.json", "misc/opengraph_test.html"),
+    ("w3c/microdata.5.2.flat.json", "w3c/microdata.5.2.html"),
+    ("w3c/microdata.5.2.withtext.json", "w3c/microdata.5.2.html"),
+    ("w3c/microdata.7.1.flat.json", "w3c/microdata.7.1.html"),
+];
+
+/// What differs: the page (or reference), `-` for what only the reference has
+/// and `+` for what only we have, and why that is right.
+#[rustfmt::skip]
+const DIFFERENCES: &[(&str, &str, &str)] = &[
+    ("schema.org/CreativeWork.001.json", "-.author.value=Stendhal", TEXT),
+    ("schema.org/CreativeWork.001.json", "-.translationOfWork.value=Rouge et le noir", TEXT),
+    ("schema.org/CreativeWork.001.json", "-.workTranslation.value=Red and Black : A New Translation, Backgrounds and Sources, Criticism", TEXT),
+    ("schema.org/CreativeWork_flat.001.json", "-.author.value=Stendhal", TEXT),
+    ("schema.org/CreativeWork_flat.001.json", "-.translationOfWork.value=Rouge et le noir", TEXT),
+    ("schema.org/CreativeWork_flat.001.json", "-.workTranslation.value=Red and Black : A New Translation, Backgrounds and Sources, Criticism", TEXT),
+    ("schema.org/CreativeWork_flat_with_node_id.001.json", "-.author.value=Stendhal", TEXT),
+    ("schema.org/CreativeWork_flat_with_node_id.001.json", "-.translationOfWork.value=Rouge et le noir", TEXT),
+    ("schema.org/CreativeWork_flat_with_node_id.001.json", "-.workTranslation.value=Red and Black : A New Translation, Backgrounds and Sources, Criticism", TEXT),
+    ("schema.org/product_custom_url.json", "+.image=anvil_executive.jpg", RESOLVED),
+    ("schema.org/product_custom_url.json", "-.image=http://some-example.com/anvil_executive.jpg", RESOLVED),
+    ("schema.org/product_custom_url_and_node_id.json", "+.image=anvil_executive.jpg", RESOLVED),
+    ("schema.org/product_custom_url_and_node_id.json", "-.image=http://some-example.com/anvil_executive.jpg", RESOLVED),
+];
+
+/// Of an item without properties the reference gives the text. Microdata has
+/// no such value, and that of a linked work is not the product's.
+const TEXT: &str = "an item without properties has no value";
+
+/// The reference was made for a page of that host. Ours are resolved where a
+/// product is read, with the URL that the page has then.
+const RESOLVED: &str = "references are resolved after items are read";
+
+/// An item as lines `property=value`, those of items in it behind their
+/// property.
+type Lines = BTreeSet<String>;
+
+fn collapsed(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Items of the compared types in a value of ours.
+fn ours(value: &Value, found: &mut Vec<Lines>) {
+    match value {
+        Value::List(list) => list.iter().for_each(|member| ours(member, found)),
+        Value::Object(entries) => {
+            if value.has_type(TYPES) {
+                let mut lines = Lines::new();
+                our_lines(value, "", &mut lines);
+                found.push(lines);
+            }
+            entries.iter().for_each(|(_, member)| ours(member, found));
+        }
+        _ => {}
+    }
+}
+
+fn our_lines(value: &Value, path: &str, lines: &mut Lines) {
+    match value {
+        Value::Null => {}
+        Value::Bool(yes) => drop(lines.insert(format!("{path}={yes}"))),
+        Value::Number(text) | Value::Text(text) => {
+            let text = collapsed(text);
+            lines.insert(format!("{path}={text}"));
+        }
+        Value::List(list) => list.iter().for_each(|member| our_lines(member, path, lines)),
+        Value::Object(entries) => {
+            for (key, member) in entries {
+                if key == "@context" {
+                    continue;
+                }
+                if key == "@type" {
+                    for name in value.types() {
+                        lines.insert(format!("{path}@type={name}"));
+                    }
+                } else {
+                    our_lines(member, &format!("{path}.{}", local_name(key)), lines);
+                }
+            }
+        }
+    }
+}
+
+/// Items of the compared types in a reference, which writes JSON-LD as it is
+/// and microdata as objects with `type` and `properties`.
+fn theirs(value: &Json, found: &mut Vec<Lines>) {
+    match value {
+        Json::Array(list) => list.iter().for_each(|member| theirs(member, found)),
+        Json::Object(entries) => {
+            if types_of(value).iter().any(|name| TYPES.contains(&name.as_str())) {
+                let mut lines = Lines::new();
+                their_lines(value, "", &mut lines);
+                found.push(lines);
+            }
+            entries.iter().for_each(|(_, member)| theirs(member, found));
+        }
+        _ => {}
+    }
+}
+
+fn types_of(value: &Json) -> Vec<String> {
+    let types = value.get("@type").or_else(|| value.get("type"));
+    let types = match types {
+        Some(Json::Array(list)) => list.clone(),
+        Some(one) => vec![one.clone()],
+        None => Vec::new(),
+    };
+    let names = types.iter().filter_map(Json::as_str);
+    names.map(|name| type_name(name).to_owned()).collect()
+}
+
+fn their_lines(value: &Json, path: &str, lines: &mut Lines) {
+    match value {
+        Json::Null => {}
+        Json::String(text) => drop(lines.insert(format!("{path}={}", collapsed(text)))),
+        Json::Bool(_) | Json::Number(_) => drop(lines.insert(format!("{path}={value}"))),
+        Json::Array(list) => list.iter().for_each(|member| their_lines(member, path, lines)),
+        Json::Object(entries) => {
+            for name in types_of(value) {
+                lines.insert(format!("{path}@type={name}"));
+            }
+            for (key, member) in entries {
+                match key.as_str() {
+                    // The reference's own marks are not of the page.
+                    "@type" | "type" | "_nodeId_" | "@context" => {}
+                    "properties" => their_lines(member, path, lines),
+                    "id" => their_lines(member, &format!("{path}.@id"), lines),
+                    key => their_lines(member, &format!("{path}.{}", local_name(key)), lines),
+                }
+            }
+        }
+    }
+}
+
+/// Every item of the compared types on a page, in microdata, RDFa and JSON-LD.
+fn items_of(path: &Path) -> Vec<Lines> {
+    let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+    let document = Document::parse(text);
+    let mut found = Vec::new();
+    for element in document.elements() {
+        let syntaxes = [
+            (Syntax::Microdata, "itemtype", element.attribute("itemscope")),
+            (Syntax::Rdfa, "typeof", element.attribute("typeof")),
+        ];
+        for (syntax, attribute, scope) in syntaxes {
+            let types = element.attribute(attribute).unwrap_or_default();
+            let mut names = types.split_ascii_whitespace().map(type_name);
+            if scope.is_some() && names.any(|name| TYPES.contains(&name)) {
+                let item = Reader::new(&document).item(element, syntax, 0);
+                let mut lines = Lines::new();
+                our_lines(&item, "", &mut lines);
+                found.push(lines);
+            }
+        }
+    }
+    for block in scan::scan(&document, &mut Remarks::default()).json_ld {
+        if let Some(parsed) = json::parse(&block).unwrap() {
+            ours(&parsed.value, &mut found);
+        }
+    }
+    found
+}
+
+/// References in the folder, each with its page.
+fn pairs(folder: &Path) -> Vec<(String, PathBuf, PathBuf)> {
+    let mut pairs = Vec::new();
+    for page in files(folder) {
+        for extension in ["json", "jsonld"] {
+            let reference = page.with_extension(extension);
+            if reference.is_file() {
+                let name = reference.strip_prefix(folder).unwrap();
+                pairs.push((name.display().to_string(), page.clone(), reference));
+            }
+        }
+    }
+    for (reference, page) in NAMED_OTHERWISE {
+        pairs.push(((*reference).to_owned(), folder.join(page), folder.join(reference)));
+    }
+    pairs
+}
+
+/// The item of ours that is most like one of theirs is compared with it.
+fn differences(name: &str, theirs: &[Lines], ours: &[Lines]) -> Vec<(String, String)> {
+    let mut left: Vec<&Lines> = ours.iter().collect();
+    let mut found = Vec::new();
+    for their in theirs {
+        let alike = left
+            .iter()
+            .enumerate()
+            .max_by_key(|(at, our)| (our.intersection(their).count(), std::cmp::Reverse(*at)));
+        let our = match alike {
+            Some((at, our)) if our.intersection(their).next().is_some() => {
+                let our = (*our).clone();
+                left.remove(at);
+                our
+            }
+            _ => Lines::new(),
+        };
+        let missing = their.difference(&our).map(|line| format!("-{line}"));
+        let added = our.difference(their).map(|line| format!("+{line}"));
+        found.extend(missing.chain(added).map(|line| (name.to_owned(), line)));
+    }
+    found
+}
+
+#[test]
+fn product_like_items_agree_with_the_references() {
+    let Some(folder) = real("structured") else {
+        return;
+    };
+    let mut items = 0;
+    let mut found: Vec<(String, String)> = Vec::new();
+    for (name, page, reference) in pairs(&folder) {
+        let reference: Json = serde_json::from_slice(&fs::read(reference).unwrap()).unwrap();
+        let mut expected = Vec::new();
+        theirs(&reference, &mut expected);
+        items += expected.len();
+        if !expected.is_empty() {
+            found.extend(differences(&name, &expected, &items_of(&page)));
+        }
+    }
+    assert!(items >= 30, "{items} items compared");
+    found.sort();
+    found.dedup();
+    let known = |(name, line): &(String, String)| {
+        DIFFERENCES.iter().any(|(known, differs, _)| known == name && differs == line)
+    };
+    let new: Vec<_> = found.iter().filter(|found| !known(found)).collect();
+    assert!(new.is_empty(), "differences that the table does not have: {new:#?}");
+    for (name, line, why) in DIFFERENCES {
+        let there = found.iter().any(|(known, found)| known == name && found == line);
+        assert!(there, "{name}: {line} is no difference any more ({why})");
+    }
+}

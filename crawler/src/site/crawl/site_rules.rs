@@ -1,0 +1,191 @@
+//! What a pipe says about its site, compiled once for a crawl, and what a page
+//! is by it.
+
+use std::collections::HashSet;
+
+use trawler_core::site::{SiteOptions, UnchangedOptions};
+use trawler_core::verdict::Failure;
+use trawler_fleet::chain;
+use url::Url;
+
+use super::super::links::{LinkRules, LinkVerdict, Patterns};
+use super::super::url::{CanonicalRules, CanonicalUrl};
+use super::kind::{Kind, Outcome};
+use super::lists::Lists;
+use super::rows::PageRows;
+use super::visit::Find;
+use super::visitor::Answer;
+use crate::document::{Document, LinkKind};
+use crate::page::{self, Extractor, PageKind, RowRules};
+
+/// The rules of one crawl.
+pub(super) struct SiteRules {
+    pub(super) home: CanonicalUrl,
+    pub(super) canonical: CanonicalRules,
+    pub(super) links: LinkRules,
+    pub(super) unchanged: UnchangedOptions,
+    pub(super) lists: Lists,
+    sitemap_allow: Patterns,
+    sitemap_deny: Patterns,
+    extractor: Extractor,
+    row_rules: RowRules,
+    follow: bool,
+}
+
+/// What a page said.
+#[derive(Debug)]
+pub(super) struct PageRead {
+    pub(super) outcome: Outcome,
+    pub(super) why: Option<String>,
+    /// As [`PageRows`] holds them.
+    pub(super) rows: Vec<u8>,
+    pub(super) finds: Vec<Find>,
+}
+
+impl SiteRules {
+    pub(super) fn new(options: &SiteOptions, home: &Url) -> Result<Self, Failure> {
+        let canonical = CanonicalRules::new(&options.canonical);
+        let home = canonical
+            .of_url(home)
+            .map_err(|error| Failure::permanent(format!("source.url {home}: {error}")))?;
+        let extractor = Extractor::new(&options.extract)
+            .map_err(|error| Failure::permanent(format!("site.extract: {}", chain(&error))))?
+            .with_currency(options.currency);
+        Ok(Self {
+            lists: Lists::new(options, &canonical)?,
+            extractor,
+            row_rules: RowRules::new(&options.extract),
+            links: LinkRules::new(options, &home),
+            canonical,
+            home,
+            unchanged: options.unchanged.clone(),
+            sitemap_allow: Patterns::new(&options.sitemap_allow),
+            sitemap_deny: Patterns::new(&options.sitemap_deny),
+            follow: options.links.follow,
+        })
+    }
+
+    /// A sitemap that robots.txt names, in its own spelling.
+    pub(super) fn sitemap_url(&self, home: &CanonicalUrl, named: &str) -> Option<String> {
+        let base = home.to_url();
+        let url = self.canonical.resolver(&base, None).resolve(named.trim());
+        url.ok().map(String::from)
+    }
+
+    /// Whether a part of a sitemap index is read.
+    pub(super) fn wants_part(&self, url: &CanonicalUrl) -> bool {
+        let path = url.path_and_query();
+        !self.sitemap_deny.matches(path)
+            && (self.sitemap_allow.is_empty() || self.sitemap_allow.matches(path))
+    }
+}
+
+impl SiteRules {
+    /// What a page says, and where it leads.
+    pub(super) fn read_page(
+        &self,
+        answer: &Answer,
+        at: &CanonicalUrl,
+        depth: u16,
+    ) -> PageRead {
+        let address = at.to_url();
+        let (document, charset) = self.document(answer, at);
+        let finds = self.finds(&document, at, &address, depth);
+        let is_product = match self.links.knows_products() {
+            true => self.links.decide_listed(at) == LinkVerdict::Product,
+            false => true,
+        };
+        let report = self
+            .extractor
+            .extract_from(&document, Some(200), charset, &address);
+        let mut rows = PageRows::default();
+        if is_product {
+            for row in page::rows(&report, &self.row_rules) {
+                rows.push(&row);
+            }
+        }
+        let outcome = match (rows.rows(), report.kind) {
+            (0, PageKind::SoftNotFound) => Outcome::SoftGone,
+            (0, PageKind::Blocked | PageKind::Login) => Outcome::Blocked,
+            (0, PageKind::Product | PageKind::Listing | PageKind::Other) => Outcome::NoProduct,
+            (_, _) => Outcome::Product,
+        };
+        let why = (rows.rows() == 0).then(|| report.kind.words().to_owned());
+        PageRead {
+            outcome,
+            why,
+            rows: rows.into_bytes(),
+            finds,
+        }
+    }
+
+    /// The document of an answer, and its character set.
+    pub(super) fn document(
+        &self,
+        answer: &Answer,
+        at: &CanonicalUrl,
+    ) -> (Document, &'static str) {
+        let charset = answer.content_type.as_deref().and_then(charset_of);
+        Extractor::document(&answer.body, charset, &at.to_url())
+    }
+
+    fn finds(
+        &self,
+        document: &Document,
+        url: &CanonicalUrl,
+        address: &Url,
+        depth: u16,
+    ) -> Vec<Find> {
+        if !self.follow {
+            return Vec::new();
+        }
+        let below = depth.saturating_add(1);
+        let mut base = None;
+        let mut finds: Vec<Find> = Vec::new();
+        let mut met = HashSet::new();
+        let mut names = self.canonical.resolver(address, None);
+        for link in document.links() {
+            match link.kind {
+                LinkKind::Base if base.is_none() => {
+                    base = Some(link.target);
+                    names = self.canonical.resolver(address, base);
+                    continue;
+                }
+                LinkKind::Anchor | LinkKind::Area | LinkKind::Next if !link.nofollow => {}
+                _ => continue,
+            }
+            let Ok(found) = names.resolve(link.target) else {
+                continue;
+            };
+            if found == *url || !met.insert(found.clone()) {
+                continue;
+            }
+            let is_counted = match self.links.decide(&found, u32::from(below)) {
+                LinkVerdict::Product => Some(false),
+                LinkVerdict::Follow => Some(true),
+                LinkVerdict::Leave(_) => None,
+            };
+            if let Some(is_counted) = is_counted {
+                finds.push(Find {
+                    kind: Kind::Page,
+                    url: found.into(),
+                    depth: below,
+                    source: 0,
+                    page: 0,
+                    lastmod: None,
+                    is_counted,
+                });
+            }
+        }
+        finds
+    }
+}
+
+/// The `charset` of a `Content-Type`.
+fn charset_of(content_type: &str) -> Option<&str> {
+    content_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let is_charset = name.trim().eq_ignore_ascii_case("charset");
+        is_charset.then(|| value.trim().trim_matches(['"', '\'']))
+    })
+}

@@ -1,0 +1,265 @@
+//! A pipe's proxy: it is given judged addresses and nothing else, and TLS is
+//! with the shop behind it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use trawler_net::{AllowedHost, FetchClass, Fetcher, Parts, Proxy, Secret};
+
+use super::server::{Server, Table, answer, config, get, ok, redirect};
+use super::tls::{AUTHORITY, acceptor, start};
+
+/// What a proxy answers to CONNECT.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Connects to whatever it is told, if the credentials are there.
+    Open,
+    /// The same, over TLS, as shop.test.
+    Encrypted,
+    Says(&'static str),
+}
+
+/// A forward proxy on loopback; ends when dropped.
+pub(crate) struct FakeProxy {
+    pub(crate) address: SocketAddr,
+    heads: Arc<Mutex<Vec<String>>>,
+    _tasks: JoinSet<()>,
+}
+
+impl FakeProxy {
+    pub(crate) async fn start(kind: Kind) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&heads);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let log = Arc::clone(&log);
+                open.spawn(async move {
+                    if kind == Kind::Encrypted {
+                        if let Ok(stream) = acceptor(&[]).accept(stream).await {
+                            serve(stream, kind, log).await;
+                        }
+                    } else {
+                        serve(stream, kind, log).await;
+                    }
+                });
+            }
+        });
+        Self {
+            address,
+            heads,
+            _tasks: tasks,
+        }
+    }
+
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+
+    /// The targets that it was asked for.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let heads = self.heads();
+        let target = |head: &String| head.split(' ').nth(1).unwrap().to_owned();
+        heads.iter().map(target).collect()
+    }
+}
+
+async fn serve<T>(mut stream: T, kind: Kind, log: Arc<Mutex<Vec<String>>>)
+where
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return,
+        }
+    }
+    let head = String::from_utf8(head).unwrap();
+    log.lock().unwrap().push(head.clone());
+    if let Kind::Says(words) = kind {
+        let _ = stream.write_all(words.as_bytes()).await;
+        return;
+    }
+    let target = head.split(' ').nth(1).unwrap();
+    // One that would resolve names if it were given any.
+    match TcpStream::connect(target).await {
+        Ok(mut host) => {
+            let _ = stream.write_all(b"HTTP/1.1 200 Fine\r\n\r\n").await;
+            let _ = copy_bidirectional(&mut stream, &mut host).await;
+        }
+        Err(_) => {
+            let _ = stream.write_all(b"HTTP/1.1 502 Bad\r\n\r\n").await;
+        }
+    }
+}
+
+/// A fetcher that may reach these, with `shop.test` and others on loopback.
+pub(crate) fn fetcher(allowed: &[SocketAddr]) -> Fetcher {
+    let mut config = config(&[]);
+    config.allow = allowed.iter().map(|a| AllowedHost::Socket(*a)).collect();
+    let loopback: &[&[&str]] = &[&["127.0.0.1"]];
+    let parts = Parts {
+        lookup: Table::of(&[
+            ("shop.test", loopback),
+            ("proxy.test", loopback),
+            ("two.test", &[&["2606:4700::1111", "127.0.0.1"]]),
+            ("evil.test", &[&["10.0.0.1"]]),
+        ]),
+        extra_roots_pem: AUTHORITY.to_vec(),
+        ..Parts::default()
+    };
+    Fetcher::with_parts(&config, parts).unwrap()
+}
+
+fn proxy(proxy: &FakeProxy) -> Proxy {
+    Proxy::new(&format!("http://proxy.test:{}", proxy.address.port())).unwrap()
+}
+
+#[tokio::test]
+async fn a_proxy_is_given_judged_addresses_and_never_a_name() {
+    let plain = Server::start(|_| ok(b"plain")).await;
+    let (encrypted, _tasks) = start(|_| ok(b"encrypted")).await;
+    let asked = FakeProxy::start(Kind::Open).await;
+    let direct = fetcher(&[plain.address, encrypted, asked.address]);
+    let secret = Secret::new("hunter2");
+    let through = direct.through(proxy(&asked).credentials("me", &secret).unwrap());
+    let (plain_port, port) = (plain.address.port(), encrypted.port());
+    for (url, body) in [
+        (format!("http://shop.test:{plain_port}/a"), "plain"),
+        (format!("http://shop.test:{plain_port}/b"), "plain"),
+        (format!("http://127.0.0.1:{plain_port}/c"), "plain"),
+        // The certificate is that of shop.test.
+        (format!("https://shop.test:{port}/"), "encrypted"),
+        (format!("http://two.test:{plain_port}/"), "plain"),
+    ] {
+        let fetched = through.fetch_bytes(&get(&url)).await.unwrap();
+        assert_eq!(fetched.into_body().unwrap().body, body, "{url}");
+    }
+    // Pooled: /a and /b came over one connection. IPv4 is asked for first.
+    assert_eq!(
+        asked.asked(),
+        [
+            format!("127.0.0.1:{plain_port}"),
+            format!("127.0.0.1:{plain_port}"),
+            format!("127.0.0.1:{port}"),
+            format!("127.0.0.1:{plain_port}"),
+        ]
+    );
+    for head in asked.heads() {
+        assert!(head.contains("Proxy-Authorization: Basic bWU6aHVudGVyMg=="));
+        assert!(!head.contains(".test"), "{head}");
+    }
+    // The shop sees the name and not the credentials.
+    for head in plain.heads() {
+        let head = head.to_ascii_lowercase();
+        assert!(!head.contains("proxy-") && head.contains("get /"), "{head}");
+    }
+    // Others go their own way.
+    direct.fetch_bytes(&get(&plain.url("/"))).await.unwrap();
+    assert_eq!(asked.heads().len(), 4);
+}
+
+#[tokio::test]
+async fn through_a_proxy_the_policy_holds_all_the_same() {
+    let inside = Server::start(|_| ok(b"secret")).await;
+    let to = inside.url("/");
+    let shop = Server::start(move |_| redirect("302 Found", &to)).await;
+    let asked = FakeProxy::start(Kind::Open).await;
+    let through = fetcher(&[shop.address, asked.address]).through(proxy(&asked));
+    for url in [
+        inside.url("/"),
+        "http://evil.test/".to_owned(),
+        "http://169.254.169.254/".to_owned(),
+        "http://[::ffff:127.0.0.1]/".to_owned(),
+        shop.url("/"),
+        format!("http://{}/", asked.address.ip()),
+    ] {
+        let error = through.fetch_bytes(&get(&url)).await.unwrap_err();
+        assert_eq!(error.class(), FetchClass::RefusedAddress, "{url}: {error}");
+    }
+    assert_eq!(asked.asked(), [shop.address.to_string()]);
+    assert_eq!(inside.connections(), 0);
+}
+
+#[tokio::test]
+async fn the_proxys_own_address_is_judged() {
+    let shop = Server::start(|_| ok(b"body")).await;
+    let asked = FakeProxy::start(Kind::Open).await;
+    let port = asked.address.port();
+    for at in ["127.0.0.1", "proxy.test", "evil.test", "[::ffff:127.0.0.1]"] {
+        let proxy = Proxy::new(&format!("http://{at}:{port}")).unwrap();
+        let through = fetcher(&[shop.address]).through(proxy);
+        let error = through.fetch_bytes(&get(&shop.url("/"))).await.unwrap_err();
+        assert_eq!(error.class(), FetchClass::RefusedAddress, "{at}: {error}");
+        assert!(
+            error.to_string().contains(at.trim_matches(['[', ']'])),
+            "{error}"
+        );
+    }
+    assert_eq!(asked.heads().len(), 0);
+}
+
+#[tokio::test]
+async fn a_proxy_may_be_asked_over_tls() {
+    let (encrypted, _tasks) = start(|_| ok(b"encrypted")).await;
+    let asked = FakeProxy::start(Kind::Encrypted).await;
+    let direct = fetcher(&[encrypted, asked.address]);
+    let url = format!("https://shop.test:{}/", encrypted.port());
+    let at = |name: &str| {
+        let proxy = Proxy::new(&format!("https://{name}:{}", asked.address.port()));
+        direct.through(proxy.unwrap())
+    };
+    let fetched = at("shop.test").fetch_bytes(&get(&url)).await.unwrap();
+    assert_eq!(fetched.into_body().unwrap().body, "encrypted");
+    assert_eq!(asked.asked(), [encrypted.to_string()]);
+    let error = at("proxy.test").fetch_bytes(&get(&url)).await.unwrap_err();
+    assert_eq!(error.class(), FetchClass::Proxy, "another name: {error}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_fails_is_told_from_the_shop() {
+    let shop = Server::start(|_| answer("200 OK", &[], b"body")).await;
+    let check = async |said: &'static str, expected: &str| {
+        let asked = FakeProxy::start(Kind::Says(said)).await;
+        let direct = fetcher(&[shop.address, asked.address]);
+        let secret = Secret::new("hunter2");
+        let through = direct.through(proxy(&asked).credentials("me", &secret).unwrap());
+        let error = through.fetch_bytes(&get(&shop.url("/"))).await.unwrap_err();
+        assert_eq!(error.class(), FetchClass::Proxy, "{said}: {error}");
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains(expected), "{shown}");
+        assert!(shown.contains("fetch.proxy"), "{shown}");
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("bWU6"),
+            "{shown}"
+        );
+    };
+    check("HTTP/1.1 407 No\r\n\r\n", "other credentials").await;
+    check("HTTP/1.1 403 No\r\n\r\n", "refuses CONNECT").await;
+    check("HTTP/1.1 502 No\r\n\r\n", "no way to the host").await;
+    check("<html>", "closed the connection").await;
+    check(
+        "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+        "more than an answer",
+    )
+    .await;
+    assert_eq!(shop.connections(), 0);
+    // Nobody is there.
+    let gone = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let proxy = Proxy::new(&format!("http://{gone}")).unwrap();
+    let through = fetcher(&[shop.address, gone]).through(proxy);
+    let error = through.fetch_bytes(&get(&shop.url("/"))).await.unwrap_err();
+    assert_eq!(error.class(), FetchClass::Proxy, "{error}");
+    assert!(error.to_string().contains("cannot be reached"), "{error}");
+    assert!(error.is_transient());
+}

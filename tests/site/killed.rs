@@ -1,0 +1,341 @@
+//! Crawls that are cut off: SIGKILL at random moments, each time gone on with
+//! on another machine, where nothing is left but State, queue, blobs and the
+//! catalogue; and SIGTERM, after which nothing is asked for again that was
+//! settled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use trawler_core::ledger::JobRecord;
+use trawler_core::{PipeId, QueueName, RunId};
+use trawler_fleet::Ports;
+use trawler_shop::{Seen, Shop};
+use trawler_tests::until;
+
+use crate::child::{Running, assert_tidy};
+use crate::cloud::Site;
+use crate::crew::{End, Member, Role};
+use crate::outcome::{Outcome, jobs, ports};
+use crate::rows::{Rows, assert_exact, found, printed, truth};
+use crate::shops::{PIPE, Says, World, by_everything, full};
+use crate::support::Folder;
+use crate::{turns, wait};
+
+const KILLS: usize = 30;
+
+/// Kills over the wire, where the lease of the dead has to run out first.
+const KILLS_OF_FLEET: usize = 4;
+
+const PRODUCTS: u32 = 900;
+
+/// Slow enough for a crawl to outlast many kills.
+const RATE_PER_S: f64 = 70.0;
+const CONCURRENCY: u32 = 4;
+
+/// What a process lives, in seconds; it has begun to ask after half of one.
+const LIFE_S: std::ops::Range<f64> = 0.2..3.6;
+
+/// Work is put away every second here, as the configuration below says; the
+/// crawl looks at the time twice a second, and putting takes its time as well.
+const CHECKPOINT: &str = "checkpoint_s = 1\n";
+const LOST_S_MAX: f64 = 1.0 + 0.5 + 1.0;
+
+/// The bound on crashes is there for a job that kills its worker. Here the test
+/// kills.
+const RETRY: &str = "[retry]\ncrashes_max = 50\n";
+
+/// An undisturbed crawl takes half a minute; a machine under load gets more.
+const RUN_MAX: Duration = Duration::from_secs(180);
+
+/// Invariant 9.
+const EMPTY_HANDS_MAX: Duration = Duration::from_secs(5);
+const GONE_MAX: Duration = Duration::from_secs(25);
+
+const SEED: u64 = 20_261_123;
+
+/// What the local store keeps for everybody; all else is this machine's.
+const SHARED: [&str; 3] = ["blobs", "catalogue", "holders"];
+
+/// Random moments, repeatable through `CHAOS_SEED`.
+fn moments() -> SmallRng {
+    let seed = std::env::var("CHAOS_SEED")
+        .ok()
+        .map_or(SEED, |text| text.parse().expect("CHAOS_SEED is a number"));
+    println!("CHAOS_SEED={seed}");
+    SmallRng::seed_from_u64(seed)
+}
+
+fn says(world_site: String) -> Says {
+    Says {
+        workers: CHECKPOINT,
+        more: RETRY.to_owned(),
+        rate_per_s: RATE_PER_S,
+        concurrency: CONCURRENCY,
+        ..Says::of(world_site)
+    }
+}
+
+/// Leaves what another machine finds.
+fn move_to_another_machine(folder: &Folder) {
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if !["trawler.toml", "pipes", "trawler-data"].contains(&&*name) {
+            remove(&entry.path());
+        }
+    }
+    for entry in fs::read_dir(folder.path().join("trawler-data")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let is_shared = SHARED.contains(&&*name) || name.starts_with("trawler.db");
+        if !is_shared {
+            remove(&entry.path());
+        }
+    }
+}
+
+fn remove(path: &std::path::Path) {
+    let removed = match path.is_dir() {
+        true => fs::remove_dir_all(path),
+        false => fs::remove_file(path),
+    };
+    removed.unwrap_or_else(|error| panic!("remove {}: {error}", path.display()));
+}
+
+/// How often each address was asked for; the robots file is every process's.
+fn counts(seen: &[Seen]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for seen in seen.iter().filter(|seen| seen.path() != "/robots.txt") {
+        *counts.entry(seen.target.clone()).or_default() += 1;
+    }
+    counts
+}
+
+/// Requests beyond those of a crawl that nobody disturbed.
+fn repeated(found: &BTreeMap<String, usize>, undisturbed: &BTreeMap<String, usize>) -> usize {
+    let beyond = |(target, count): (&String, &usize)| {
+        count.saturating_sub(undisturbed.get(target).copied().unwrap_or(0))
+    };
+    found.iter().map(beyond).sum()
+}
+
+/// A crawl of the shop in a folder of its own, which nobody disturbs: what it
+/// asks for.
+fn undisturbed(world: &World) -> BTreeMap<String, usize> {
+    let folder = Folder::new(&[], "");
+    let fast = Says {
+        rate_per_s: 100_000.0,
+        concurrency: 16,
+        ..says(by_everything(world.model()))
+    };
+    fast.write_to(&folder, &world.shop);
+    world.shop.forget_seen();
+    Running::start(&folder, &["run", "--once"]).end(RUN_MAX).with_code(0);
+    assert_exact(&found(&folder, PIPE), &truth(world.model(), 0), "undisturbed");
+    let counts = counts(&world.shop.seen());
+    world.shop.forget_seen();
+    counts
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crawl_killed_at_thirty_moments_and_moved_each_time_ends_exact() {
+    let _beside = turns::beside().await;
+    let mut moments = moments();
+    let says_site = |model: &_| says(by_everything(model));
+    let world = World::start(full("killed", 301, PRODUCTS), says_site).await;
+    let undisturbed = undisturbed(&world);
+    let all: usize = undisturbed.values().sum();
+    println!("undisturbed: {all} requests");
+    let started = Instant::now();
+    let (mut kills, mut crawls) = (0, 0);
+    while kills < KILLS {
+        crawls += 1;
+        let folder = Folder::new(&[], "");
+        says(by_everything(world.model())).write_to(&folder, &world.shop);
+        world.shop.forget_seen();
+        let killed = killed_until_done(&folder, KILLS - kills, &mut moments).await;
+        kills += killed;
+        let rows = found(&folder, PIPE);
+        let what = format!("crawl {crawls}, {killed} kills");
+        assert_exact(&rows, &truth(world.model(), 0), &what);
+        // Settled, nothing lost, nothing there twice.
+        Outcome::of(&folder).await;
+        assert_tidy(&folder);
+        check_deliveries(&jobs(&ports(&folder).await).await, killed);
+        let again = repeated(&counts(&world.shop.seen()), &undisturbed);
+        let bound = killed as f64 * (LOST_S_MAX * RATE_PER_S + f64::from(CONCURRENCY));
+        println!("{what}: {again} of {all} requests again, at most {bound}");
+        assert!((again as f64) <= bound, "{what}: {again} requests again, at most {bound}");
+    }
+    println!("{kills} kills in {crawls} crawls, {:?}", started.elapsed());
+    world.shop.stop().await;
+}
+
+/// Starts and kills until the run is done or there were enough kills, then
+/// lets it end; says how often it was killed.
+async fn killed_until_done(folder: &Folder, kills_max: usize, moments: &mut SmallRng) -> usize {
+    let mut kills = 0;
+    while kills < kills_max {
+        let mut running = Running::start(folder, &["run", "--once"]);
+        let life = Duration::from_secs_f64(moments.random_range(LIFE_S));
+        let born = Instant::now();
+        let mut over = false;
+        while born.elapsed() < life && !over {
+            over = running.is_over();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        if over {
+            running.end(Duration::ZERO).with_code(0);
+            return kills;
+        }
+        running.kill();
+        kills += 1;
+        move_to_another_machine(folder);
+    }
+    Running::start(folder, &["run", "--once"]).end(RUN_MAX).with_code(0);
+    kills
+}
+
+/// A kill is a crash of one delivery at most, and no attempt.
+fn check_deliveries(jobs: &[std::sync::Arc<JobRecord>], kills: usize) {
+    let crashes: usize = jobs.iter().map(|job| job.crashes as usize).sum();
+    assert!(crashes <= kills, "{crashes} crashes of {kills} kills");
+    assert!(kills < 5 || crashes > 0, "no kill met a delivery");
+    let attempts: u32 = jobs.iter().map(|job| job.attempts).sum();
+    assert_eq!(attempts, 0, "a kill is no attempt");
+}
+
+async fn in_hand(ports: &Ports) -> Option<JobRecord> {
+    let jobs = jobs(ports).await;
+    let found = jobs.iter().find(|job| job.in_hand && job.queue == QueueName::Crawl);
+    found.map(|job| JobRecord::clone(job))
+}
+
+/// Invariant 9 for a crawl: empty hands in 5 s, and nothing is asked for again
+/// that was settled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invariant_09_a_crawl_told_to_leave_hands_back_and_loses_nothing() {
+    let _beside = turns::beside().await;
+    let says_site = |model: &_| says(by_everything(model));
+    let world = World::start(full("drained", 302, PRODUCTS / 2), says_site).await;
+    let undisturbed = undisturbed(&world);
+    let folder = &world.folder;
+    let mut under_way = 0;
+    for asked in [60, 200, 350] {
+        let running = Running::start(folder, &["run", "--once"]);
+        until("it crawls", || counts(&world.shop.seen()).len() > asked).await;
+        let ports = ports(folder).await;
+        let held = in_hand(&ports).await.expect("the run is in hand");
+        let told = Instant::now();
+        running.terminate();
+        let empty = loop {
+            let looked = told.elapsed();
+            let job = ports.jobs().find(QueueName::Crawl, &held.job).await.unwrap().unwrap();
+            if !job.in_hand {
+                assert_eq!(job.hand_backs, held.hand_backs + 1, "{job:?}");
+                assert_eq!((job.attempts, job.crashes), (0, 0), "{job:?}");
+                break looked;
+            }
+            assert!(looked < GONE_MAX, "{job:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        let ended = running.end(GONE_MAX);
+        assert!(matches!(ended.code, Some(0 | 3)), "{ended:?}");
+        println!("empty hands after {empty:?}, gone after {:?}", told.elapsed());
+        assert!(empty <= EMPTY_HANDS_MAX, "{empty:?}");
+        under_way += CONCURRENCY as usize;
+        move_to_another_machine(folder);
+    }
+    Running::start(folder, &["run", "--once"]).end(RUN_MAX).with_code(0);
+    assert_exact(&found(folder, PIPE), &truth(world.model(), 0), "drained");
+    Outcome::of(folder).await;
+    let again = repeated(&counts(&world.shop.seen()), &undisturbed);
+    println!("{again} requests again, {under_way} may have been under way");
+    assert!(again <= under_way, "{again} requests again");
+    world.shop.stop().await;
+}
+
+/// The same as processes of a fleet, on an emulated cloud: a new process with
+/// an empty folder goes on from S3 alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_whose_crawler_is_killed_goes_on_from_the_cloud_alone() {
+    let _beside = turns::beside().await;
+    let mut moments = moments();
+    let says_site = |model: &_| says(by_everything(model));
+    let world = World::start(full("fleet", 303, PRODUCTS / 2), says_site).await;
+    let undisturbed = undisturbed(&world);
+    let site = Site::create("crawl", &[world.shop.addr().to_string()], FLEET).await;
+    let ports = site.ports(VISIBILITY, VISIBILITY).await;
+    let text = says(by_everything(world.model())).pipe(&world.shop);
+    // Due now, and not again.
+    let due = chrono::Utc::now() - chrono::TimeDelta::minutes(2);
+    let cron = due.format("%-M %-H %-d %-m *").to_string();
+    site.publish(&[(PIPE.to_owned(), text.replace("15 3 * * *", &cron))]);
+    let _scheduler = Member::start(&site, Role::Schedule, "schedule").await;
+    let mut asked = 0;
+    for life in 0..KILLS_OF_FLEET {
+        let name = format!("crawl-{life}");
+        site.equip(&name, "");
+        let mut worker = Member::start(&site, Role::Crawl, &name).await;
+        let known = asked;
+        until("it crawls", || {
+            asked = world.shop.stats().requests();
+            asked > known + 5
+        })
+        .await;
+        let more = Duration::from_secs_f64(moments.random_range(0.1..2.5));
+        tokio::time::sleep(more).await;
+        worker.kill();
+        assert_eq!(worker.wait(GONE_MAX).await, End::Killed);
+    }
+    site.equip("crawl-last", "");
+    let mut last = Member::start(&site, Role::Crawl, "crawl-last").await;
+    let due = chrono::DurationRound::duration_trunc(due, chrono::TimeDelta::minutes(1)).unwrap();
+    let run = RunId::new(PipeId::parse(PIPE).unwrap(), due);
+    let what = "the run done";
+    wait::wait_for(what, RUN_MAX, async || wait::is_done(&ports, &[run.clone()]).await).await;
+    last.terminate();
+    assert_eq!(last.wait(GONE_MAX).await, End::Left(0));
+    Outcome::read(&ports, site.catalogue().await).await;
+    assert_exact(&rows_of_fleet(&site), &truth(world.model(), 0), "the fleet's");
+    check_deliveries(&jobs(&ports).await, KILLS_OF_FLEET);
+    check_repeated(&world.shop, &undisturbed);
+    site.check_panics();
+    world.shop.stop().await;
+}
+
+/// The shortest that the configuration allows.
+const VISIBILITY: Duration = Duration::from_secs(10);
+
+const FLEET: &str = "[queue]
+kind = \"sqs\"
+crawl_visibility_s = 10
+image_visibility_s = 10
+
+[workers]
+poll_s = 1
+checkpoint_s = 1
+
+[scheduler]
+tick_ms = 500
+
+[retry]
+crashes_max = 49
+";
+
+fn rows_of_fleet(site: &Site) -> Rows {
+    let args = ["products", "--pipe", PIPE, "--limit", "100000", "--json"];
+    printed(&site.trawler(&args).json())
+}
+
+fn check_repeated(shop: &Shop, undisturbed: &BTreeMap<String, usize>) {
+    let found = counts(&shop.seen());
+    let asked: BTreeSet<&String> = found.keys().collect();
+    let again = repeated(&found, undisturbed);
+    let bound = KILLS_OF_FLEET as f64 * (LOST_S_MAX * RATE_PER_S + f64::from(CONCURRENCY));
+    println!("{} addresses, {again} requests again, at most {bound}", asked.len());
+    assert!((again as f64) <= bound, "{again} requests again, at most {bound}");
+}
