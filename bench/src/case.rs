@@ -15,7 +15,7 @@ use crate::feed::{self, FeedMeasured};
 use crate::images::{self, ImagesMeasured};
 use crate::inputs;
 use crate::measure::{pin_to_one_core, pin_to_other_core};
-use crate::site::{self, Pages, SitePlan};
+use crate::site::{self, CrawlMeasured, Pages, SitePlan};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -60,6 +60,11 @@ pub(crate) enum Case {
     Become {
         program: PathBuf,
         arguments: Vec<OsString>,
+    },
+    CrawlSite {
+        url: String,
+        pages: Pages,
+        scratch: PathBuf,
     },
     Extract {
         books: Option<PathBuf>,
@@ -113,6 +118,14 @@ impl Case {
             Self::Become { program, arguments } => {
                 pin_to_one_core();
                 return become_program(program, arguments);
+            }
+            Self::CrawlSite {
+                url,
+                pages,
+                scratch,
+            } => {
+                pin_to_one_core();
+                serde_json::to_string(&site::crawl(url, *pages, scratch)?)
             }
             Self::Extract { books, runs } => {
                 pin_to_one_core();
@@ -184,6 +197,15 @@ pub(crate) fn serving(pages: Pages, plan: &SitePlan<'_>) -> Result<Command> {
 pub(crate) fn pinned(program: &Path, arguments: Vec<OsString>) -> Result<Command> {
     let program = program.to_owned();
     Case::Become { program, arguments }.command()
+}
+
+pub(crate) fn crawl_site(url: &str, pages: Pages, scratch: &Path) -> Result<CrawlMeasured> {
+    Case::CrawlSite {
+        url: url.to_owned(),
+        pages,
+        scratch: scratch.to_owned(),
+    }
+    .run_apart()
 }
 
 pub(crate) fn extract(books: Option<PathBuf>, runs: u32) -> Result<ExtractMeasured> {

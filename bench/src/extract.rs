@@ -79,13 +79,21 @@ pub(crate) fn measure(books: Option<&Path>, runs: u32) -> Result<ExtractMeasured
     let pages = large_pages(PageMarkup::Plain)?;
     let fields = Fields::parse(&PLAIN_SELECTORS)?;
     let fast = Some(FAST_PAGES_S);
-    lines.push(line("500 KB: fast, 8 fields", fast, &pages, runs, |page| {
-        fields.read(&Document::parse(text(page)))
-    })?);
+    lines.push(line(
+        "500 KB: fast, 8 fields",
+        fast,
+        &pages,
+        runs,
+        |page| fields.read(&Document::parse(text(page))),
+    )?);
     let tree = Some(TREE_PAGES_S);
-    lines.push(line("500 KB: tree, 8 fields", tree, &pages, runs, |page| {
-        fields.read(&Document::parse_full(text(page)))
-    })?);
+    lines.push(line(
+        "500 KB: tree, 8 fields",
+        tree,
+        &pages,
+        runs,
+        |page| fields.read(&Document::parse_full(text(page))),
+    )?);
     let pages = large_pages(PageMarkup::JsonLd)?;
     lines.push(line("500 KB: JSON-LD", fast, &pages, runs, whole)?);
     Ok(ExtractMeasured {

@@ -132,6 +132,11 @@ impl Memory {
     }
 }
 
+/// The most memory that this process had in use.
+pub(crate) fn peak_bytes() -> Option<u64> {
+    status_bytes("VmHWM:")
+}
+
 /// A line of `/proc/self/status` that counts kibibytes, in bytes.
 fn status_bytes(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

@@ -7,6 +7,7 @@
 mod books;
 mod peers;
 mod served;
+mod trawler;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::served::{serve_books, serve_shop};
+pub(crate) use self::trawler::crawl;
 
 use self::peers::{Client, Peers};
 use self::served::Server;

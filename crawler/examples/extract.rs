@@ -57,11 +57,16 @@ fn main() -> Result<()> {
         .iter()
         .map(|page| format!("{page}<template></template>"))
         .collect();
-    measure("pages of 500 KB that need the full builder", &declined, only)
+    measure(
+        "pages of 500 KB that need the full builder",
+        &declined,
+        only,
+    )
 }
 
 fn read_pages(folder: &Path, pages: &mut Vec<String>) -> Result<()> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
     for entry in entries {
         let path = entry?.path();
         if path.is_dir() {
@@ -179,5 +184,6 @@ fn run(what: &str, pages: &[String], read: &dyn Fn(&str) -> usize) {
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or_default())
+    Duration::from_secs(seconds)
+        + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or_default())
 }

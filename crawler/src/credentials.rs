@@ -1,12 +1,12 @@
 //! What a pipe sends to its partner and nobody else: headers, credentials,
 //! parameters of its URL. Asked for when it is needed and never kept.
 
-use trawler_core::pipe::{FeedAuth, FetchOptions};
+use trawler_core::pipe::{FeedAuth, FetchOptions, ProxyOptions};
 use trawler_core::ports::Secrets;
 use trawler_core::secret::{SecretText, SecretValue};
 use trawler_core::verdict::Failure;
 use trawler_fleet::chain;
-use trawler_net::{Auth, Request, Secret};
+use trawler_net::{Auth, Fetcher, Proxy, ProxyFault, Request, Secret};
 use url::Url;
 
 /// Those of one pipe, with their values.
@@ -14,14 +14,12 @@ pub(crate) struct Credentials {
     headers: Vec<(String, Secret)>,
     query: Vec<(String, Secret)>,
     auth: Option<Auth>,
+    proxy: Option<Proxy>,
 }
 
 impl Credentials {
     /// Asks for every value that `fetch` refers to.
-    pub(crate) async fn of(
-        fetch: &FetchOptions,
-        secrets: &dyn Secrets,
-    ) -> Result<Self, Failure> {
+    pub(crate) async fn of(fetch: &FetchOptions, secrets: &dyn Secrets) -> Result<Self, Failure> {
         let mut headers = Vec::new();
         for (name, text) in &fetch.headers {
             let key = format!("fetch.headers.{name}");
@@ -37,16 +35,29 @@ impl Credentials {
                 user: user.clone(),
                 password: value(secrets, "fetch.auth.password", password).await?,
             }),
-            Some(FeedAuth::Bearer { token }) => {
-                Some(Auth::Bearer(value(secrets, "fetch.auth.token", token).await?))
-            }
+            Some(FeedAuth::Bearer { token }) => Some(Auth::Bearer(
+                value(secrets, "fetch.auth.token", token).await?,
+            )),
+            None => None,
+        };
+        let proxy = match &fetch.proxy {
+            Some(options) => Some(proxy(options, secrets).await?),
             None => None,
         };
         Ok(Self {
             headers,
             query,
             auth,
+            proxy,
         })
+    }
+
+    /// What asks the partner: directly, or through the pipe's proxy.
+    pub(crate) fn fetcher(&self, direct: &Fetcher) -> Fetcher {
+        match &self.proxy {
+            Some(proxy) => direct.through(proxy.clone()),
+            None => direct.clone(),
+        }
     }
 
     /// The source with the parameters that the partner wants in its query.
@@ -63,9 +74,9 @@ impl Credentials {
     /// gets is nobody's to decide but ours.
     pub(crate) fn on(&self, mut request: Request) -> Result<Request, Failure> {
         for (name, value) in &self.headers {
-            request = request.secret_header(name, value).map_err(|error| {
-                Failure::permanent(format!("fetch.headers.{name}: {error}"))
-            })?;
+            request = request
+                .secret_header(name, value)
+                .map_err(|error| Failure::permanent(format!("fetch.headers.{name}: {error}")))?;
         }
         match &self.auth {
             Some(auth) => request
@@ -74,6 +85,21 @@ impl Credentials {
             None => Ok(request),
         }
     }
+}
+
+async fn proxy(options: &ProxyOptions, secrets: &dyn Secrets) -> Result<Proxy, Failure> {
+    let unusable = |error: ProxyFault| {
+        Failure::permanent(format!("fetch.proxy {}: {}", options.url, chain(&error)))
+    };
+    let proxy = Proxy::new(options.url.as_str()).map_err(unusable)?;
+    let Some(user) = &options.user else {
+        return Ok(proxy);
+    };
+    let password = match &options.password {
+        Some(text) => value(secrets, "fetch.proxy.password", text).await?,
+        None => Secret::new(String::new()),
+    };
+    proxy.credentials(user, &password).map_err(unusable)
 }
 
 /// The value of one key.

@@ -21,6 +21,7 @@ pub(crate) fn fingerprint(pipe: &Pipe, mapping_digest: &str) -> String {
     part(pipe.id.as_str());
     part(&serde_json::to_string(&pipe.source).expect("a source has string keys only"));
     part(&serde_json::to_string(&*pipe.reading()).expect("feed options have string keys only"));
+    part(&serde_json::to_string(&pipe.site).expect("site options have string keys only"));
     part(mapping_digest);
     for column in COLUMNS {
         part(column.name);

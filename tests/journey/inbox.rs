@@ -166,7 +166,7 @@ fn what_is_wrong_with_the_source_is_told() {
     check(
         &format!("{inbox}\nnewest = \"largest\""),
         "",
-        &["newest", "modified"],
+        &["`modified` or `name`"],
     );
     check(
         &format!("{inbox}\nsettle_s = 301"),

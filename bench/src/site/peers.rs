@@ -16,6 +16,7 @@ use crate::case;
 /// A crawler that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Client {
+    Trawler,
     Scrapy,
     /// Without extraction, which it does not have.
     Spider,
@@ -24,10 +25,16 @@ pub(super) enum Client {
 }
 
 impl Client {
-    pub(super) const ALL: [Client; 3] = [Client::Scrapy, Client::Spider, Client::SpiderExtracting];
+    pub(super) const ALL: [Client; 4] = [
+        Client::Trawler,
+        Client::Scrapy,
+        Client::Spider,
+        Client::SpiderExtracting,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
+            Client::Trawler => "Trawler",
             Client::Scrapy => "Scrapy",
             Client::Spider => "spider",
             Client::SpiderExtracting => "spider + scraper",
@@ -59,13 +66,14 @@ impl Peers {
         client: Client,
         url: &str,
         pages: Pages,
-        _plan: &SitePlan<'_>,
+        plan: &SitePlan<'_>,
     ) -> Result<CrawlMeasured> {
         let ready = |program: &Result<PathBuf, String>| {
             program.clone().map_err(|error| anyhow::anyhow!(error))
         };
         let mut arguments: Vec<OsString> = Vec::new();
         let program = match client {
+            Client::Trawler => return case::crawl_site(url, pages, plan.scratch),
             Client::Scrapy => {
                 arguments.push(folder("scrapy").join("crawl.py").into());
                 ready(&self.python)?
@@ -75,7 +83,7 @@ impl Peers {
         arguments.push(format!("{url}/").into());
         arguments.push(pages.word().into());
         match client {
-            Client::Scrapy => {}
+            Client::Trawler | Client::Scrapy => {}
             Client::Spider => arguments.push("crawl".into()),
             Client::SpiderExtracting => arguments.push("extract".into()),
         }

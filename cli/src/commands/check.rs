@@ -7,6 +7,7 @@ use serde_json::json;
 use trawler_core::pipe::{Pipe, Source};
 use trawler_crawler::feed::check_options;
 use trawler_crawler::mappings::Mappings;
+use trawler_crawler::site::crawl::check_site;
 
 use crate::compose;
 use crate::config::{self, ConfigError, Loaded};
@@ -89,6 +90,10 @@ pub(super) fn pipe_errors(dir: &Path, pipes: &[Pipe]) -> Vec<ConfigError> {
         if let Err(error) = check_options(&pipe.reading()) {
             let file = dir.join("pipes").join(format!("{}.toml", pipe.id));
             tell(file, "feed", error.to_string());
+        }
+        if let Err(reason) = check_site(pipe) {
+            let file = dir.join("pipes").join(format!("{}.toml", pipe.id));
+            tell(file, "site", reason);
         }
         if let Err(error) = mappings.load(&pipe.id) {
             let found = anyhow::Error::from(error);

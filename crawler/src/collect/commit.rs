@@ -1,6 +1,8 @@
 //! What was read becomes one commit: diff, judge, files, log entry.
 
-use trawler_catalogue::{CommitOutcome, Diff, Fence, Mode, PreparedCommit, Snapshot, Staged, Staging, Txn};
+use trawler_catalogue::{
+    CommitOutcome, Diff, Fence, Mode, PreparedCommit, Snapshot, Staged, Staging, Txn,
+};
 use trawler_core::book::BookRef;
 use trawler_core::feed::FeedMode;
 use trawler_core::feed_validators::FeedValidators;

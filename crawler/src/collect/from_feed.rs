@@ -95,7 +95,9 @@ impl Collect<'_> {
             ctx: self.ctx,
             scratch: scratch.path(),
         };
-        let parsed = parse.run(&input.path, input.truncated.as_deref(), mappings).await?;
+        let parsed = parse
+            .run(&input.path, input.truncated.as_deref(), mappings)
+            .await?;
         let (rows, rejected) = (parsed.staged.rows(), parsed.rejected);
         self.ctx
             .note(&format!("{rows} row(s) read, {rejected} rejected"));

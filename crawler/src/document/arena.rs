@@ -163,9 +163,10 @@ impl Arena {
     /// bytes usually has.
     pub(super) fn for_page(bytes: usize) -> Self {
         // Book and shop pages have a node in 25 to 60 bytes, an attribute in
-        // 60 to 120; hostile ones grow the vectors.
+        // 60 to 120, and a byte made in 20; hostile ones grow the vectors.
         const BYTES_A_NODE: usize = 24;
         const BYTES_AN_ATTRIBUTE: usize = 64;
+        const BYTES_A_MADE_ONE: usize = 16;
         let mut nodes = Vec::with_capacity(bytes / BYTES_A_NODE + 16);
         nodes.push(Node {
             name: Name::DOCUMENT,
@@ -179,7 +180,7 @@ impl Arena {
             nodes,
             attributes: Vec::with_capacity(bytes / BYTES_AN_ATTRIBUTE + 16),
             names: Vec::new(),
-            made: String::new(),
+            made: String::with_capacity(bytes / BYTES_A_MADE_ONE),
         }
     }
 
@@ -335,7 +336,6 @@ impl Arena {
                 child => self.nodes[child as usize].end,
             };
         }
-        self.made.shrink_to_fit();
     }
 }
 

@@ -12,13 +12,24 @@ const LOOKS_A_BYTE_MAX: usize = 2 * OPEN_ELEMENTS_MAX;
 /// Reads a page with the fast builder and holds it to the bounds.
 fn read(page: &str, what: &str) -> Document {
     let document = Document::parse(page);
-    assert!(document.node_count() <= NODES_MAX + OPEN_ELEMENTS_MAX + 1, "{what}");
+    assert!(
+        document.node_count() <= NODES_MAX + OPEN_ELEMENTS_MAX + 1,
+        "{what}"
+    );
     assert!(document.looks() <= LOOKS_A_BYTE_MAX * page.len(), "{what}");
     let attributes = document.arena.attributes.len();
     assert!(attributes <= ATTRIBUTES_MAX + TAG_ATTRIBUTES_MAX, "{what}");
     let made = document.arena.made_bytes();
-    assert!(made <= 3 * page.len() + 100, "{what}: {made} bytes made of {}", page.len());
-    let deepest = document.elements().step_by(97).map(|e| e.ancestors().count()).max();
+    assert!(
+        made <= 3 * page.len() + 100,
+        "{what}: {made} bytes made of {}",
+        page.len()
+    );
+    let deepest = document
+        .elements()
+        .step_by(97)
+        .map(|e| e.ancestors().count())
+        .max();
     let deep_max = match document.builder() {
         Builder::Fast => OPEN_ELEMENTS_MAX + 2,
         // It looks every 64 tokens, each of which may open four elements.
@@ -31,20 +42,94 @@ fn read(page: &str, what: &str) -> Document {
 #[test]
 fn repeated_markup_costs_its_length() {
     for piece in [
-        "<div>", "<p>", "<p><b>", "<p><b>x", "<b><b><p>", "<a href=x>", "<a><p>", "<li>", "<ul><li>",
-        "<dl><dt><dd>", "<table><tr><td>", "<table>", "<select><option>", "<button>", "<form>",
-        "<span>", "</x>", "</p>", "</div>", "</br>", "<x></y>", "<object><p>", "<nobr>", "<font color=a>",
-        "<svg>", "<svg><title>", "<svg></p", "<ruby><rt>", "<h1><h2>", "<br>", "<", "<!", "<!--", "<!-- -->",
-        "<?", "&", "&amp;", "&x", "&#", "&#1", "\r", "\r\n", "x<x", "x</x>", "x<td a='&amp;'>y", "<html a=1>",
-        "<body b=2>", "</body>x", "</html>", "<script>", "<style></style>", "<title>", "<textarea>\n</textarea>",
-        "<a", "<a b", "<a b=", "<a b=\"", "<a b='c'", "<script><!--<script>", "<noscript>", "<image>", "\"", "'",
-        "<head>", "</head> <link a=&amp>", "<![CDATA[", "<svg><![CDATA[x]]>", "<pre>\n", "<hr>", "<caption>", "<col>",
-        "\u{feff}", "한", "<한>", "<x한 y한=한>",
+        "<div>",
+        "<p>",
+        "<p><b>",
+        "<p><b>x",
+        "<b><b><p>",
+        "<a href=x>",
+        "<a><p>",
+        "<li>",
+        "<ul><li>",
+        "<dl><dt><dd>",
+        "<table><tr><td>",
+        "<table>",
+        "<select><option>",
+        "<button>",
+        "<form>",
+        "<span>",
+        "</x>",
+        "</p>",
+        "</div>",
+        "</br>",
+        "<x></y>",
+        "<object><p>",
+        "<nobr>",
+        "<font color=a>",
+        "<svg>",
+        "<svg><title>",
+        "<svg></p",
+        "<ruby><rt>",
+        "<h1><h2>",
+        "<br>",
+        "<",
+        "<!",
+        "<!--",
+        "<!-- -->",
+        "<?",
+        "&",
+        "&amp;",
+        "&x",
+        "&#",
+        "&#1",
+        "\r",
+        "\r\n",
+        "x<x",
+        "x</x>",
+        "x<td a='&amp;'>y",
+        "<html a=1>",
+        "<body b=2>",
+        "</body>x",
+        "</html>",
+        "<script>",
+        "<style></style>",
+        "<title>",
+        "<textarea>\n</textarea>",
+        "<a",
+        "<a b",
+        "<a b=",
+        "<a b=\"",
+        "<a b='c'",
+        "<script><!--<script>",
+        "<noscript>",
+        "<image>",
+        "\"",
+        "'",
+        "<head>",
+        "</head> <link a=&amp>",
+        "<![CDATA[",
+        "<svg><![CDATA[x]]>",
+        "<pre>\n",
+        "<hr>",
+        "<caption>",
+        "<col>",
+        "\u{feff}",
+        "한",
+        "<한>",
+        "<x한 y한=한>",
     ] {
         let page = piece.repeat(200_000 / piece.len());
         read(&page, piece);
         // After what many rules walk over.
-        for start in ["<p><span><i><u>", "<table><tr><td>", "<body></body>", "<svg>", "<select>", "<ul><li>", "</head>"] {
+        for start in [
+            "<p><span><i><u>",
+            "<table><tr><td>",
+            "<body></body>",
+            "<svg>",
+            "<select>",
+            "<ul><li>",
+            "</head>",
+        ] {
             let page = start.repeat(40) + &piece.repeat(50_000 / piece.len());
             read(&page, &format!("{start} then {piece}"));
         }
@@ -103,7 +188,14 @@ fn nodes_stop_growing_where_formatting_is_repeated() {
 fn text_parted_by_nothing_is_joined_once() {
     // Each end tag parts the text and leaves nothing; joining copies what is
     // there once, not every time.
-    for piece in ["a</x>", "a<!---->", "a<td y='&lt;'>", "a</X-Y-Z-NAME>", "&lt;</x>", "a<TD QQQ=1>"] {
+    for piece in [
+        "a</x>",
+        "a<!---->",
+        "a<td y='&lt;'>",
+        "a</X-Y-Z-NAME>",
+        "&lt;</x>",
+        "a<TD QQQ=1>",
+    ] {
         let page = piece.repeat(100_000);
         let document = read(&page, piece);
         assert_eq!(document.node_count(), 4, "{piece}");

@@ -57,7 +57,11 @@ fn compare(page: &str, what: &str) -> Builder {
                 .find(|(_, (a, b))| a != b)
                 .unwrap_or((fast.lines().count().min(full.lines().count()), ("", "")));
             let near = |outline: &str| -> String {
-                let lines: Vec<&str> = outline.lines().skip(at.saturating_sub(6)).take(10).collect();
+                let lines: Vec<&str> = outline
+                    .lines()
+                    .skip(at.saturating_sub(6))
+                    .take(10)
+                    .collect();
                 lines.join("\n")
             };
             let shown: String = page.chars().take(3000).collect();
@@ -81,7 +85,9 @@ impl Tally {
     fn add(&mut self, builder: Builder) {
         match builder {
             Builder::Fast => self.fast += 1,
-            Builder::Full(declined) => *self.declined.entry(format!("{declined:?}")).or_default() += 1,
+            Builder::Full(declined) => {
+                *self.declined.entry(format!("{declined:?}")).or_default() += 1
+            }
         }
     }
 
@@ -145,27 +151,192 @@ const COMMON: &[&str] = &[
 ];
 
 const ALL: &[&str] = &[
-    "a", "abbr", "address", "applet", "area", "article", "aside", "audio", "b", "base", "basefont",
-    "bgsound", "big", "blockquote", "body", "br", "button", "caption", "center", "cite", "code",
-    "col", "colgroup", "custom-element", "data", "dd", "del", "details", "dialog", "dir", "div",
-    "dl", "dt", "em", "embed", "fieldset", "figure", "font", "footer", "form", "frame", "h1", "h2",
-    "h6", "head", "header", "hr", "html", "i", "iframe", "image", "img", "input", "ins", "keygen",
-    "label", "li", "link", "listing", "main", "marquee", "menu", "meta", "nav", "nobr", "noembed",
-    "noframes", "noscript", "object", "ol", "optgroup", "option", "p", "param", "path", "pre", "rb",
-    "rp", "rt", "rtc", "ruby", "s", "script", "search", "section", "select", "small", "source",
-    "span", "strike", "strong", "style", "sub", "summary", "sup", "svg", "table", "tbody", "td",
-    "textarea", "tfoot", "th", "thead", "time", "title", "tr", "track", "tt", "u", "ul", "video",
-    "wbr", "xmp", "DIV", "Span", "linearGradient", "clippath", "desc", "g", "x", "unknown-name-of-an-element",
+    "a",
+    "abbr",
+    "address",
+    "applet",
+    "area",
+    "article",
+    "aside",
+    "audio",
+    "b",
+    "base",
+    "basefont",
+    "bgsound",
+    "big",
+    "blockquote",
+    "body",
+    "br",
+    "button",
+    "caption",
+    "center",
+    "cite",
+    "code",
+    "col",
+    "colgroup",
+    "custom-element",
+    "data",
+    "dd",
+    "del",
+    "details",
+    "dialog",
+    "dir",
+    "div",
+    "dl",
+    "dt",
+    "em",
+    "embed",
+    "fieldset",
+    "figure",
+    "font",
+    "footer",
+    "form",
+    "frame",
+    "h1",
+    "h2",
+    "h6",
+    "head",
+    "header",
+    "hr",
+    "html",
+    "i",
+    "iframe",
+    "image",
+    "img",
+    "input",
+    "ins",
+    "keygen",
+    "label",
+    "li",
+    "link",
+    "listing",
+    "main",
+    "marquee",
+    "menu",
+    "meta",
+    "nav",
+    "nobr",
+    "noembed",
+    "noframes",
+    "noscript",
+    "object",
+    "ol",
+    "optgroup",
+    "option",
+    "p",
+    "param",
+    "path",
+    "pre",
+    "rb",
+    "rp",
+    "rt",
+    "rtc",
+    "ruby",
+    "s",
+    "script",
+    "search",
+    "section",
+    "select",
+    "small",
+    "source",
+    "span",
+    "strike",
+    "strong",
+    "style",
+    "sub",
+    "summary",
+    "sup",
+    "svg",
+    "table",
+    "tbody",
+    "td",
+    "textarea",
+    "tfoot",
+    "th",
+    "thead",
+    "time",
+    "title",
+    "tr",
+    "track",
+    "tt",
+    "u",
+    "ul",
+    "video",
+    "wbr",
+    "xmp",
+    "DIV",
+    "Span",
+    "linearGradient",
+    "clippath",
+    "desc",
+    "g",
+    "x",
+    "unknown-name-of-an-element",
 ];
 
 /// Without what nearly always declines, so that long pages stay fast.
 const GENTLE: &[&str] = &[
-    "abbr", "address", "article", "audio", "blockquote", "body", "br", "button", "cite",
-    "custom-element", "dd", "del", "div", "dl", "dt", "fieldset", "footer", "form", "h1", "h2", "h3",
-    "head", "hr", "html", "iframe", "image", "img", "input", "label", "li", "link", "main", "meta", "nav",
-    "noscript", "ol", "optgroup", "option", "p", "param", "pre", "rb", "rp", "rt", "rtc", "ruby",
-    "script", "section", "select", "source", "span", "style", "summary", "sup", "textarea", "time", "title",
-    "ul", "video", "wbr", "x",
+    "abbr",
+    "address",
+    "article",
+    "audio",
+    "blockquote",
+    "body",
+    "br",
+    "button",
+    "cite",
+    "custom-element",
+    "dd",
+    "del",
+    "div",
+    "dl",
+    "dt",
+    "fieldset",
+    "footer",
+    "form",
+    "h1",
+    "h2",
+    "h3",
+    "head",
+    "hr",
+    "html",
+    "iframe",
+    "image",
+    "img",
+    "input",
+    "label",
+    "li",
+    "link",
+    "main",
+    "meta",
+    "nav",
+    "noscript",
+    "ol",
+    "optgroup",
+    "option",
+    "p",
+    "param",
+    "pre",
+    "rb",
+    "rp",
+    "rt",
+    "rtc",
+    "ruby",
+    "script",
+    "section",
+    "select",
+    "source",
+    "span",
+    "style",
+    "summary",
+    "sup",
+    "textarea",
+    "time",
+    "title",
+    "ul",
+    "video",
+    "wbr",
+    "x",
 ];
 
 const TABLE: &[&str] = &[
@@ -174,24 +345,118 @@ const TABLE: &[&str] = &[
 ];
 
 const SVG: &[&str] = &[
-    "svg", "path", "g", "title", "desc", "linearGradient", "lineargradient", "use", "style", "script",
-    "a", "font", "clippath", "svg", "g", "div", "circle", "text", "metadata",
+    "svg",
+    "path",
+    "g",
+    "title",
+    "desc",
+    "linearGradient",
+    "lineargradient",
+    "use",
+    "style",
+    "script",
+    "a",
+    "font",
+    "clippath",
+    "svg",
+    "g",
+    "div",
+    "circle",
+    "text",
+    "metadata",
 ];
 
-const INLINE: &[&str] = &["a", "b", "i", "em", "font", "nobr", "s", "u", "span", "code", "p", "li", "button"];
+const INLINE: &[&str] = &[
+    "a", "b", "i", "em", "font", "nobr", "s", "u", "span", "code", "p", "li", "button",
+];
 
 const TEXTS: &[&str] = &[
-    " ", "\n", "\t\n ", "text", " two words ", "a&amp;b", "&lt;", "&copy", "&copy;x", "&notit;", "&#65;",
-    "&#x20;", "&#10;", "&#128;", "&#0;", "&", "&&", "&;", "&#", "&#x", "&bogus;", "한국어", "é", "\u{feff}", "<", "< b", "<3",
-    "</", "</ x>", "</>", "<!-- c -->", "<!--->", "<!-->", "<!-- a --!>", "<!x>", "<?php ?>", "<![CDATA[x]]>",
-    "\r\n", "\r", "\n\n", "--", "]]>", "&nbsp;", "\u{c}", "=", "\"", "'",
+    " ",
+    "\n",
+    "\t\n ",
+    "text",
+    " two words ",
+    "a&amp;b",
+    "&lt;",
+    "&copy",
+    "&copy;x",
+    "&notit;",
+    "&#65;",
+    "&#x20;",
+    "&#10;",
+    "&#128;",
+    "&#0;",
+    "&",
+    "&&",
+    "&;",
+    "&#",
+    "&#x",
+    "&bogus;",
+    "한국어",
+    "é",
+    "\u{feff}",
+    "<",
+    "< b",
+    "<3",
+    "</",
+    "</ x>",
+    "</>",
+    "<!-- c -->",
+    "<!--->",
+    "<!-->",
+    "<!-- a --!>",
+    "<!x>",
+    "<?php ?>",
+    "<![CDATA[x]]>",
+    "\r\n",
+    "\r",
+    "\n\n",
+    "--",
+    "]]>",
+    "&nbsp;",
+    "\u{c}",
+    "=",
+    "\"",
+    "'",
 ];
 
 const ATTRIBUTES: &[&str] = &[
-    "id=a", "class='x y'", "class=\"x\"", "href=/a?b=1&copy=2", "href='&amp;'", "title", "title=''",
-    "ID=b", "data-a=1", "data-a=2", "DATA-B='x'", "type=hidden", "type=text", "TYPE=HIDDEN", "/", "=", "a=b=c", "a\n=\nb",
-    "\"", "'", "x<y", "style='a:b'", "é=ü", "color=red", "face=x", "viewbox='0 0 1 1'", "refx=1",
-    "name=n", "content=c", "charset=utf-8", "alt=\"a&quot;b\"", "checked", "a='\n'", "b=\"&#x41\"", "c=&ampx", "d=`",
+    "id=a",
+    "class='x y'",
+    "class=\"x\"",
+    "href=/a?b=1&copy=2",
+    "href='&amp;'",
+    "title",
+    "title=''",
+    "ID=b",
+    "data-a=1",
+    "data-a=2",
+    "DATA-B='x'",
+    "type=hidden",
+    "type=text",
+    "TYPE=HIDDEN",
+    "/",
+    "=",
+    "a=b=c",
+    "a\n=\nb",
+    "\"",
+    "'",
+    "x<y",
+    "style='a:b'",
+    "é=ü",
+    "color=red",
+    "face=x",
+    "viewbox='0 0 1 1'",
+    "refx=1",
+    "name=n",
+    "content=c",
+    "charset=utf-8",
+    "alt=\"a&quot;b\"",
+    "checked",
+    "a='\n'",
+    "b=\"&#x41\"",
+    "c=&ampx",
+    "d=`",
 ];
 
 fn attributes(random: &mut Random, page: &mut String) {
@@ -202,8 +467,25 @@ fn attributes(random: &mut Random, page: &mut String) {
 }
 
 const RAW_TEXTS: &[&str] = &[
-    "x", "<b>", "<!--", "-->", "<script>", "</script", "</style>", "</titl", "&amp;", "\n", "<!", "</",
-    "<", "--", "{\"a\":1}", "&#10;", "<script ", "</SCRIPT", "'</p>'",
+    "x",
+    "<b>",
+    "<!--",
+    "-->",
+    "<script>",
+    "</script",
+    "</style>",
+    "</titl",
+    "&amp;",
+    "\n",
+    "<!",
+    "</",
+    "<",
+    "--",
+    "{\"a\":1}",
+    "&#10;",
+    "<script ",
+    "</SCRIPT",
+    "'</p>'",
 ];
 
 /// A page of random pieces; `names` are used most.
@@ -216,9 +498,20 @@ fn generated(random: &mut Random, names: &[&str]) -> String {
         "<!doctype html SYSTEM 'x'>",
     ]));
     page.push_str(random.pick(&[
-        "", "<html>", "<html><head>", "<head></head>", "<html lang=en><head><title>t</title></head><body>",
-        "<html><head></head>\n<script>x</script> <link> <body>", "<body>", "<table>", "<p>", "</head>", "</br>",
-        "<head><noscript><link></noscript>", "<table><tr><td>", "<svg>",
+        "",
+        "<html>",
+        "<html><head>",
+        "<head></head>",
+        "<html lang=en><head><title>t</title></head><body>",
+        "<html><head></head>\n<script>x</script> <link> <body>",
+        "<body>",
+        "<table>",
+        "<p>",
+        "</head>",
+        "</br>",
+        "<head><noscript><link></noscript>",
+        "<table><tr><td>",
+        "<svg>",
     ]));
     let mut open: Vec<&str> = Vec::new();
     for _ in 0..random.below(40) {
@@ -232,8 +525,17 @@ fn generated(random: &mut Random, names: &[&str]) -> String {
                     continue;
                 }
                 page.push_str(random.pick(&[">", ">", ">", ">", ">", " >", "/>", " /"]));
-                if matches!(name, "script" | "style" | "title" | "textarea" | "iframe" | "xmp" | "noembed" | "noframes")
-                    && !random.one_in(20)
+                if matches!(
+                    name,
+                    "script"
+                        | "style"
+                        | "title"
+                        | "textarea"
+                        | "iframe"
+                        | "xmp"
+                        | "noembed"
+                        | "noframes"
+                ) && !random.one_in(20)
                 {
                     while random.one_in(2) {
                         page.push_str(random.pick(RAW_TEXTS));
@@ -268,7 +570,14 @@ fn generated(random: &mut Random, names: &[&str]) -> String {
         }
     }
     if random.one_in(3) {
-        page.push_str(random.pick(&["</body>", "</body></html>", "</html>\n", "</body> x", "</body><p>x", "</html><!-- -->"]));
+        page.push_str(random.pick(&[
+            "</body>",
+            "</body></html>",
+            "</html>\n",
+            "</body> x",
+            "</body><p>x",
+            "</html><!-- -->",
+        ]));
         page.push_str(random.pick(TEXTS));
     }
     page
@@ -277,7 +586,11 @@ fn generated(random: &mut Random, names: &[&str]) -> String {
 /// A page with some of it gone, twice there or out of place.
 fn mutated(random: &mut Random, page: &str) -> String {
     let mut page = page.to_owned();
-    let boundary = |page: &str, at: usize| (at..=page.len()).find(|at| page.is_char_boundary(*at)).unwrap();
+    let boundary = |page: &str, at: usize| {
+        (at..=page.len())
+            .find(|at| page.is_char_boundary(*at))
+            .unwrap()
+    };
     for _ in 0..=random.below(4) {
         if page.is_empty() {
             break;
@@ -300,11 +613,18 @@ fn mutated(random: &mut Random, page: &str) -> String {
             }
             2 => {
                 let name = random.pick(ALL);
-                let tag = if random.one_in(2) { format!("<{name}>") } else { format!("</{name}>") };
+                let tag = if random.one_in(2) {
+                    format!("<{name}>")
+                } else {
+                    format!("</{name}>")
+                };
                 page.insert_str(start, &tag);
             }
             3 => page.insert_str(start, random.pick(TEXTS)),
-            _ => page.truncate(boundary(&page, start.max(page.len() * 9 / 10).min(page.len()))),
+            _ => page.truncate(boundary(
+                &page,
+                start.max(page.len() * 9 / 10).min(page.len()),
+            )),
         }
     }
     page

@@ -39,7 +39,9 @@ pub enum Descend {
 impl Document {
     /// The `<html>` element, which every document has.
     pub fn root(&self) -> Element<'_> {
-        self.elements().next().expect("both builders make an <html>")
+        self.elements()
+            .next()
+            .expect("both builders make an <html>")
     }
 
     /// All elements in document order.
@@ -98,9 +100,7 @@ impl<'d> Element<'d> {
     /// The name, in lower case (but for those of SVG that have both cases).
     pub fn name(&self) -> &'d str {
         let document = self.document;
-        document
-            .arena
-            .name_text(&document.page, self.node().name)
+        document.arena.name_text(&document.page, self.node().name)
     }
 
     /// Where the element comes in its document; grows in document order.
@@ -126,7 +126,9 @@ impl<'d> Element<'d> {
             None => self
                 .raw_attributes()
                 .iter()
-                .find(|attribute| !attribute.name.is_known() && self.attribute_name(attribute) == name)
+                .find(|attribute| {
+                    !attribute.name.is_known() && self.attribute_name(attribute) == name
+                })
                 .map(|attribute| self.value(attribute)),
         }
     }

@@ -17,7 +17,7 @@ use html5ever::tree_builder::{Tracer, TreeBuilder, TreeBuilderOpts, TreeSink};
 use html5ever::{Attribute as ParsedAttribute, QualName, TokenizerResult, ns};
 
 use super::Cut;
-use super::arena::{Arena, Attribute, Content, NOWHERE, Space};
+use super::arena::{Arena, Attribute, Content, NOWHERE, Space, narrow};
 use super::limits::{ATTRIBUTES_MAX, NODES_MAX, OPEN_ELEMENTS_MAX, TAG_ATTRIBUTES_MAX};
 use super::name::Name;
 
@@ -149,40 +149,45 @@ struct Sink {
     nodes: RefCell<Vec<TreeNode>>,
 }
 
-#[derive(Default)]
+/// Links are places in the vector; [`NONE`] leads nowhere.
 struct TreeNode {
-    parent: Option<usize>,
-    previous: Option<usize>,
-    next: Option<usize>,
-    first_child: Option<usize>,
-    last_child: Option<usize>,
+    parent: u32,
+    previous: u32,
+    next: u32,
+    first_child: u32,
+    last_child: u32,
     kind: Kind,
 }
 
-#[derive(Default)]
 enum Kind {
-    #[default]
     Document,
     Text(StrTendril),
-    Element(QualName, Vec<ParsedAttribute>),
+    Element(Box<(QualName, Vec<ParsedAttribute>)>),
     /// A comment, while the tree builder holds it. It is never put in.
     Left,
 }
 
 const DOCUMENT: usize = 0;
+const NONE: u32 = NOWHERE;
 
 impl Default for Sink {
     fn default() -> Self {
+        let mut nodes = Vec::new();
+        new_node(&mut nodes, Kind::Document);
         Self {
-            nodes: RefCell::new(vec![TreeNode::default()]),
+            nodes: RefCell::new(nodes),
         }
     }
 }
 
 fn new_node(nodes: &mut Vec<TreeNode>, kind: Kind) -> usize {
     nodes.push(TreeNode {
+        parent: NONE,
+        previous: NONE,
+        next: NONE,
+        first_child: NONE,
+        last_child: NONE,
         kind,
-        ..TreeNode::default()
     });
     nodes.len() - 1
 }
@@ -194,47 +199,46 @@ fn detach(nodes: &mut [TreeNode], node: usize) {
         next,
         ..
     } = nodes[node];
-    match (previous, parent) {
-        (Some(previous), _) => nodes[previous].next = next,
-        (None, Some(parent)) => nodes[parent].first_child = next,
-        (None, None) => {}
+    if previous != NONE {
+        nodes[previous as usize].next = next;
+    } else if parent != NONE {
+        nodes[parent as usize].first_child = next;
     }
-    match (next, parent) {
-        (Some(next), _) => nodes[next].previous = previous,
-        (None, Some(parent)) => nodes[parent].last_child = previous,
-        (None, None) => {}
+    if next != NONE {
+        nodes[next as usize].previous = previous;
+    } else if parent != NONE {
+        nodes[parent as usize].last_child = previous;
     }
     let node = &mut nodes[node];
-    (node.parent, node.previous, node.next) = (None, None, None);
+    (node.parent, node.previous, node.next) = (NONE, NONE, NONE);
 }
 
 /// Puts a node that has no place in after `previous`, or first.
-fn insert(nodes: &mut [TreeNode], node: usize, parent: usize, previous: Option<usize>) {
-    let next = match previous {
-        Some(previous) => nodes[previous].next.replace(node),
-        None => nodes[parent].first_child.replace(node),
+fn insert(nodes: &mut [TreeNode], node: usize, parent: usize, previous: u32) {
+    let number = narrow(node);
+    let link = match previous {
+        NONE => &mut nodes[parent].first_child,
+        previous => &mut nodes[previous as usize].next,
     };
+    let next = std::mem::replace(link, number);
     match next {
-        Some(next) => nodes[next].previous = Some(node),
-        None => nodes[parent].last_child = Some(node),
+        NONE => nodes[parent].last_child = number,
+        next => nodes[next as usize].previous = number,
     }
     let node = &mut nodes[node];
-    (node.parent, node.previous, node.next) = (Some(parent), previous, next);
+    (node.parent, node.previous, node.next) = (narrow(parent), previous, next);
 }
 
 /// Puts a node or a text in after `previous`; texts side by side are one.
-fn put(
-    nodes: &mut Vec<TreeNode>,
-    child: NodeOrText<usize>,
-    parent: usize,
-    previous: Option<usize>,
-) {
+fn put(nodes: &mut Vec<TreeNode>, child: NodeOrText<usize>, parent: usize, previous: u32) {
     match child {
         NodeOrText::AppendNode(node) if matches!(nodes[node].kind, Kind::Left) => {}
         NodeOrText::AppendNode(node) => insert(nodes, node, parent, previous),
         NodeOrText::AppendText(text) => {
-            if let Some(previous) = previous
-                && let Kind::Text(before) = &mut nodes[previous].kind
+            if let Some(TreeNode {
+                kind: Kind::Text(before),
+                ..
+            }) = nodes.get_mut(previous as usize)
             {
                 before.push_tendril(&text);
                 return;
@@ -262,7 +266,7 @@ impl TreeSink for Sink {
 
     fn elem_name<'a>(&'a self, target: &'a usize) -> Ref<'a, QualName> {
         Ref::map(self.nodes.borrow(), |nodes| match &nodes[*target].kind {
-            Kind::Element(name, _) => name,
+            Kind::Element(element) => &element.0,
             _ => unreachable!("the tree builder asks for names of elements alone"),
         })
     }
@@ -275,7 +279,7 @@ impl TreeSink for Sink {
     ) -> usize {
         new_node(
             &mut self.nodes.borrow_mut(),
-            Kind::Element(name, attributes),
+            Kind::Element(Box::new((name, attributes))),
         )
     }
 
@@ -301,8 +305,8 @@ impl TreeSink for Sink {
         let TreeNode {
             parent, previous, ..
         } = nodes[*sibling];
-        if let Some(parent) = parent {
-            put(nodes, child, parent, previous);
+        if parent != NONE {
+            put(nodes, child, parent as usize, previous);
         }
     }
 
@@ -312,7 +316,7 @@ impl TreeSink for Sink {
         previous_element: &usize,
         child: NodeOrText<usize>,
     ) {
-        let has_parent = self.nodes.borrow()[*element].parent.is_some();
+        let has_parent = self.nodes.borrow()[*element].parent != NONE;
         if has_parent {
             self.append_before_sibling(element, child);
         } else {
@@ -335,9 +339,10 @@ impl TreeSink for Sink {
 
     fn add_attrs_if_missing(&self, target: &usize, attributes: Vec<ParsedAttribute>) {
         let nodes = &mut self.nodes.borrow_mut();
-        let Kind::Element(_, has) = &mut nodes[*target].kind else {
+        let Kind::Element(element) = &mut nodes[*target].kind else {
             return;
         };
+        let has = &mut element.1;
         for attribute in attributes {
             if !has.iter().any(|other| other.name == attribute.name) {
                 has.push(attribute);
@@ -351,10 +356,14 @@ impl TreeSink for Sink {
 
     fn reparent_children(&self, node: &usize, new_parent: &usize) {
         let nodes = &mut self.nodes.borrow_mut();
-        while let Some(child) = nodes[*node].first_child {
-            detach(nodes, child);
+        loop {
+            let child = nodes[*node].first_child;
+            if child == NONE {
+                return;
+            }
+            detach(nodes, child as usize);
             let last = nodes[*new_parent].last_child;
-            insert(nodes, child, *new_parent, last);
+            insert(nodes, child as usize, *new_parent, last);
         }
     }
 }
@@ -369,23 +378,32 @@ impl Sink {
         // Of each open node its place in the arena.
         let mut places = vec![0; nodes.len()];
         let mut next = nodes[DOCUMENT].first_child;
-        while let Some(at) = next {
+        while next != NONE {
+            let at = next as usize;
             let node = &nodes[at];
-            let parent = places[node.parent.expect("it was reached from its parent")];
+            let parent = places[node.parent as usize];
             places[at] = match &node.kind {
                 Kind::Text(text) => {
                     let span = arena.make(|made| made.push_str(text));
                     arena.push(Name::TEXT, Space::Html, parent, Content::text(span))
                 }
-                Kind::Element(name, attributes) => {
+                Kind::Element(element) => {
+                    let (name, attributes) = &**element;
                     has_all_attributes &=
                         arena.attributes.len() + attributes.len() <= ATTRIBUTES_MAX;
-                    let attributes = if has_all_attributes { attributes } else { &[][..] };
+                    let attributes = if has_all_attributes {
+                        attributes
+                    } else {
+                        &[][..]
+                    };
                     push_element(&mut arena, parent, name, attributes)
                 }
-                Kind::Document | Kind::Left => NOWHERE,
+                Kind::Document | Kind::Left => unreachable!("they are put in nowhere"),
             };
-            next = node.first_child.or_else(|| following(&nodes, at));
+            next = match node.first_child {
+                NONE => following(&nodes, at),
+                child => child,
+            };
         }
         arena.finish();
         (arena, has_all_attributes)
@@ -393,14 +411,15 @@ impl Sink {
 }
 
 /// The next node after the subtree of `at`.
-fn following(nodes: &[TreeNode], at: usize) -> Option<usize> {
+fn following(nodes: &[TreeNode], at: usize) -> u32 {
     let mut at = at;
-    loop {
-        if let Some(next) = nodes[at].next {
-            return Some(next);
+    while nodes[at].next == NONE {
+        if nodes[at].parent == NONE {
+            return NONE;
         }
-        at = nodes[at].parent?;
+        at = nodes[at].parent as usize;
     }
+    nodes[at].next
 }
 
 fn push_element(

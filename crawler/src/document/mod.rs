@@ -193,7 +193,11 @@ impl Document {
             }
             write!(f, "{:width$}", "", width = ends.len() * 2)?;
             if node.name == name::Name::TEXT {
-                writeln!(f, "{:?}", self.arena.slice(&self.page, node.content.as_text()))?;
+                writeln!(
+                    f,
+                    "{:?}",
+                    self.arena.slice(&self.page, node.content.as_text())
+                )?;
                 continue;
             }
             write!(f, "<{}", self.arena.name_text(&self.page, node.name))?;

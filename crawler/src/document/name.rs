@@ -405,7 +405,14 @@ mod tests {
         for (number, (text, _)) in KNOWN.iter().enumerate().skip(1) {
             assert_eq!(Name::of(text), Some(Name(number as u32)), "{text}");
         }
-        for text in ["", "x", "divx", "blockquotes", "data-product-sku-of-it", "#document"] {
+        for text in [
+            "",
+            "x",
+            "divx",
+            "blockquotes",
+            "data-product-sku-of-it",
+            "#document",
+        ] {
             assert_eq!(Name::of(text), None, "{text}");
         }
     }

@@ -136,11 +136,36 @@ mod tests {
         for place in [Place::Text, Place::Attribute] {
             check(place, "a &amp; b", "a & b");
             check(place, "&#39;&#x27;&#X41;&#65", "''AA");
-            check(place, "&#128;&#x81;&#0;&#xd800;&#99999999999;", "€\u{81}\u{fffd}\u{fffd}\u{fffd}");
+            check(
+                place,
+                "&#128;&#x81;&#0;&#xd800;&#99999999999;",
+                "€\u{81}\u{fffd}\u{fffd}\u{fffd}",
+            );
             check(place, "&#;&#x;&#xg;&;& &", "&#;&#x;&#xg;&;& &");
-            check(place, "&notin;&not &notit;", "∉¬ &notit;".replace("&notit;", if place == Place::Text { "¬it;" } else { "&notit;" }).as_str());
+            check(
+                place,
+                "&notin;&not &notit;",
+                "∉¬ &notit;"
+                    .replace(
+                        "&notit;",
+                        if place == Place::Text {
+                            "¬it;"
+                        } else {
+                            "&notit;"
+                        },
+                    )
+                    .as_str(),
+            );
             check(place, "&ngE;&NotEqualTilde;", "≧\u{338}≂\u{338}");
-            check(place, "&unknown; &ampx", if place == Place::Text { "&unknown; &x" } else { "&unknown; &ampx" });
+            check(
+                place,
+                "&unknown; &ampx",
+                if place == Place::Text {
+                    "&unknown; &x"
+                } else {
+                    "&unknown; &ampx"
+                },
+            );
             check(place, "&한", "&한");
         }
         check(Place::Text, "?a=1&copy=2", "?a=1©=2");

@@ -102,7 +102,8 @@ impl Selector {
                     NeedsSelectorFlags::No,
                     MatchingForInvalidation::No,
                 );
-                context.scope_element = scope.map(|scope| selectors::Element::opaque(&Matched(scope)));
+                context.scope_element =
+                    scope.map(|scope| selectors::Element::opaque(&Matched(scope)));
                 matching::matches_selector(selector, 0, None, &Matched(element), &mut context)
             }
         })
@@ -288,9 +289,10 @@ impl Needs {
             return Check::Unknown;
         }
         let is_rejected = self.name.is_some_and(|name| node.name != name)
-            || self.id.as_ref().is_some_and(|id| {
-                element.known_attribute(Name::ID) != Some(id)
-            })
+            || self
+                .id
+                .as_ref()
+                .is_some_and(|id| element.known_attribute(Name::ID) != Some(id))
             || self
                 .class
                 .as_ref()
@@ -530,7 +532,8 @@ impl selectors::Element for Matched<'_> {
     }
 
     fn has_id(&self, id: &CssText, case: CaseSensitivity) -> bool {
-        self.0.known_attribute(Name::ID)
+        self.0
+            .known_attribute(Name::ID)
             .is_some_and(|value| case.eq(id.text.as_bytes(), value.as_bytes()))
     }
 

@@ -103,13 +103,18 @@ fn numbers_of_scraper(html: &scraper::Html, selector: &scraper::Selector) -> Vec
         .enumerate()
         .map(|(number, node)| (node.id(), number))
         .collect();
-    html.select(selector).map(|found| numbers[&found.id()]).collect()
+    html.select(selector)
+        .map(|found| numbers[&found.id()])
+        .collect()
 }
 
 fn numbers(document: &Document, selector: &Selector) -> Vec<usize> {
     let positions: Vec<usize> = document.elements().map(|e| e.position()).collect();
     let number = |position| positions.binary_search(&position).unwrap();
-    document.select(selector).map(|found| number(found.position())).collect()
+    document
+        .select(selector)
+        .map(|found| number(found.position()))
+        .collect()
 }
 
 #[test]
@@ -133,8 +138,15 @@ fn the_same_elements_are_selected_as_by_scraper() {
         }
     }
     let useful = found.iter().filter(|count| **count > 0).count();
-    println!("{} pages, {useful} of {} selectors found elements", pages.len(), found.len());
-    assert!(pages.is_empty() || useful * 10 > SELECTORS.len() * 8, "{found:?}");
+    println!(
+        "{} pages, {useful} of {} selectors found elements",
+        pages.len(),
+        found.len()
+    );
+    assert!(
+        pages.is_empty() || useful * 10 > SELECTORS.len() * 8,
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -168,7 +180,10 @@ fn selectors_find_what_they_say() {
     check("#g", &["linearGradient"]);
     check("svg[viewBox]", &["svg"]);
     check("[rel~=nofollow]", &["5"]);
-    let list = document.select(&Selector::parse("ul").unwrap()).next().unwrap();
+    let list = document
+        .select(&Selector::parse("ul").unwrap())
+        .next()
+        .unwrap();
     let below = |selector: &str| list.select(&Selector::parse(selector).unwrap()).count();
     assert_eq!(below(":scope > li"), 3);
     assert_eq!(below("ul"), 0);
@@ -185,7 +200,10 @@ fn a_wrong_selector_is_told_where_it_is_wrong() {
         assert!(error.contains(":nth-*"), "{error}");
     };
     check("", "* is missing at character 1, the end");
-    check("div >", "a combinator has nothing after it at character 6, the end");
+    check(
+        "div >",
+        "a combinator has nothing after it at character 6, the end",
+    );
     check("div, , p", "* is missing at character 6");
     check("a:hover", "not supported at character 8");
     check("p::before", "not supported at character 10");

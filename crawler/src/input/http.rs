@@ -21,8 +21,10 @@ impl Wanted<'_> {
     pub(super) async fn download(&self, source: &HttpSource) -> Result<Option<Input>, Failure> {
         let path = self.scratch.join(FEED_FILE);
         let stop = self.ctx.cancelled().child_token();
-        let request = self.request(source, stop.clone()).await?;
-        let mut fetch = pin!(self.fetcher.fetch_to_file(&request, &path));
+        let credentials = Credentials::of(&self.pipe.fetch, self.secrets).await?;
+        let request = self.request(source, &credentials, stop.clone())?;
+        let fetcher = credentials.fetcher(self.fetcher);
+        let mut fetch = pin!(fetcher.fetch_to_file(&request, &path));
         // A pause cancels no token by itself, and a download may take an hour.
         let fetched = loop {
             match tokio::time::timeout(LOOK_EVERY, &mut fetch).await {
@@ -44,9 +46,10 @@ impl Wanted<'_> {
         }
     }
 
-    async fn request(
+    fn request(
         &self,
         source: &HttpSource,
+        credentials: &Credentials,
         stop: CancellationToken,
     ) -> Result<Request, Failure> {
         let fetch = &self.pipe.fetch;
@@ -61,7 +64,6 @@ impl Wanted<'_> {
                 whole_ms: fetch.timeout_s.saturating_mul(1000),
             },
         };
-        let credentials = Credentials::of(fetch, self.secrets).await?;
         let url = credentials.url(&source.url);
         let request = Request::get_url(&url).map_err(|error| failure(&error))?;
         let request = credentials.on(request)?;

@@ -323,7 +323,10 @@ mod tests {
         check("Elfogyott", Some(OutOfStock));
         check("În stoc", Some(InStock));
         check("Stokta yok", Some(OutOfStock));
-        check("TÜKENDİ".to_lowercase().replace('\u{307}', "").as_str(), Some(OutOfStock));
+        check(
+            "TÜKENDİ".to_lowercase().replace('\u{307}', "").as_str(),
+            Some(OutOfStock),
+        );
         check("Нет в наличии", Some(OutOfStock));
         check("Есть в наличии", Some(InStock));
         check("Hết hàng", Some(OutOfStock));

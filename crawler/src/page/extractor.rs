@@ -172,7 +172,9 @@ impl Page<'_> {
         sources.extend(self.state(&sources, remarks));
         let missing = report::missing(&sources, links.home(), currency);
         let heading = self.heading.as_ref();
-        sources.push(markup::read(parts, heading, missing, links, canonical, remarks));
+        sources.push(markup::read(
+            parts, heading, missing, links, canonical, remarks,
+        ));
         // One product is the page's own, or may be.
         let beside = json_ld.products.max(parts.products.len()).saturating_sub(1);
         (sources, json_ld.listed.max(beside))
@@ -228,7 +230,9 @@ impl Page<'_> {
         kind::judge(&Evidence {
             status,
             title: parts.title.as_deref().unwrap_or_default(),
-            heading: heading.map(|heading| heading.text.as_str()).unwrap_or_default(),
+            heading: heading
+                .map(|heading| heading.text.as_str())
+                .unwrap_or_default(),
             short_text: text.as_deref(),
             has_wall,
             has_captcha: parts.has_captcha,

@@ -269,7 +269,13 @@ impl<'v> Nodes<'v> {
 /// Things that are sold, but have types of their own; products where they
 /// have an offer.
 const SOLD_TYPES: &[&str] = &[
-    "Book", "Movie", "MusicAlbum", "MusicRelease", "VideoGame", "SoftwareApplication", "Drug",
+    "Book",
+    "Movie",
+    "MusicAlbum",
+    "MusicRelease",
+    "VideoGame",
+    "SoftwareApplication",
+    "Drug",
 ];
 
 fn is_product(node: &Value) -> bool {
@@ -283,10 +289,16 @@ fn below(property: &str, of: Standing, at_best: Standing) -> Standing {
         return Standing::Foreign;
     }
     match property {
-        "@graph" | "@included" | "mainEntity" | "mainEntityOfPage" | "breadcrumb" | "itemOffered"
-        | "@list" | "@set" => of,
-        "itemListElement" | "isRelatedTo" | "isSimilarTo" | "isAccessoryOrSparePartFor"
-        | "isConsumableFor" | "hasOfferCatalog" | "makesOffer" | "owns" => Standing::Foreign,
+        "@graph" | "@included" | "mainEntity" | "mainEntityOfPage" | "breadcrumb"
+        | "itemOffered" | "@list" | "@set" => of,
+        "itemListElement"
+        | "isRelatedTo"
+        | "isSimilarTo"
+        | "isAccessoryOrSparePartFor"
+        | "isConsumableFor"
+        | "hasOfferCatalog"
+        | "makesOffer"
+        | "owns" => Standing::Foreign,
         _ => Standing::Mentioned,
     }
 }

@@ -40,7 +40,11 @@ fn weighted(digits: &str) -> u32 {
 fn isbn_13(digits: &str, ends_in_x: bool) -> Option<String> {
     let values = digits.bytes().map(|b| u32::from(b - b'0'));
     let values = values.chain(ends_in_x.then_some(10));
-    let sum: u32 = (1..=10).rev().zip(values).map(|(weight, value)| weight * value).sum();
+    let sum: u32 = (1..=10)
+        .rev()
+        .zip(values)
+        .map(|(weight, value)| weight * value)
+        .sum();
     let is_whole = digits.len() + usize::from(ends_in_x) == 10;
     if !is_whole || !sum.is_multiple_of(11) || digits.bytes().all(|b| b == b'0') {
         return None;

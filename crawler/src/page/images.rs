@@ -99,12 +99,21 @@ mod tests {
         };
         check("src=a.jpg", Some("a.jpg"));
         check("src=' a.jpg '", Some("a.jpg"));
-        check("src='data:image/gif;base64,R0' data-src=b.jpg", Some("b.jpg"));
-        check("src=a.jpg srcset='b.jpg 320w, c.jpg 1280w, d.jpg 640w'", Some("c.jpg"));
+        check(
+            "src='data:image/gif;base64,R0' data-src=b.jpg",
+            Some("b.jpg"),
+        );
+        check(
+            "src=a.jpg srcset='b.jpg 320w, c.jpg 1280w, d.jpg 640w'",
+            Some("c.jpg"),
+        );
         check("src=a.jpg srcset='b.jpg, c.jpg 2x'", Some("c.jpg"));
         check("srcset='a,b.jpg 1x,c.jpg'", Some("a,b.jpg"));
         check("data-srcset='b.jpg 100w'", Some("b.jpg"));
-        check("src=a.jpg data-zoom-image=z.jpg srcset='b.jpg 9000w'", Some("z.jpg"));
+        check(
+            "src=a.jpg data-zoom-image=z.jpg srcset='b.jpg 9000w'",
+            Some("z.jpg"),
+        );
         check("src=a.jpg srcset=''", Some("a.jpg"));
         check("src=a.jpg srcset=', ,'", Some("a.jpg"));
         check("src=''", None);

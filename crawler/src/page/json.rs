@@ -334,7 +334,10 @@ impl<'a> Parser<'a> {
     }
 
     fn starts_number(&self) -> bool {
-        matches!(self.peek(), Some(b'-' | b'+' | b'.' | b'0'..=b'9' | b'{' | b'['))
+        matches!(
+            self.peek(),
+            Some(b'-' | b'+' | b'.' | b'0'..=b'9' | b'{' | b'[')
+        )
     }
 
     /// A word of JavaScript: a literal, text that is to be parsed as JSON, or
@@ -652,7 +655,9 @@ fn is_bare_key(text: &str) -> bool {
         .iter()
         .position(|b| !b.is_ascii_alphanumeric() && !matches!(b, b'_' | b'@' | b'$' | b'-'));
     length.is_some_and(|length| {
-        let next = looked_at[length..].iter().find(|b| !b.is_ascii_whitespace());
+        let next = looked_at[length..]
+            .iter()
+            .find(|b| !b.is_ascii_whitespace());
         length > 0 && matches!(next, None | Some(b':' | b'}' | b','))
     })
 }

@@ -2,6 +2,8 @@
 //! weighed in a fixed order, and a product that says so itself (structured
 //! data with a price) wins over words and forms.
 
+use std::sync::LazyLock;
+
 use serde::Serialize;
 
 use super::report::{ExtractedProduct, Rule};
@@ -147,8 +149,20 @@ const NOT_FOUND: &[&str] = &[
 
 /// Titles of pages that ask who one is, in lower case.
 const LOGINS: &[&str] = &[
-    "log in", "login", "sign in", "anmelden", "connexion", "iniciar sesión", "accedi", "로그인",
-    "ログイン", "登录", "登入", "вход", "zaloguj", "giriş",
+    "log in",
+    "login",
+    "sign in",
+    "anmelden",
+    "connexion",
+    "iniciar sesión",
+    "accedi",
+    "로그인",
+    "ログイン",
+    "登录",
+    "登入",
+    "вход",
+    "zaloguj",
+    "giriş",
 ];
 
 /// Judges a page.
@@ -157,20 +171,20 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> PageKind {
     let heading = evidence.heading.to_lowercase();
     let short = evidence.short_text.map(str::to_lowercase);
     let short = short.as_deref();
-    let says = |words: &[&str]| {
-        holds_any(&title, words)
-            || holds_any(&heading, words)
-            || short.is_some_and(|text| holds_any(text, words))
+    let says = |words: &Words| {
+        words.are_in(&title)
+            || words.are_in(&heading)
+            || short.is_some_and(|text| words.are_in(text))
     };
     let is_marked = evidence.product.is_some_and(is_marked);
-    if !is_marked && is_wall(evidence, says(WALLS), short.is_some()) {
+    if !is_marked && is_wall(evidence, says(&WALL_WORDS), short.is_some()) {
         return PageKind::Blocked;
     }
     if is_marked {
         return PageKind::Product;
     }
     let is_gone = matches!(evidence.status, Some(404 | 410));
-    if is_gone || says(NOT_FOUND) || has_404(&title) || has_404(&heading) {
+    if is_gone || says(&NOT_FOUND_WORDS) || has_404(&title) || has_404(&heading) {
         return PageKind::SoftNotFound;
     }
     let asks_who = evidence.has_password && evidence.product.is_none();
@@ -195,23 +209,35 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> PageKind {
     }
 }
 
-/// Whether a text holds one of some words. Texts are short and words many, so
-/// that making a searcher of each word would cost more than looking.
-fn holds_any(text: &str, words: &[&str]) -> bool {
-    let bytes = text.as_bytes();
-    let mut begins = [false; 256];
-    for word in words {
-        if let Some(first) = word.as_bytes().first() {
-            begins[usize::from(*first)] = true;
-        }
-    }
-    bytes.iter().enumerate().any(|(at, byte)| {
-        begins[usize::from(*byte)]
-            && words
-                .iter()
-                .any(|word| bytes[at..].starts_with(word.as_bytes()))
-    })
+/// Words by their first byte. Texts are short and words many, so that making
+/// a searcher of each word would cost more than looking.
+struct Words {
+    by_first: Vec<Vec<&'static [u8]>>,
 }
+
+impl Words {
+    fn new(words: &[&'static str]) -> Self {
+        let mut by_first = vec![Vec::new(); 256];
+        for word in words {
+            if let Some(first) = word.as_bytes().first() {
+                by_first[usize::from(*first)].push(word.as_bytes());
+            }
+        }
+        Self { by_first }
+    }
+
+    /// Whether a text holds one of them.
+    fn are_in(&self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        bytes.iter().enumerate().any(|(at, first)| {
+            let words = &self.by_first[usize::from(*first)];
+            words.iter().any(|word| bytes[at..].starts_with(word))
+        })
+    }
+}
+
+static WALL_WORDS: LazyLock<Words> = LazyLock::new(|| Words::new(WALLS));
+static NOT_FOUND_WORDS: LazyLock<Words> = LazyLock::new(|| Words::new(NOT_FOUND));
 
 /// A challenge stands for the page: its script is there, or the page is short
 /// and says so, or was refused.
@@ -261,9 +287,18 @@ mod tests {
             short_text: short,
             ..Evidence::default()
         };
-        check(page("Just a moment...", Some("Checking")), PageKind::Blocked);
-        check(page("Shop", Some("Access Denied. Reference #18")), PageKind::Blocked);
-        check(page("What to do when access is denied", None), PageKind::Other);
+        check(
+            page("Just a moment...", Some("Checking")),
+            PageKind::Blocked,
+        );
+        check(
+            page("Shop", Some("Access Denied. Reference #18")),
+            PageKind::Blocked,
+        );
+        check(
+            page("What to do when access is denied", None),
+            PageKind::Other,
+        );
         let wall = Evidence {
             has_wall: true,
             short_text: Some(""),
@@ -284,10 +319,16 @@ mod tests {
         check(page("Page not found | Shop", None), PageKind::SoftNotFound);
         check(page("404", None), PageKind::SoftNotFound);
         check(page("Model 4040", None), PageKind::Other);
-        check(page("Shop", Some("페이지를 찾을 수 없습니다")), PageKind::SoftNotFound);
+        check(
+            page("Shop", Some("페이지를 찾을 수 없습니다")),
+            PageKind::SoftNotFound,
+        );
         check(page("Seite nicht gefunden", None), PageKind::SoftNotFound);
         check(page("Page introuvable", None), PageKind::SoftNotFound);
-        check(page("상품이 존재하지 않습니다", None), PageKind::SoftNotFound);
+        check(
+            page("상품이 존재하지 않습니다", None),
+            PageKind::SoftNotFound,
+        );
         let login = Evidence {
             has_password: true,
             title: "Sign in",

@@ -147,8 +147,7 @@ fn is_former(element: Element<'_>) -> bool {
         "old", "was", "strike", "regular", "original", "before", "list",
     ];
     let mut ancestors = element.ancestors();
-    let is_struck =
-        |element: &Element<'_>| matches!(element.name(), "del" | "s" | "strike");
+    let is_struck = |element: &Element<'_>| matches!(element.name(), "del" | "s" | "strike");
     let class = element.attribute("class").unwrap_or_default();
     let says_so = class
         .split(|c: char| !c.is_ascii_alphanumeric())

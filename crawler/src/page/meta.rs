@@ -38,7 +38,8 @@ pub(super) fn read(parts: &Parts<'_>, links: &Links, remarks: &mut Remarks) -> O
     let mut fields = Fields::new(Rule::OpenGraph);
     let site = get(&["og:site_name"]);
     fields.title = short(&["og:title", "twitter:title"]).map(|title| without_site(title, site));
-    fields.description = get(&["og:description", "twitter:description"]).map(|text| collapse(text, DESCRIPTION_CHARS_MAX));
+    fields.description = get(&["og:description", "twitter:description"])
+        .map(|text| collapse(text, DESCRIPTION_CHARS_MAX));
     let regular = amount(&["product:price:amount", "og:price:amount"]);
     let sale = amount(&["product:sale_price:amount"]);
     fields.list_price = amount(&["product:original_price:amount", "og:price:standard_amount"]);
@@ -100,7 +101,9 @@ pub(super) fn read(parts: &Parts<'_>, links: &Links, remarks: &mut Remarks) -> O
     if fields.images.is_empty()
         && let Some(text) = get(&["twitter:image", "twitter:image:src"])
     {
-        fields.images.extend(links.resolve(text, "twitter:image", remarks));
+        fields
+            .images
+            .extend(links.resolve(text, "twitter:image", remarks));
     }
     let kind = get(&["og:type"]).unwrap_or_default().to_ascii_lowercase();
     // `product.group` is Facebook's word for a list of products.

@@ -108,7 +108,9 @@ impl<'v> Reader<'_, 'v> {
         let item = item.map(|item| self.graph.resolve(item));
         let mut offer = Offer {
             node: Some(node),
-            holder: item.filter(|item| item.get("name").is_some()).or(Some(at.holder)),
+            holder: item
+                .filter(|item| item.get("name").is_some())
+                .or(Some(at.holder)),
             is_own: at.is_own,
             price: price_field(node, "price").or_else(|| price_field(node, "lowPrice")),
             currency: self.currency_of(node),
@@ -134,10 +136,13 @@ impl<'v> Reader<'_, 'v> {
     }
 
     fn specification(&mut self, specification: &'v Value, offer: &mut Offer<'v>) {
-        let amount = price_field(specification, "price")
-            .or_else(|| price_field(specification, "minPrice"));
+        let amount =
+            price_field(specification, "price").or_else(|| price_field(specification, "minPrice"));
         offer.currency = offer.currency.or_else(|| self.currency_of(specification));
-        let kind = specification.get("priceType").and_then(reference).map(type_name);
+        let kind = specification
+            .get("priceType")
+            .and_then(reference)
+            .map(type_name);
         match kind {
             Some("ListPrice" | "StrikethroughPrice" | "MSRP" | "SRP" | "RegularPrice") => {
                 offer.list_price = offer.list_price.take().or(amount);
@@ -170,17 +175,20 @@ impl<'v> Reader<'_, 'v> {
     /// Whether the URL of the page selects what this offers: it is the URL of
     /// the offer or of its variant, or its query names their number.
     pub(super) fn is_selected(&self, offer: &Offer<'_>) -> bool {
-        [offer.node, offer.holder].into_iter().flatten().any(|node| {
-            let by_url = node
-                .get("url")
-                .and_then(reference)
-                .is_some_and(|url| self.links.is_page(url, None));
-            by_url
-                || ["sku", "productID", "mpn"].iter().any(|name| {
-                    let number = node.get(name).and_then(Value::text);
-                    number.is_some_and(|number| self.links.query_names(number))
-                })
-        })
+        [offer.node, offer.holder]
+            .into_iter()
+            .flatten()
+            .any(|node| {
+                let by_url = node
+                    .get("url")
+                    .and_then(reference)
+                    .is_some_and(|url| self.links.is_page(url, None));
+                by_url
+                    || ["sku", "productID", "mpn"].iter().any(|name| {
+                        let number = node.get(name).and_then(Value::text);
+                        number.is_some_and(|number| self.links.query_names(number))
+                    })
+            })
     }
 }
 

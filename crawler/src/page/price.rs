@@ -37,14 +37,26 @@ pub(super) struct ReadPrice {
 
 /// Texts that say that nothing is to be paid, in lower case.
 const FREE: &[&str] = &[
-    "free", "free!", "gratis", "kostenlos", "gratuit", "grátis", "무료", "無料", "免费", "免費",
-    "бесплатно", "za darmo", "ücretsiz", "مجاني",
+    "free",
+    "free!",
+    "gratis",
+    "kostenlos",
+    "gratuit",
+    "grátis",
+    "무료",
+    "無料",
+    "免费",
+    "免費",
+    "бесплатно",
+    "za darmo",
+    "ücretsiz",
+    "مجاني",
 ];
 
 /// What stands between the two ends of a range.
 const BETWEEN: &[&str] = &[
-    "-", "--", "~", "to", "bis", "à", "a", "até", "hasta", "til", "till", "do", "до", "から", "부터",
-    "and", "und", "et",
+    "-", "--", "~", "to", "bis", "à", "a", "até", "hasta", "til", "till", "do", "до", "から",
+    "부터", "and", "und", "et",
 ];
 
 /// Longest text that still only names a range's middle, in characters.
@@ -108,7 +120,9 @@ pub(super) fn read_at(price: &PriceText, known: Currencies) -> Result<ReadPrice,
     };
     let anywhere = || currency::anywhere(&chars.iter().collect::<String>());
     // A plain number names nothing.
-    let is_plain = chars.iter().all(|c| c.is_ascii_digit() || matches!(c, '.' | ','));
+    let is_plain = chars
+        .iter()
+        .all(|c| c.is_ascii_digit() || matches!(c, '.' | ','));
     let named = named.or_else(|| (!is_plain).then(anywhere)?);
     let mut remarks = Vec::new();
     let currency = currency_of(known, named, &shown, &mut remarks)?;
@@ -161,7 +175,10 @@ fn currency_of(
     if !named.may_be(currency) {
         if named.is_alone() {
             let other = named.settle(None);
-            remarks.push(format!("{} looks like {other}, read as {currency}", shown()));
+            remarks.push(format!(
+                "{} looks like {other}, read as {currency}",
+                shown()
+            ));
         }
     } else if !named.is_alone() && known.declared.or(known.home) != Some(currency) {
         remarks.push(format!(
@@ -236,7 +253,11 @@ fn choose(chars: &[char]) -> Option<(Vec<Amount>, Option<Named>)> {
         Some(before) if mark_is_behind && is_range(before) => before,
         _ => at,
     };
-    let to = if from < at || is_range(from) { from + 1 } else { from };
+    let to = if from < at || is_range(from) {
+        from + 1
+    } else {
+        from
+    };
     Some((amounts.drain(from..=to).collect(), mark))
 }
 

@@ -32,11 +32,26 @@ const TYPES: &[&str] = &[
 
 /// References that are not named as their page is.
 const NAMED_OTHERWISE: &[(&str, &str)] = &[
-    ("schema.org/product_custom_url.json", "schema.org/product.html"),
-    ("schema.org/product_custom_url_and_node_id.json", "schema.org/product.html"),
-    ("schema.org/CreativeWork_flat.001.json", "schema.org/CreativeWork.001.html"),
-    ("schema.org/CreativeWork_flat_with_node_id.001.json", "schema.org/CreativeWork.001.html"),
-    ("misc/microformat_flat_test.json", "misc/microformat_test.html"),
+    (
+        "schema.org/product_custom_url.json",
+        "schema.org/product.html",
+    ),
+    (
+        "schema.org/product_custom_url_and_node_id.json",
+        "schema.org/product.html",
+    ),
+    (
+        "schema.org/CreativeWork_flat.001.json",
+        "schema.org/CreativeWork.001.html",
+    ),
+    (
+        "schema.org/CreativeWork_flat_with_node_id.001.json",
+        "schema.org/CreativeWork.001.html",
+    ),
+    (
+        "misc/microformat_flat_test.json",
+        "misc/microformat_test.html",
+    ),
     ("misc/opengraph_flat_test.json", "misc/opengraph_test.html"),
     ("w3c/microdata.5.2.flat.json", "w3c/microdata.5.2.html"),
     ("w3c/microdata.5.2.withtext.json", "w3c/microdata.5.2.html"),
@@ -102,7 +117,9 @@ fn our_lines(value: &Value, path: &str, lines: &mut Lines) {
             let text = collapsed(text);
             lines.insert(format!("{path}={text}"));
         }
-        Value::List(list) => list.iter().for_each(|member| our_lines(member, path, lines)),
+        Value::List(list) => list
+            .iter()
+            .for_each(|member| our_lines(member, path, lines)),
         Value::Object(entries) => {
             for (key, member) in entries {
                 if key == "@context" {
@@ -126,7 +143,10 @@ fn theirs(value: &Json, found: &mut Vec<Lines>) {
     match value {
         Json::Array(list) => list.iter().for_each(|member| theirs(member, found)),
         Json::Object(entries) => {
-            if types_of(value).iter().any(|name| TYPES.contains(&name.as_str())) {
+            if types_of(value)
+                .iter()
+                .any(|name| TYPES.contains(&name.as_str()))
+            {
                 let mut lines = Lines::new();
                 their_lines(value, "", &mut lines);
                 found.push(lines);
@@ -153,7 +173,9 @@ fn their_lines(value: &Json, path: &str, lines: &mut Lines) {
         Json::Null => {}
         Json::String(text) => drop(lines.insert(format!("{path}={}", collapsed(text)))),
         Json::Bool(_) | Json::Number(_) => drop(lines.insert(format!("{path}={value}"))),
-        Json::Array(list) => list.iter().for_each(|member| their_lines(member, path, lines)),
+        Json::Array(list) => list
+            .iter()
+            .for_each(|member| their_lines(member, path, lines)),
         Json::Object(entries) => {
             for name in types_of(value) {
                 lines.insert(format!("{path}@type={name}"));
@@ -178,7 +200,11 @@ fn items_of(path: &Path) -> Vec<Lines> {
     let mut found = Vec::new();
     for element in document.elements() {
         let syntaxes = [
-            (Syntax::Microdata, "itemtype", element.attribute("itemscope")),
+            (
+                Syntax::Microdata,
+                "itemtype",
+                element.attribute("itemscope"),
+            ),
             (Syntax::Rdfa, "typeof", element.attribute("typeof")),
         ];
         for (syntax, attribute, scope) in syntaxes {
@@ -213,7 +239,11 @@ fn pairs(folder: &Path) -> Vec<(String, PathBuf, PathBuf)> {
         }
     }
     for (reference, page) in NAMED_OTHERWISE {
-        pairs.push(((*reference).to_owned(), folder.join(page), folder.join(reference)));
+        pairs.push((
+            (*reference).to_owned(),
+            folder.join(page),
+            folder.join(reference),
+        ));
     }
     pairs
 }
@@ -262,12 +292,19 @@ fn product_like_items_agree_with_the_references() {
     found.sort();
     found.dedup();
     let known = |(name, line): &(String, String)| {
-        DIFFERENCES.iter().any(|(known, differs, _)| known == name && differs == line)
+        DIFFERENCES
+            .iter()
+            .any(|(known, differs, _)| known == name && differs == line)
     };
     let new: Vec<_> = found.iter().filter(|found| !known(found)).collect();
-    assert!(new.is_empty(), "differences that the table does not have: {new:#?}");
+    assert!(
+        new.is_empty(),
+        "differences that the table does not have: {new:#?}"
+    );
     for (name, line, why) in DIFFERENCES {
-        let there = found.iter().any(|(known, found)| known == name && found == line);
+        let there = found
+            .iter()
+            .any(|(known, found)| known == name && found == line);
         assert!(there, "{name}: {line} is no difference any more ({why})");
     }
 }

@@ -134,7 +134,10 @@ pub(super) fn merge(
     }
     let currency = first(sources, |source| source.currency).or_else(|| {
         first(sources, |source| {
-            source.price.as_ref().and_then(|text| text.currency_at(home))
+            source
+                .price
+                .as_ref()
+                .and_then(|text| text.currency_at(home))
         })
     });
     let declared = currency.as_ref().map(|found| found.value);

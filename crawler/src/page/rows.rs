@@ -92,7 +92,10 @@ fn shared(report: &PageReport, product: &ExtractedProduct) -> Row {
         set(&mut row, "availability", availability.value.column_word());
     }
     let images = product.image_link.iter().map(|found| &found.value);
-    let more = product.additional_image_links.iter().flat_map(|found| &found.value);
+    let more = product
+        .additional_image_links
+        .iter()
+        .flat_map(|found| &found.value);
     set_images(&mut row, images.chain(more));
     for (column, value) in [
         ("brand", &product.brand),
@@ -130,7 +133,15 @@ fn of_variant(shared: &Row, product: &ExtractedProduct, variant: &Variant) -> Ro
     let mut row = shared.clone();
     let group = text(&product.group_id).or(text(&product.id));
     // What names the product as a whole or its main variant is not this one's.
-    for column in ["gtin", "mpn", "sku", "color", "size", "material", "list_price_minor"] {
+    for column in [
+        "gtin",
+        "mpn",
+        "sku",
+        "color",
+        "size",
+        "material",
+        "list_price_minor",
+    ] {
         row.remove(column);
     }
     let group = group.map_or_else(|| shared["id"].clone(), Json::from);

@@ -68,7 +68,10 @@ enum Target {
     ReviewCount,
     /// Another column of the product schema, or an extra; with all values
     /// where the column takes a list.
-    Column { name: String, is_list: bool },
+    Column {
+        name: String,
+        is_list: bool,
+    },
 }
 
 /// Names of fields besides those of the columns.
@@ -237,9 +240,10 @@ fn value(element: Element<'_>, attribute: Option<&str>, target: &Target) -> Opti
         (None, Target::Images | Target::Link) => {
             (element.attribute("href")?.to_owned(), Written::ForMachines)
         }
-        (None, _) if element.name() == "meta" => {
-            (collapse(element.attribute("content")?, chars_max), Written::ForMachines)
-        }
+        (None, _) if element.name() == "meta" => (
+            collapse(element.attribute("content")?, chars_max),
+            Written::ForMachines,
+        ),
         (None, _) => (element.text(chars_max), Written::ForPeople),
     };
     (!text.is_empty()).then_some(FoundText { text, written })

@@ -175,7 +175,9 @@ impl<'a> Parts<'a> {
     }
 
     fn take_meta(&mut self, meta: Element<'a>) {
-        let key = meta.attribute("property").or_else(|| meta.attribute("name"));
+        let key = meta
+            .attribute("property")
+            .or_else(|| meta.attribute("name"));
         if let (Some(key), Some(content)) = (key, meta.attribute("content"))
             && self.metas.len() < METAS_MAX
         {

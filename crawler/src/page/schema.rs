@@ -172,7 +172,9 @@ impl<'v> Reader<'_, 'v> {
             fields.availability = self.availability(product);
         }
         if fields.condition.is_none() {
-            fields.condition = best.node.and_then(|offer| condition(offer, "itemCondition"));
+            fields.condition = best
+                .node
+                .and_then(|offer| condition(offer, "itemCondition"));
         }
         fields.is_product = fields.title.is_some() || fields.price.is_some();
     }
@@ -191,7 +193,9 @@ impl<'v> Reader<'_, 'v> {
         fill(&mut fields.color, &|| either("color", "colour"));
         fill(&mut fields.size, &|| name("size"));
         fill(&mut fields.material, &|| name("material"));
-        fill(&mut fields.condition, &|| condition(product, "itemCondition"));
+        fill(&mut fields.condition, &|| {
+            condition(product, "itemCondition")
+        });
     }
 
     fn rating(&self, product: &'v Value, fields: &mut Fields) {
@@ -202,13 +206,21 @@ impl<'v> Reader<'_, 'v> {
             return;
         };
         let rating = self.graph.resolve(rating);
-        fields.rating = rating.get("ratingValue").and_then(Value::text).and_then(decimal);
-        let count = rating.get("reviewCount").or_else(|| rating.get("ratingCount"));
+        fields.rating = rating
+            .get("ratingValue")
+            .and_then(Value::text)
+            .and_then(decimal);
+        let count = rating
+            .get("reviewCount")
+            .or_else(|| rating.get("ratingCount"));
         fields.review_count = count.and_then(Value::text).and_then(whole);
     }
 
     pub(super) fn currency_of(&self, node: &Value) -> Option<Currency> {
-        let text = node.get("priceCurrency").or_else(|| node.get("currency"))?.text()?;
+        let text = node
+            .get("priceCurrency")
+            .or_else(|| node.get("currency"))?
+            .text()?;
         price::currency_field_at(text, self.links.home())
     }
 

@@ -38,12 +38,18 @@ impl Script<'_> {
     pub(super) fn kind(media_type: Option<&str>) -> Option<ScriptKind> {
         let media_type = media_type.unwrap_or_default().trim();
         let is = |name: &str| media_type.eq_ignore_ascii_case(name);
-        if media_type.is_empty() || is("text/javascript") || is("module") || is("application/javascript") {
+        if media_type.is_empty()
+            || is("text/javascript")
+            || is("module")
+            || is("application/javascript")
+        {
             return Some(ScriptKind::JavaScript);
         }
         let has = |part: &[u8]| {
             let bytes = media_type.as_bytes();
-            bytes.windows(part.len()).any(|at| at.eq_ignore_ascii_case(part))
+            bytes
+                .windows(part.len())
+                .any(|at| at.eq_ignore_ascii_case(part))
         };
         (has(b"json") && !has(b"ld+json")).then_some(ScriptKind::Json)
     }
@@ -105,7 +111,13 @@ pub(super) fn read(
     let best = candidates
         .iter()
         .enumerate()
-        .map(|(at, candidate)| (known.evidence(candidate, only), std::cmp::Reverse(at), candidate))
+        .map(|(at, candidate)| {
+            (
+                known.evidence(candidate, only),
+                std::cmp::Reverse(at),
+                candidate,
+            )
+        })
         .max_by_key(|(evidence, at, _)| (*evidence, *at))?;
     let (evidence, _, candidate) = best;
     if evidence == 0 {
@@ -246,7 +258,9 @@ fn assigned(before: &str) -> &str {
     let before = before.trim_end();
     let start = before
         .rfind(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '$' | '.'))
-        .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
+        .map_or(0, |at| {
+            at + before[at..].chars().next().map_or(1, char::len_utf8)
+        });
     &before[start..]
 }
 

@@ -156,7 +156,9 @@ impl<'v> Reader<'_, 'v> {
         }
         let mut name = text("name");
         // Offers of one product are named by what tells them apart.
-        if is_shared && let Some(option) = name.take_if(|name| !name.contains(title.unwrap_or_default())) {
+        if is_shared
+            && let Some(option) = name.take_if(|name| !name.contains(title.unwrap_or_default()))
+        {
             options.insert(0, option);
         }
         let link = own.iter().find_map(|node| self.link(node));

@@ -13,6 +13,7 @@
 
 mod proxy;
 mod race;
+mod socks;
 mod stream;
 
 use std::io;

@@ -1,9 +1,10 @@
-//! The proxy of a pipe: http or https, asked by CONNECT with the judged address.
+//! The proxy of a pipe: http or https, asked by CONNECT with the judged address,
+//! or SOCKS5, given the same.
 //!
 //! Plain http goes through CONNECT as well: a proxy that is given a URL would
 //! resolve the name itself, and one that is given an address would rewrite Host
 //! (RFC 9112, 3.2.2). So a proxy has to allow CONNECT to the ports of the shop,
-//! which some do for 443 alone. SOCKS is not spoken.
+//! which some do for 443 alone.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::socks::{self, CREDENTIAL_BYTES_MAX, SocksFault};
 use super::{DialFault, Dialer, Stream, tcp};
 use crate::auth::Auth;
 use crate::connector::handshake;
@@ -20,6 +22,8 @@ use crate::target::{Target, UrlFault};
 
 /// The answer to CONNECT. Those of real proxies are below 1 KB.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Where SOCKS is spoken unless the URL says otherwise.
+const SOCKS_PORT: u16 = 1080;
 /// Judged addresses of a host that a proxy is asked for, one after the other.
 const ADDRESSES_TRIED_MAX: usize = 2;
 
@@ -29,20 +33,46 @@ pub enum ProxyFault {
     /// Its URL.
     #[error("the proxy's URL cannot be used: {0}")]
     Url(UrlFault),
+    /// Another protocol.
+    #[error("the proxy's scheme is {found}; http, https and socks5 are spoken")]
+    Scheme {
+        /// The scheme found.
+        found: String,
+    },
     /// The URL says more than where the proxy is.
     #[error(
         "the proxy's URL has a path or query; write scheme, host and port alone, such as http://proxy.example:3128"
     )]
     Path,
     /// Its credentials.
-    #[error("the proxy's user or password holds characters that a header cannot carry")]
+    #[error(
+        "the proxy's user or password holds characters that a header cannot carry, or more than {CREDENTIAL_BYTES_MAX} bytes"
+    )]
     Credentials,
 }
 
 /// A proxy: where it is and what it is asked with.
+#[derive(Clone)]
 pub struct Proxy {
     target: Target,
-    credentials: Option<HeaderValue>,
+    port: u16,
+    kind: Kind,
+    credentials: Option<Credentials>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Http,
+    Https,
+    Socks5,
+}
+
+#[derive(Clone)]
+struct Credentials {
+    /// For CONNECT.
+    header: HeaderValue,
+    /// For SOCKS.
+    pair: (String, Secret),
 }
 
 impl fmt::Debug for Proxy {
@@ -55,14 +85,30 @@ impl fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// `http://host:port` or `https://host:port`, without credentials in it.
+    /// `http://host:port`, `https://host:port` or `socks5://host:port`, without
+    /// credentials in it.
     pub fn new(url: &str) -> Result<Self, ProxyFault> {
-        let target = Target::parse(url).map_err(ProxyFault::Url)?;
+        let (socks, target) = match url.trim().strip_prefix("socks5://") {
+            // The rest of the URL is read as one of http.
+            Some(rest) => (true, Target::parse(&format!("http://{rest}"))),
+            None => (false, Target::parse(url)),
+        };
+        let target = target.map_err(|fault| match fault {
+            UrlFault::Scheme { found } => ProxyFault::Scheme { found },
+            fault => ProxyFault::Url(fault),
+        })?;
+        let (kind, port) = match target.url().scheme() {
+            _ if socks => (Kind::Socks5, target.url().port().unwrap_or(SOCKS_PORT)),
+            "https" => (Kind::Https, target.port()),
+            _ => (Kind::Http, target.port()),
+        };
         if target.url().path() != "/" || target.url().query().is_some() {
             return Err(ProxyFault::Path);
         }
         Ok(Self {
             target,
+            port,
+            kind,
             credentials: None,
         })
     }
@@ -74,13 +120,17 @@ impl Proxy {
             password: password.clone(),
         };
         let header = basic.header().map_err(|_| ProxyFault::Credentials)?;
-        self.credentials = Some(header);
+        if user.len().max(password.reveal().len()) > CREDENTIAL_BYTES_MAX {
+            return Err(ProxyFault::Credentials);
+        }
+        let pair = (user.to_owned(), password.clone());
+        self.credentials = Some(Credentials { header, pair });
         Ok(self)
     }
 
     /// Where it is.
     pub(crate) fn shown(&self) -> String {
-        format!("{}:{}", self.target.host(), self.target.port())
+        format!("{}:{}", self.target.host(), self.port)
     }
 
     /// A connection through the proxy to one of the judged addresses.
@@ -98,7 +148,11 @@ impl Proxy {
                 let what = "cannot be reached".to_owned();
                 self.fault(what, Some(source))
             })?;
-            match self.connect(&mut stream, address).await {
+            let connected = match self.kind {
+                Kind::Socks5 => self.socks(&mut stream, address).await,
+                Kind::Http | Kind::Https => self.connect(&mut stream, address).await,
+            };
+            match connected {
                 Ok(()) => return Ok(stream),
                 Err(Connect::Elsewhere(what)) => failed = Some(self.fault(what, None)),
                 Err(Connect::Never(what)) => return Err(self.fault(what, None)),
@@ -117,17 +171,32 @@ impl Proxy {
 
     /// The connection to the proxy itself, whose address is judged like any.
     async fn reach(&self, dialer: &Dialer) -> Result<Stream, DialFault> {
-        let (host, port) = (self.target.host(), self.target.port());
+        let (host, port) = (self.target.host(), self.port);
         let judged = dialer.judge.addresses(host, port).await?;
         let tcp = tcp(&judged, host, port).await?;
-        if self.target.url().scheme() != "https" {
-            return Ok(Stream::Tcp(tcp));
+        match self.kind {
+            Kind::Http | Kind::Socks5 => return Ok(Stream::Tcp(tcp)),
+            Kind::Https => {}
         }
         let mut settings = (*dialer.tls.config().await?).clone();
         // CONNECT is spoken in HTTP/1.1.
         settings.alpn_protocols.clear();
         let stream = handshake(Arc::new(settings), host, tcp).await?;
         Ok(Stream::InTls(Box::new(stream)))
+    }
+
+    async fn socks<T>(&self, stream: &mut T, address: SocketAddr) -> Result<(), Connect>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let pair = self.credentials.as_ref().map(|given| &given.pair);
+        let connected = socks::connect(stream, address, pair).await;
+        connected.map_err(|fault| match fault {
+            SocksFault::Io(_) | SocksFault::NoWay(_) => Connect::Elsewhere(fault.to_string()),
+            SocksFault::Foreign | SocksFault::Credentials | SocksFault::Refused(_) => {
+                Connect::Never(fault.to_string())
+            }
+        })
     }
 
     async fn connect<T>(&self, stream: &mut T, address: SocketAddr) -> Result<(), Connect>
@@ -138,7 +207,7 @@ impl Proxy {
         let mut head = format!("CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n").into_bytes();
         if let Some(credentials) = &self.credentials {
             head.extend_from_slice(b"Proxy-Authorization: ");
-            head.extend_from_slice(credentials.as_bytes());
+            head.extend_from_slice(credentials.header.as_bytes());
             head.extend_from_slice(b"\r\n");
         }
         head.extend_from_slice(b"\r\n");
@@ -226,12 +295,15 @@ mod tests {
         check("https://proxy.test/", "proxy.test:443");
         check("http://[2001:db8::1]:3128", "[2001:db8::1]:3128");
         check("http://me:hunter2@proxy.test:3128", "user name or password");
-        check("socks5://proxy.test:1080", "scheme is socks5");
+        check("socks5://proxy.test:9050", "proxy.test:9050");
+        check("socks5://proxy.test", "proxy.test:1080");
+        check("socks5://me:hunter2@proxy.test", "user name or password");
+        check("socks5h://proxy.test:1080", "scheme is socks5h");
         check("http://proxy.test:3128/pac", "path or query");
         check("http://proxy.test:3128/?x=1", "path or query");
         let proxy = Proxy::new("http://proxy.test:3128").unwrap();
         let proxy = proxy.credentials("me", &Secret::new("hunter2")).unwrap();
-        let shown = format!("{proxy:?} {:?}", proxy.credentials);
+        let shown = format!("{proxy:?}");
         assert!(
             !shown.contains("hunter2") && !shown.contains("bWU6"),
             "{shown}"

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Open,
     /// The same, over TLS, as shop.test.
     Encrypted,
+    /// The same, in SOCKS5 and without credentials.
+    Socks,
     Says(&'static str),
 }
 
@@ -45,6 +47,8 @@ impl FakeProxy {
                         if let Ok(stream) = acceptor(&[]).accept(stream).await {
                             serve(stream, kind, log).await;
                         }
+                    } else if kind == Kind::Socks {
+                        serve_socks(stream, log).await;
                     } else {
                         serve(stream, kind, log).await;
                     }
@@ -68,6 +72,23 @@ impl FakeProxy {
         let target = |head: &String| head.split(' ').nth(1).unwrap().to_owned();
         heads.iter().map(target).collect()
     }
+}
+
+/// One connection through SOCKS5; what was asked for is logged as for CONNECT.
+async fn serve_socks(mut stream: TcpStream, log: Arc<Mutex<Vec<String>>>) {
+    let mut greeting = [0; 3];
+    stream.read_exact(&mut greeting).await.unwrap();
+    assert_eq!(greeting, [5, 1, 0]);
+    stream.write_all(&[5, 0]).await.unwrap();
+    let mut ask = [0; 10];
+    stream.read_exact(&mut ask).await.unwrap();
+    assert_eq!(ask[..4], [5, 1, 0, 1], "an IPv4 address, no name");
+    let ip = std::net::Ipv4Addr::new(ask[4], ask[5], ask[6], ask[7]);
+    let target = SocketAddr::from((ip, u16::from_be_bytes([ask[8], ask[9]])));
+    log.lock().unwrap().push(format!("SOCKS {target}"));
+    let mut host = TcpStream::connect(target).await.unwrap();
+    let _ = stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await;
+    let _ = copy_bidirectional(&mut stream, &mut host).await;
 }
 
 async fn serve<T>(mut stream: T, kind: Kind, log: Arc<Mutex<Vec<String>>>)
@@ -221,6 +242,21 @@ async fn a_proxy_may_be_asked_over_tls() {
     assert_eq!(asked.asked(), [encrypted.to_string()]);
     let error = at("proxy.test").fetch_bytes(&get(&url)).await.unwrap_err();
     assert_eq!(error.class(), FetchClass::Proxy, "another name: {error}");
+}
+
+#[tokio::test]
+async fn a_socks_proxy_is_given_addresses_too() {
+    let (encrypted, _tasks) = start(|_| ok(b"encrypted")).await;
+    let asked = FakeProxy::start(Kind::Socks).await;
+    let direct = fetcher(&[encrypted, asked.address]);
+    let proxy = Proxy::new(&format!("socks5://proxy.test:{}", asked.address.port()));
+    let through = direct.through(proxy.unwrap());
+    let url = format!("https://shop.test:{}/", encrypted.port());
+    let fetched = through.fetch_bytes(&get(&url)).await.unwrap();
+    assert_eq!(fetched.into_body().unwrap().body, "encrypted");
+    assert_eq!(asked.asked(), [encrypted.to_string()]);
+    let error = through.fetch_bytes(&get("http://evil.test/")).await;
+    assert_eq!(error.unwrap_err().class(), FetchClass::RefusedAddress);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! https: the certificate is checked against the name, not against the address.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;

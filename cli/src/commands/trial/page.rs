@@ -174,8 +174,12 @@ impl<'r> Shown<'r> {
             gtin: text(product.map(|product| &product.gtin)),
             brand: text(product.map(|product| &product.brand)),
             description: text(product.map(|product| &product.description)),
-            images: images.chain(more.iter().flat_map(|found| &found.value)).collect(),
-            breadcrumbs: breadcrumbs.map(|found| found.value.as_slice()).unwrap_or_default(),
+            images: images
+                .chain(more.iter().flat_map(|found| &found.value))
+                .collect(),
+            breadcrumbs: breadcrumbs
+                .map(|found| found.value.as_slice())
+                .unwrap_or_default(),
             category: text(product.map(|product| &product.category)),
             condition: text(product.map(|product| &product.condition)),
             color: text(product.map(|product| &product.color)),
@@ -288,7 +292,10 @@ fn print(report: &PageReport) -> anyhow::Result<()> {
                 _ => Ok(Row::new()),
             })
             .collect();
-        output::list(&variants?, &["id", "name", "price", "currency", "availability"])?;
+        output::list(
+            &variants?,
+            &["id", "name", "price", "currency", "availability"],
+        )?;
     }
     for remark in &report.remarks {
         println!("remark: {}", show::plain(remark));

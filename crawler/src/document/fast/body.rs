@@ -9,11 +9,31 @@ use super::{Builder, Declined, Mode, Quirks, Step, Tag};
 impl Builder<'_> {
     pub(super) fn start_in_body(&mut self, tag: &Tag) -> Step<Done> {
         match tag.name {
-            Name::ADDRESS | Name::ARTICLE | Name::ASIDE | Name::BLOCKQUOTE | Name::CENTER
-            | Name::DETAILS | Name::DIALOG | Name::DIR | Name::DIV | Name::DL
-            | Name::FIELDSET | Name::FIGCAPTION | Name::FIGURE | Name::FOOTER | Name::HEADER
-            | Name::HGROUP | Name::MAIN | Name::MENU | Name::NAV | Name::OL | Name::P
-            | Name::SEARCH | Name::SECTION | Name::SUMMARY | Name::UL => {
+            Name::ADDRESS
+            | Name::ARTICLE
+            | Name::ASIDE
+            | Name::BLOCKQUOTE
+            | Name::CENTER
+            | Name::DETAILS
+            | Name::DIALOG
+            | Name::DIR
+            | Name::DIV
+            | Name::DL
+            | Name::FIELDSET
+            | Name::FIGCAPTION
+            | Name::FIGURE
+            | Name::FOOTER
+            | Name::HEADER
+            | Name::HGROUP
+            | Name::MAIN
+            | Name::MENU
+            | Name::NAV
+            | Name::OL
+            | Name::P
+            | Name::SEARCH
+            | Name::SECTION
+            | Name::SUMMARY
+            | Name::UL => {
                 self.close_paragraph();
                 self.insert(tag);
             }
@@ -22,8 +42,18 @@ impl Builder<'_> {
                 self.reconstruct_formatting();
                 self.start_formatting(tag);
             }
-            Name::B | Name::BIG | Name::CODE | Name::EM | Name::FONT | Name::I | Name::S
-            | Name::SMALL | Name::STRIKE | Name::STRONG | Name::TT | Name::U => {
+            Name::B
+            | Name::BIG
+            | Name::CODE
+            | Name::EM
+            | Name::FONT
+            | Name::I
+            | Name::S
+            | Name::SMALL
+            | Name::STRIKE
+            | Name::STRONG
+            | Name::TT
+            | Name::U => {
                 self.reconstruct_formatting();
                 self.start_formatting(tag);
             }
@@ -47,8 +77,13 @@ impl Builder<'_> {
                 }
                 self.insert(tag);
             }
-            Name::INPUT | Name::SELECT | Name::OPTION | Name::OPTGROUP | Name::HR
-            | Name::BUTTON | Name::FORM => self.start_form_part(tag),
+            Name::INPUT
+            | Name::SELECT
+            | Name::OPTION
+            | Name::OPTGROUP
+            | Name::HR
+            | Name::BUTTON
+            | Name::FORM => self.start_form_part(tag),
             Name::PARAM | Name::SOURCE | Name::TRACK => {
                 self.insert_void(tag);
             }
@@ -60,8 +95,17 @@ impl Builder<'_> {
                 self.insert(tag);
                 self.skips_line_feed = true;
             }
-            Name::CAPTION | Name::COL | Name::COLGROUP | Name::FRAME | Name::HEAD
-            | Name::TBODY | Name::TD | Name::TFOOT | Name::TH | Name::THEAD | Name::TR => {}
+            Name::CAPTION
+            | Name::COL
+            | Name::COLGROUP
+            | Name::FRAME
+            | Name::HEAD
+            | Name::TBODY
+            | Name::TD
+            | Name::TFOOT
+            | Name::TH
+            | Name::THEAD
+            | Name::TR => {}
             Name::HTML => {
                 self.start_html_again(tag);
             }
@@ -230,19 +274,52 @@ impl Builder<'_> {
 
     pub(super) fn end_in_body(&mut self, name: Name) -> Step<Done> {
         match name {
-            Name::ADDRESS | Name::ARTICLE | Name::ASIDE | Name::BLOCKQUOTE | Name::BUTTON
-            | Name::CENTER | Name::DETAILS | Name::DIALOG | Name::DIR | Name::DIV | Name::DL
-            | Name::FIELDSET | Name::FIGCAPTION | Name::FIGURE | Name::FOOTER | Name::HEADER
-            | Name::HGROUP | Name::LISTING | Name::MAIN | Name::MENU | Name::NAV | Name::OL
-            | Name::PRE | Name::SEARCH | Name::SECTION | Name::SELECT | Name::SUMMARY
+            Name::ADDRESS
+            | Name::ARTICLE
+            | Name::ASIDE
+            | Name::BLOCKQUOTE
+            | Name::BUTTON
+            | Name::CENTER
+            | Name::DETAILS
+            | Name::DIALOG
+            | Name::DIR
+            | Name::DIV
+            | Name::DL
+            | Name::FIELDSET
+            | Name::FIGCAPTION
+            | Name::FIGURE
+            | Name::FOOTER
+            | Name::HEADER
+            | Name::HGROUP
+            | Name::LISTING
+            | Name::MAIN
+            | Name::MENU
+            | Name::NAV
+            | Name::OL
+            | Name::PRE
+            | Name::SEARCH
+            | Name::SECTION
+            | Name::SELECT
+            | Name::SUMMARY
             | Name::UL => {
                 if self.in_scope(name) {
                     self.close_implied();
                     self.pop_through(name);
                 }
             }
-            Name::A | Name::B | Name::BIG | Name::CODE | Name::EM | Name::FONT | Name::I
-            | Name::NOBR | Name::S | Name::SMALL | Name::STRIKE | Name::STRONG | Name::TT
+            Name::A
+            | Name::B
+            | Name::BIG
+            | Name::CODE
+            | Name::EM
+            | Name::FONT
+            | Name::I
+            | Name::NOBR
+            | Name::S
+            | Name::SMALL
+            | Name::STRIKE
+            | Name::STRONG
+            | Name::TT
             | Name::U => self.end_formatting(name)?,
             Name::P => {
                 if !self.in_button_scope(Name::P) {

@@ -124,7 +124,10 @@ pub(super) fn build(page: &str) -> Result<(Arena, Cut, usize), Declined> {
 
 impl Builder<'_> {
     fn current(&self) -> Open {
-        *self.open.last().expect("<html> is open in every mode that asks")
+        *self
+            .open
+            .last()
+            .expect("<html> is open in every mode that asks")
     }
 
     fn current_is(&self, name: Name) -> bool {
@@ -312,8 +315,7 @@ impl Builder<'_> {
     }
 
     fn in_button_scope(&mut self, name: Name) -> bool {
-        let is_button =
-            |open: &Open| open.space == Space::Html && open.name == Name::BUTTON;
+        let is_button = |open: &Open| open.space == Space::Html && open.name == Name::BUTTON;
         self.may_be_open(name)
             && self
                 .in_scope_where(

@@ -195,7 +195,11 @@ impl Builder<'_> {
             Mode::InHead => self.start_in_head(tag),
             Mode::InHeadNoscript => match tag.name {
                 Name::HTML => Ok(self.start_html_again(tag)),
-                Name::BASEFONT | Name::BGSOUND | Name::LINK | Name::META | Name::NOFRAMES
+                Name::BASEFONT
+                | Name::BGSOUND
+                | Name::LINK
+                | Name::META
+                | Name::NOFRAMES
                 | Name::STYLE => self.start_in_head(tag),
                 Name::HEAD | Name::NOSCRIPT => Ok(Done::Yes),
                 _ => {

@@ -1,6 +1,6 @@
 //! Where text ends that is not markup: scripts, styles, titles, comments.
 
-use memchr::{memchr, memchr2, memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memchr2, memmem};
 
 use crate::document::arena::is_space;
 

@@ -129,8 +129,17 @@ impl Builder<'_> {
                 }
                 Ok(Done::Yes)
             }
-            Name::BODY | Name::CAPTION | Name::COL | Name::COLGROUP | Name::HTML
-            | Name::TBODY | Name::TD | Name::TFOOT | Name::TH | Name::THEAD | Name::TR
+            Name::BODY
+            | Name::CAPTION
+            | Name::COL
+            | Name::COLGROUP
+            | Name::HTML
+            | Name::TBODY
+            | Name::TD
+            | Name::TFOOT
+            | Name::TH
+            | Name::THEAD
+            | Name::TR
             | Name::TEMPLATE => Ok(Done::Yes),
             // These insert an element.
             Name::P | Name::BR => Err(Declined::MarkupInTable),
@@ -152,7 +161,11 @@ impl Builder<'_> {
                 self.mode = Mode::InRow;
                 Ok(Done::Again)
             }
-            Name::CAPTION | Name::COL | Name::COLGROUP | Name::TBODY | Name::TFOOT
+            Name::CAPTION
+            | Name::COL
+            | Name::COLGROUP
+            | Name::TBODY
+            | Name::TFOOT
             | Name::THEAD => Ok(self.leave_table_body()),
             _ => self.start_in_table(tag),
         }
@@ -180,8 +193,14 @@ impl Builder<'_> {
                 Ok(Done::Yes)
             }
             Name::TABLE_ => Ok(self.leave_table_body()),
-            Name::BODY | Name::CAPTION | Name::COL | Name::COLGROUP | Name::HTML | Name::TD
-            | Name::TH | Name::TR => Ok(Done::Yes),
+            Name::BODY
+            | Name::CAPTION
+            | Name::COL
+            | Name::COLGROUP
+            | Name::HTML
+            | Name::TD
+            | Name::TH
+            | Name::TR => Ok(Done::Yes),
             _ => self.end_in_table(name),
         }
     }
@@ -195,8 +214,13 @@ impl Builder<'_> {
                 self.push_marker();
                 Ok(Done::Yes)
             }
-            Name::CAPTION | Name::COL | Name::COLGROUP | Name::TBODY | Name::TFOOT
-            | Name::THEAD | Name::TR => Ok(self.leave_row()),
+            Name::CAPTION
+            | Name::COL
+            | Name::COLGROUP
+            | Name::TBODY
+            | Name::TFOOT
+            | Name::THEAD
+            | Name::TR => Ok(self.leave_row()),
             _ => self.start_in_table(tag),
         }
     }
@@ -224,7 +248,12 @@ impl Builder<'_> {
                 }
                 Ok(Done::Yes)
             }
-            Name::BODY | Name::CAPTION | Name::COL | Name::COLGROUP | Name::HTML | Name::TD
+            Name::BODY
+            | Name::CAPTION
+            | Name::COL
+            | Name::COLGROUP
+            | Name::HTML
+            | Name::TD
             | Name::TH => Ok(Done::Yes),
             _ => self.end_in_table(name),
         }
@@ -232,8 +261,15 @@ impl Builder<'_> {
 
     pub(super) fn start_in_cell(&mut self, tag: &Tag) -> Step<Done> {
         match tag.name {
-            Name::CAPTION | Name::COL | Name::COLGROUP | Name::TBODY | Name::TD
-            | Name::TFOOT | Name::TH | Name::THEAD | Name::TR => {
+            Name::CAPTION
+            | Name::COL
+            | Name::COLGROUP
+            | Name::TBODY
+            | Name::TD
+            | Name::TFOOT
+            | Name::TH
+            | Name::THEAD
+            | Name::TR => {
                 if !self.in_table_scope_where(is_cell) {
                     return Ok(Done::Yes);
                 }
@@ -262,9 +298,7 @@ impl Builder<'_> {
                 }
                 Ok(Done::Yes)
             }
-            Name::BODY | Name::CAPTION | Name::COL | Name::COLGROUP | Name::HTML => {
-                Ok(Done::Yes)
-            }
+            Name::BODY | Name::CAPTION | Name::COL | Name::COLGROUP | Name::HTML => Ok(Done::Yes),
             Name::TABLE_ | Name::TBODY | Name::TFOOT | Name::THEAD | Name::TR => {
                 if self.in_table_scope(name) {
                     return Ok(self.leave_cell());
@@ -277,8 +311,15 @@ impl Builder<'_> {
 
     pub(super) fn start_in_caption(&mut self, tag: &Tag) -> Step<Done> {
         match tag.name {
-            Name::CAPTION | Name::COL | Name::COLGROUP | Name::TBODY | Name::TD
-            | Name::TFOOT | Name::TH | Name::THEAD | Name::TR => Ok(self.leave_caption()),
+            Name::CAPTION
+            | Name::COL
+            | Name::COLGROUP
+            | Name::TBODY
+            | Name::TD
+            | Name::TFOOT
+            | Name::TH
+            | Name::THEAD
+            | Name::TR => Ok(self.leave_caption()),
             _ => self.start_in_body(tag),
         }
     }
@@ -301,8 +342,16 @@ impl Builder<'_> {
                 Ok(Done::Yes)
             }
             Name::TABLE_ => Ok(self.leave_caption()),
-            Name::BODY | Name::COL | Name::COLGROUP | Name::HTML | Name::TBODY | Name::TD
-            | Name::TFOOT | Name::TH | Name::THEAD | Name::TR => Ok(Done::Yes),
+            Name::BODY
+            | Name::COL
+            | Name::COLGROUP
+            | Name::HTML
+            | Name::TBODY
+            | Name::TD
+            | Name::TFOOT
+            | Name::TH
+            | Name::THEAD
+            | Name::TR => Ok(Done::Yes),
             _ => self.end_in_body(name),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr2, memmem};
 
 use super::super::arena::{Arena, Attribute, Content, Span, is_space};
 use super::super::limits::TAG_ATTRIBUTES_MAX;
@@ -65,9 +65,21 @@ impl Builder<'_> {
                 self.markup()?;
                 continue;
             }
-            let length = memchr(b'<', rest).unwrap_or(rest.len());
-            let span = self.run(self.at, self.at + length, Place::Text);
-            self.at += length;
+            let start = self.at;
+            let span = match memchr2(b'<', b'&', rest) {
+                Some(length) if rest[length] == b'<' => {
+                    self.at = start + length;
+                    Span::of_page(start, self.at)
+                }
+                Some(_) => {
+                    self.at = start + memchr(b'<', rest).unwrap_or(rest.len());
+                    self.run(start, self.at, Place::Text)
+                }
+                None => {
+                    self.at = self.page.len();
+                    Span::of_page(start, self.at)
+                }
+            };
             self.take_text(span)?;
         }
         Ok(())
@@ -345,7 +357,16 @@ impl Builder<'_> {
             }
             Some(quote @ (b'"' | b'\'')) => {
                 let start = at + 1;
-                let Some(length) = memchr(*quote, &bytes[start..]) else {
+                let rest = &bytes[start..];
+                let Some(plain) = memchr2(*quote, b'&', rest) else {
+                    self.at = bytes.len();
+                    return None;
+                };
+                if rest[plain] == *quote {
+                    let end = start + plain;
+                    return Some((Span::of_page(start, end), end + 1));
+                }
+                let Some(length) = memchr(*quote, rest) else {
                     self.at = bytes.len();
                     return None;
                 };
@@ -439,7 +460,10 @@ mod tests {
              \"http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd\"",
             Quirks::No,
         );
-        check(" HTML PUBLIC \"-//W3C//DTD HTML 4.01 Transitional//EN\"", Quirks::Unknown);
+        check(
+            " HTML PUBLIC \"-//W3C//DTD HTML 4.01 Transitional//EN\"",
+            Quirks::Unknown,
+        );
         check(" html SYSTEM \"about:legacy-compat\"", Quirks::Unknown);
         check("", Quirks::Unknown);
         check(" htm", Quirks::Unknown);

@@ -81,13 +81,13 @@ fn broken_json_is_forgiven_and_told() {
         r#"{a:"He said \"no\", and left",b:2}"#,
         "unescaped quote in a string@1:15",
     );
-    check(
-        r#"{"a":"x" "b":2}"#,
-        r#"{a:"x",b:2}"#,
-        "missing comma@1:10",
-    );
+    check(r#"{"a":"x" "b":2}"#, r#"{a:"x",b:2}"#, "missing comma@1:10");
     check(r#"["a", "b"]"#, r#"["a","b"]"#, "");
-    check(r#"{"a":"x", b:2}"#, r#"{a:"x",b:2}"#, "key without quotes@1:11");
+    check(
+        r#"{"a":"x", b:2}"#,
+        r#"{a:"x",b:2}"#,
+        "key without quotes@1:11",
+    );
     check(r#"{'a':'b'}"#, r#"{a:"b"}"#, "single quotes@1:2");
     check("{a:1}", "{a:1}", "key without quotes@1:2");
     check(r#"{"a":,"b":}"#, "{a:null,b:null}", "missing value@1:6");
@@ -137,7 +137,11 @@ fn literals_of_scripts_are_read_and_never_executed() {
     };
     check("{a:1};b()", "{a:1}", ";b()");
     check("{a:'x',\"b\":`y`,}", r#"{a:"x",b:"y"}"#, "");
-    check("{a:undefined,b:void 0,c:!0,d:!1,e:NaN}", "{a:null,b:null,c:true,d:false,e:null}", "");
+    check(
+        "{a:undefined,b:void 0,c:!0,d:!1,e:NaN}",
+        "{a:null,b:null,c:true,d:false,e:null}",
+        "",
+    );
     check("{a:f(1,{b:\"})\"}),c:2}", "{a:null,c:2}", "");
     check("{a:x.y[0]?1:2,c:2}", "{a:null,c:2}", "");
     check("{a:'x'+y,c:2}", "{a:null,c:2}", "");
@@ -147,7 +151,11 @@ fn literals_of_scripts_are_read_and_never_executed() {
     check("{1:2,'3':4}", "{1:2,3:4}", "");
     check("{a:new Date(2020,1),b:/* c */3 // d\n}", "{a:null,b:3}", "");
     check(r#"{a:'\x41\u0042\'c'}"#, r#"{a:"AB'c"}"#, "");
-    check(r#"{a:JSON.parse('{"b":[1,"x"]}'),c:2}"#, r#"{a:{b:[1,"x"]},c:2}"#, "");
+    check(
+        r#"{a:JSON.parse('{"b":[1,"x"]}'),c:2}"#,
+        r#"{a:{b:[1,"x"]},c:2}"#,
+        "",
+    );
     check(r#"JSON.parse("{\"b\":1}");x"#, "{b:1}", ";x");
     check("[1,,'a']x", r#"[1,"a"]"#, "x");
     check("-1.5;", "-1.5", ";");

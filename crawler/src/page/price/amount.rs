@@ -36,7 +36,10 @@ pub(super) fn ascii(c: char) -> char {
         return c;
     }
     for zero in ZEROS {
-        if let Some(digit) = u32::from(c).checked_sub(u32::from(*zero)).filter(|d| *d < 10) {
+        if let Some(digit) = u32::from(c)
+            .checked_sub(u32::from(*zero))
+            .filter(|d| *d < 10)
+        {
             return char::from_digit(digit, 10).expect("it is below ten");
         }
     }
@@ -82,7 +85,12 @@ fn amount_at(chars: &[char], first: usize) -> Amount {
     let mut start = first;
     let mut digits = String::new();
     // `$.99`
-    let leads = |at: usize| chars[at] == '.' && !at.checked_sub(1).is_some_and(|at| chars[at].is_alphanumeric());
+    let leads = |at: usize| {
+        chars[at] == '.'
+            && !at
+                .checked_sub(1)
+                .is_some_and(|at| chars[at].is_alphanumeric())
+    };
     if let Some(dot) = first.checked_sub(1).filter(|at| leads(*at)) {
         start = dot;
         digits.push_str("0.");
@@ -164,7 +172,10 @@ impl Amount {
                 let could_group = rest.len() == 3
                     && rest.bytes().all(|b| b.is_ascii_digit())
                     && !whole_digits.is_empty()
-                    && whole.rsplit(['\'', ' ']).next().is_some_and(|group| group.len() <= 3);
+                    && whole
+                        .rsplit(['\'', ' '])
+                        .next()
+                        .is_some_and(|group| group.len() <= 3);
                 (!(could_group && lone_groups(*separator))).then_some(*at)
             }
             [.., (_, before), (at, last)] => (before != last).then_some(*at),
@@ -173,7 +184,11 @@ impl Amount {
             Some(at) => (&digits[..at], &digits[at + 1..]),
             None => (digits.as_str(), ""),
         };
-        let only_digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+        let only_digits = |text: &str| {
+            text.chars()
+                .filter(char::is_ascii_digit)
+                .collect::<String>()
+        };
         shifted(only_digits(whole), only_digits(decimals), self.shift)
     }
 }
@@ -181,7 +196,11 @@ impl Amount {
 /// Moves the decimal point.
 pub(super) fn shifted(mut whole: String, mut decimals: String, shift: i32) -> Decimal {
     for _ in 0..shift.max(0) {
-        let digit = if decimals.is_empty() { '0' } else { decimals.remove(0) };
+        let digit = if decimals.is_empty() {
+            '0'
+        } else {
+            decimals.remove(0)
+        };
         whole.push(digit);
     }
     for _ in shift.min(0)..0 {
@@ -199,7 +218,10 @@ pub(super) fn scientific(text: &str) -> Option<Decimal> {
     /// More decimals than any amount has.
     const EXPONENT_MAX: i32 = 15;
     let (digits, exponent) = text.split_once(['e', 'E'])?;
-    let exponent: i32 = exponent.parse().ok().filter(|e: &i32| e.abs() <= EXPONENT_MAX)?;
+    let exponent: i32 = exponent
+        .parse()
+        .ok()
+        .filter(|e: &i32| e.abs() <= EXPONENT_MAX)?;
     let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
     let plain = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let is_number = !whole.is_empty() && plain(whole) && plain(decimals);
@@ -210,11 +232,20 @@ impl Decimal {
     /// Rounds half up to `keep` decimals, on the digits: binary fractions
     /// such as 33.489999999999995 are what makes this needed.
     pub(super) fn rounded(&self, keep: usize) -> Self {
-        let up = self.decimals.as_bytes().get(keep).is_some_and(|b| *b >= b'5');
+        let up = self
+            .decimals
+            .as_bytes()
+            .get(keep)
+            .is_some_and(|b| *b >= b'5');
         let mut digits: Vec<u8> = self
             .whole
             .bytes()
-            .chain(self.decimals.bytes().chain(std::iter::repeat(b'0')).take(keep))
+            .chain(
+                self.decimals
+                    .bytes()
+                    .chain(std::iter::repeat(b'0'))
+                    .take(keep),
+            )
             .collect();
         let mut carry = up;
         for digit in digits.iter_mut().rev() {

@@ -196,7 +196,8 @@ pub(in crate::page) fn home(language: Option<&str>, page: &Url) -> Option<Curren
         let (_, code) = REGIONS.iter().find(|(known, _)| *known == region)?;
         Currency::parse(code).ok()
     };
-    let of_language = language.and_then(|tag| tag.trim().split(['-', '_']).skip(1).find_map(of_region));
+    let of_language =
+        language.and_then(|tag| tag.trim().split(['-', '_']).skip(1).find_map(of_region));
     of_language.or_else(|| of_region(page.domain()?.rsplit('.').next()?))
 }
 

@@ -47,7 +47,11 @@ fn prices_of_every_locale() {
     check("1234567.89", Some("USD"), Some((123_456_789, "USD")));
     check("15,00", Some("EUR"), Some((1_500, "EUR")));
     check("AU$1,050.00 inc. GST", None, Some((105_000, "AUD")));
-    check("Price: £1,050.00 (inc. 20% VAT)", None, Some((105_000, "GBP")));
+    check(
+        "Price: £1,050.00 (inc. 20% VAT)",
+        None,
+        Some((105_000, "GBP")),
+    );
     check("Save 20% now £8.00", None, Some((800, "GBP")));
     check("Pack of 3 - £5.99", None, Some((599, "GBP")));
     check("3 for £10", None, Some((1_000, "GBP")));

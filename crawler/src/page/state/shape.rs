@@ -18,65 +18,211 @@ use super::super::variants::full_title;
 
 // Names of members, in lower case without marks between words.
 const NAMES: &[&str] = &[
-    "name", "title", "productname", "producttitle", "itemname", "displayname", "goodsname",
+    "name",
+    "title",
+    "productname",
+    "producttitle",
+    "itemname",
+    "displayname",
+    "goodsname",
     "contentname",
 ];
-const SKUS: &[&str] = &["sku", "itemid", "productsku", "skuid", "itemsku", "articlenumber"];
-const IDS: &[&str] = &["id", "productid", "itemid", "code", "productcode", "goodsno", "contentids"];
-const URLS: &[&str] = &["url", "canonicalurl", "producturl", "link", "onlinestoreurl", "path"];
+const SKUS: &[&str] = &[
+    "sku",
+    "itemid",
+    "productsku",
+    "skuid",
+    "itemsku",
+    "articlenumber",
+];
+const IDS: &[&str] = &[
+    "id",
+    "productid",
+    "itemid",
+    "code",
+    "productcode",
+    "goodsno",
+    "contentids",
+];
+const URLS: &[&str] = &[
+    "url",
+    "canonicalurl",
+    "producturl",
+    "link",
+    "onlinestoreurl",
+    "path",
+];
 const HANDLES: &[&str] = &["handle", "slug", "urlkey", "seourl", "urlslug"];
 const PRICES: &[&str] = &[
-    "saleprice", "specialprice", "currentprice", "finalprice", "sellingprice", "discountedprice",
-    "offerprice", "price", "pricevalue", "unitprice", "prices", "pricing", "pricerange", "priceinfo",
+    "saleprice",
+    "specialprice",
+    "currentprice",
+    "finalprice",
+    "sellingprice",
+    "discountedprice",
+    "offerprice",
+    "price",
+    "pricevalue",
+    "unitprice",
+    "prices",
+    "pricing",
+    "pricerange",
+    "priceinfo",
     "value",
 ];
 const LIST_PRICES: &[&str] = &[
-    "compareatprice", "listprice", "originalprice", "regularprice", "msrp", "wasprice", "rrp",
-    "strikeprice", "baseprice", "oldprice", "priceold", "consumerprice", "retailprice",
+    "compareatprice",
+    "listprice",
+    "originalprice",
+    "regularprice",
+    "msrp",
+    "wasprice",
+    "rrp",
+    "strikeprice",
+    "baseprice",
+    "oldprice",
+    "priceold",
+    "consumerprice",
+    "retailprice",
 ];
 /// Members of an object that is a price.
 const AMOUNTS: &[&str] = &[
-    "current", "sale", "selling", "final", "special", "now", "discounted", "amount", "value",
-    "price", "min", "minvariantprice", "regular", "centamount", "formatted", "display",
+    "current",
+    "sale",
+    "selling",
+    "final",
+    "special",
+    "now",
+    "discounted",
+    "amount",
+    "value",
+    "price",
+    "min",
+    "minvariantprice",
+    "regular",
+    "centamount",
+    "formatted",
+    "display",
 ];
-const LIST_AMOUNTS: &[&str] = &["list", "original", "was", "regular", "compareat", "old", "msrp"];
+const LIST_AMOUNTS: &[&str] = &[
+    "list",
+    "original",
+    "was",
+    "regular",
+    "compareat",
+    "old",
+    "msrp",
+];
 const CURRENCIES: &[&str] = &[
-    "currency", "currencycode", "pricecurrency", "currencyiso", "currencyisocode",
+    "currency",
+    "currencycode",
+    "pricecurrency",
+    "currencyiso",
+    "currencyisocode",
 ];
-const BRANDS: &[&str] = &["brand", "brandname", "vendor", "itembrand", "manufacturer", "maker"];
+const BRANDS: &[&str] = &[
+    "brand",
+    "brandname",
+    "vendor",
+    "itembrand",
+    "manufacturer",
+    "maker",
+];
 const DESCRIPTIONS: &[&str] = &[
-    "description", "bodyhtml", "descriptionhtml", "longdescription", "productdescription",
+    "description",
+    "bodyhtml",
+    "descriptionhtml",
+    "longdescription",
+    "productdescription",
     "shortdescription",
 ];
 const IMAGES: &[&str] = &[
-    "images", "media", "gallery", "imageurls", "image", "featuredimage", "imageurl", "mainimage",
+    "images",
+    "media",
+    "gallery",
+    "imageurls",
+    "image",
+    "featuredimage",
+    "imageurl",
+    "mainimage",
     "thumbnail",
 ];
 const IMAGE_URLS: &[&str] = &[
-    "src", "url", "originalsrc", "contenturl", "large", "zoom", "href", "source", "image",
+    "src",
+    "url",
+    "originalsrc",
+    "contenturl",
+    "large",
+    "zoom",
+    "href",
+    "source",
+    "image",
 ];
-const GTINS: &[&str] = &["gtin", "gtin13", "ean", "upc", "barcode", "gtin14", "gtin12", "isbn"];
+const GTINS: &[&str] = &[
+    "gtin", "gtin13", "ean", "upc", "barcode", "gtin14", "gtin12", "isbn",
+];
 const MPNS: &[&str] = &["mpn", "partnumber", "manufacturerpartnumber", "modelnumber"];
-const CATEGORIES: &[&str] = &["category", "producttype", "itemcategory", "categoryname", "type"];
+const CATEGORIES: &[&str] = &[
+    "category",
+    "producttype",
+    "itemcategory",
+    "categoryname",
+    "type",
+];
 const STATUSES: &[&str] = &[
-    "availability", "stockstatus", "availabilitystatus", "inventorystatus", "stocklevelstatus",
+    "availability",
+    "stockstatus",
+    "availabilitystatus",
+    "inventorystatus",
+    "stocklevelstatus",
 ];
 const IN_STOCK: &[&str] = &[
-    "available", "instock", "isinstock", "availableforsale", "isavailable", "buyable", "issaleable",
+    "available",
+    "instock",
+    "isinstock",
+    "availableforsale",
+    "isavailable",
+    "buyable",
+    "issaleable",
 ];
 const SOLD_OUT: &[&str] = &["soldout", "issoldout", "outofstock", "isoutofstock"];
-const VARIANTS: &[&str] = &["variants", "skus", "variations", "productvariants", "childproducts"];
+const VARIANTS: &[&str] = &[
+    "variants",
+    "skus",
+    "variations",
+    "productvariants",
+    "childproducts",
+];
 
 /// Keys of objects that hold the page's own product.
 const OWN_KEYS: &[&str] = &[
-    "product", "productdata", "productdetail", "productdetails", "currentproduct", "productinfo",
-    "pdp", "item", "goods", "mainproduct",
+    "product",
+    "productdata",
+    "productdetail",
+    "productdetails",
+    "currentproduct",
+    "productinfo",
+    "pdp",
+    "item",
+    "goods",
+    "mainproduct",
 ];
 
 /// Keys of lists of other products.
 const FOREIGN_KEYS: &[&str] = &[
-    "relatedproducts", "related", "recommendations", "recommended", "similarproducts", "upsell",
-    "upsells", "crosssell", "recentlyviewed", "impressions", "cart", "cartitems", "lineitems",
+    "relatedproducts",
+    "related",
+    "recommendations",
+    "recommended",
+    "similarproducts",
+    "upsell",
+    "upsells",
+    "crosssell",
+    "recentlyviewed",
+    "impressions",
+    "cart",
+    "cartitems",
+    "lineitems",
 ];
 
 /// An object that looks like a product.
@@ -118,7 +264,9 @@ fn member<'v>(node: &'v Value, names: &[&str]) -> Option<&'v Value> {
 
 fn text<'v>(node: &'v Value, names: &[&str]) -> Option<&'v str> {
     let found = member(node, names)?;
-    found.text().or_else(|| member(found, &["name", "value", "code"])?.text())
+    found
+        .text()
+        .or_else(|| member(found, &["name", "value", "code"])?.text())
 }
 
 /// The members of a list, or of the connections that GraphQL makes of lists.
@@ -136,11 +284,7 @@ fn list<'v>(node: &'v Value, names: &[&str]) -> Vec<&'v Value> {
 }
 
 /// Adds every object below `root` that looks like a product.
-pub(super) fn candidates<'v>(
-    root: &'v Value,
-    is_product: bool,
-    found: &mut Vec<Candidate<'v>>,
-) {
+pub(super) fn candidates<'v>(root: &'v Value, is_product: bool, found: &mut Vec<Candidate<'v>>) {
     let mut pending = vec![Candidate {
         node: root,
         around: root,
@@ -179,13 +323,21 @@ fn looks_like_product(node: &Value) -> bool {
         return false;
     }
     let named = member(node, NAMES).is_some_and(|name| name.text().is_some());
-    let numbered =
-        || [SKUS, IDS, URLS, HANDLES].iter().any(|names| member(node, names).is_some());
+    let numbered = || {
+        [SKUS, IDS, URLS, HANDLES]
+            .iter()
+            .any(|names| member(node, names).is_some())
+    };
     let is_priced = |node: &Value| {
         member(node, &PRICES[..PRICES.len() - 1])
             .is_some_and(|price| amount(price, AMOUNTS).is_some())
     };
-    let priced = || is_priced(node) || list(node, VARIANTS).iter().any(|variant| is_priced(variant));
+    let priced = || {
+        is_priced(node)
+            || list(node, VARIANTS)
+                .iter()
+                .any(|variant| is_priced(variant))
+    };
     named && numbered() && priced()
 }
 
@@ -244,7 +396,9 @@ impl<'v> Candidate<'v> {
 
     pub(super) fn numbers(&self) -> impl Iterator<Item = &'v str> {
         let node = self.node;
-        [SKUS, IDS].into_iter().filter_map(move |names| text(node, names))
+        [SKUS, IDS]
+            .into_iter()
+            .filter_map(move |names| text(node, names))
     }
 
     /// Shopify writes amounts in hundredths, whatever the currency.
@@ -265,7 +419,9 @@ impl Shape<'_> {
         let node = candidate.node;
         let mut fields = Fields::new(Rule::State);
         let one = self.variant(node, node, candidate, remarks);
-        fields.title = candidate.name().map(|name| plain_text(name, TEXT_CHARS_MAX));
+        fields.title = candidate
+            .name()
+            .map(|name| plain_text(name, TEXT_CHARS_MAX));
         fields.brand = short(node, BRANDS);
         fields.description = text(node, DESCRIPTIONS)
             .map(|text| plain_text(text, DESCRIPTION_CHARS_MAX))
@@ -324,7 +480,8 @@ impl Shape<'_> {
         let options = options(node, [&color, &size]);
         let sku = short(node, SKUS);
         let own_id = short(node, IDS);
-        let mut link = text(node, URLS).and_then(|url| self.links.resolve(url, "state url", remarks));
+        let mut link =
+            text(node, URLS).and_then(|url| self.links.resolve(url, "state url", remarks));
         let is_variant = !std::ptr::eq(node, product);
         if is_variant
             && hundredths
@@ -367,13 +524,17 @@ impl Shape<'_> {
     ) -> Option<&'f VariantFields> {
         let is_selected = |variant: &VariantFields| {
             let ids = [&variant.id, &variant.sku];
-            let by_number = ids.into_iter().flatten().any(|id| self.links.query_names(id));
+            let by_number = ids
+                .into_iter()
+                .flatten()
+                .any(|id| self.links.query_names(id));
             by_number || variant.link.as_ref() == self.links.page().as_ref()
         };
         variants.iter().min_by_key(|variant| {
-            let amount = variant.price.as_ref().and_then(|text| {
-                price::read(text, Some(currency.unwrap_or(Currency::KRW))).ok()
-            });
+            let amount = variant
+                .price
+                .as_ref()
+                .and_then(|text| price::read(text, Some(currency.unwrap_or(Currency::KRW))).ok());
             let amount = amount.map(|read| read.money.amount_minor);
             let buyable = match variant.availability.map(Availability::can_be_bought) {
                 Some(true) => 0,
@@ -423,7 +584,9 @@ fn short(node: &Value, names: &[&str]) -> Option<String> {
 fn prices(node: &Value, hundredths: bool) -> (Option<PriceText>, Option<PriceText>) {
     let read = |value: &Value| price_text(value, hundredths);
     let price = member(node, PRICES).filter(|price| amount(price, AMOUNTS).is_some());
-    let selling = price.and_then(|price| amount(price, AMOUNTS)).and_then(read);
+    let selling = price
+        .and_then(|price| amount(price, AMOUNTS))
+        .and_then(read);
     let list: Option<PriceText> = member(node, LIST_PRICES)
         .and_then(|price| amount(price, AMOUNTS))
         .or_else(|| amount(member(price?, LIST_AMOUNTS)?, AMOUNTS))

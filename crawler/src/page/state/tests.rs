@@ -91,7 +91,10 @@ fn products_are_found_in_the_state_of_scripts() {
     );
     // Not this page's, not a product, or not a literal.
     check(r#"{"related":[{"id":"1","name":"Cup","price":5}]}"#, "none");
-    check(r#"{"list":[{"id":"aaaa","name":"Bowl","price":5},{"id":"bbbb","name":"Plate","price":6}]}"#, "none");
+    check(
+        r#"{"list":[{"id":"aaaa","name":"Bowl","price":5},{"id":"bbbb","name":"Plate","price":6}]}"#,
+        "none",
+    );
     check(r#"{"product":{"id":"aaaa","name":"Cup"}}"#, "none");
     check("window.product = makeProduct({price: 5});", "none");
     check("if (price == {}) {} x = {", "none");
@@ -148,7 +151,10 @@ fn hostile_scripts_are_bounded() {
         "x={a:'".repeat(100_000),
         "x=JSON.parse(".repeat(50_000),
         format!("x={{{}", "a:1,".repeat(300_000)),
-        format!("[{}]", "{\"id\":1,\"name\":\"x\",\"price\":2},".repeat(20_000)),
+        format!(
+            "[{}]",
+            "{\"id\":1,\"name\":\"x\",\"price\":2},".repeat(20_000)
+        ),
         format!("[[\"R\",1],{}1]", "[1,1,1,1],".repeat(10_000)),
     ] {
         assert!(fields_at("", &[&script], &[]).is_none());

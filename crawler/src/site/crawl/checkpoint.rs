@@ -68,10 +68,7 @@ impl SiteCheckpoint {
     }
 
     /// That of an earlier delivery, if it is of this very crawl.
-    pub(super) async fn find(
-        ctx: &JobContext,
-        fingerprint: &str,
-    ) -> Result<Option<Self>, Ending> {
+    pub(super) async fn find(ctx: &JobContext, fingerprint: &str) -> Result<Option<Self>, Ending> {
         // The first delivery has none before it, and need not ask.
         if ctx.epoch() <= 1 {
             return Ok(None);
@@ -97,8 +94,7 @@ impl SiteCheckpoint {
                 let bytes = got.map_err(|error| transient(&format!("get {key}"), &error))?;
                 let path = dir.join(format!("fetched-{number:06}"));
                 let written = tokio::fs::write(&path, &bytes).await;
-                written
-                    .map_err(|error| transient(&format!("write {}", path.display()), &error))?;
+                written.map_err(|error| transient(&format!("write {}", path.display()), &error))?;
                 paths.push(path);
             }
         }

@@ -14,9 +14,9 @@ use trawler_core::RunId;
 use trawler_core::verdict::{Ending, Failure};
 use trawler_fleet::{JobContext, Ports, chain};
 
+use super::super::frontier::{Claimed, Entry, Frontier, FrontierError, Lane, Settled};
 use super::super::links::Traps;
 use super::super::url::CanonicalUrl;
-use super::super::frontier::{Claimed, Entry, Frontier, FrontierError, Lane, Settled};
 use super::checkpoint::{Segment, SiteCheckpoint, Tally};
 use super::kind::{Kind, Outcome};
 use super::lists::{ListPage, Lists};
@@ -184,11 +184,7 @@ impl Crawl<'_> {
         Ok(())
     }
 
-    fn settle(
-        &mut self,
-        way: &mut Way,
-        visited: Result<Visited, JoinError>,
-    ) -> Result<(), Ending> {
+    fn settle(&mut self, way: &mut Way, visited: Result<Visited, JoinError>) -> Result<(), Ending> {
         let (number, visit) = visited.map_err(|error| {
             Ending::Failed(Failure::transient(format!("visit a page: {error}")))
         })?;

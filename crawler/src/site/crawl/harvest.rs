@@ -254,7 +254,10 @@ impl Examples {
     }
 
     fn sentence(&self, count: u64, outcome: Outcome) -> String {
-        let named = self.0.get(&outcome).map_or(String::new(), |named| named.join(", "));
+        let named = self
+            .0
+            .get(&outcome)
+            .map_or(String::new(), |named| named.join(", "));
         format!("{count} {}: {named}", outcome.words())
     }
 }

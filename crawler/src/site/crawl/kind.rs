@@ -121,10 +121,7 @@ impl Outcome {
 
     /// Whether it was a sitemap or a page of a list.
     pub(super) fn is_list(self) -> bool {
-        matches!(
-            self,
-            Self::ListRead | Self::ListBroken | Self::ListAbsent
-        )
+        matches!(self, Self::ListRead | Self::ListBroken | Self::ListAbsent)
     }
 
     /// Whether it counts towards the share of errors.

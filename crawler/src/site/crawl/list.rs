@@ -13,15 +13,9 @@ use super::visitor::{Answer, Meaning, Reached, Visitor, why};
 use trawler_net::Validators;
 
 impl Visitor {
-    pub(super) async fn visit_list(
-        &self,
-        entry: &Entry,
-        url: &CanonicalUrl,
-        kind: Kind,
-    ) -> Visit {
+    pub(super) async fn visit_list(&self, entry: &Entry, url: &CanonicalUrl, kind: Kind) -> Visit {
         let facts = || Facts::of(url.as_str());
-        let broken =
-            |why: &str| Visit::Done(Done::of(Outcome::ListBroken, facts().because(why)));
+        let broken = |why: &str| Visit::Done(Done::of(Outcome::ListBroken, facts().because(why)));
         match self.reach(url, Validators::default()).await {
             Reached::Answer { at, answer } => self.read_list(entry, url, kind, at, answer).await,
             Reached::NotModified => broken("it answered 304 to a plain request"),
@@ -59,8 +53,7 @@ impl Visitor {
         let (rules, of) = (Arc::clone(&self.rules), entry.clone());
         let bytes_down = answer.bytes_down;
         let facts = Facts::of(url.as_str());
-        let reading =
-            tokio::task::spawn_blocking(move || rules.read_list(&of, kind, at, &answer));
+        let reading = tokio::task::spawn_blocking(move || rules.read_list(&of, kind, at, &answer));
         let read = match reading.await {
             Ok(read) => read,
             Err(error) => Err(format!("reading the page failed: {error}")),

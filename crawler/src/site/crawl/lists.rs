@@ -62,13 +62,17 @@ impl Lists {
     /// The first page of each.
     pub(super) fn starts(&self) -> Vec<Find> {
         let categories = self.categories.iter().map(Category::start);
-        let categories = categories.zip(0..).map(|((url, place), source)| {
-            find(Kind::Category, source, url, place)
-        });
-        let endpoints = self.endpoints.iter().zip(0..).filter_map(|(endpoint, source)| {
-            let (url, place) = endpoint.start().ok()?;
-            Some(find(Kind::Json, source, url, place))
-        });
+        let categories = categories
+            .zip(0..)
+            .map(|((url, place), source)| find(Kind::Category, source, url, place));
+        let endpoints = self
+            .endpoints
+            .iter()
+            .zip(0..)
+            .filter_map(|(endpoint, source)| {
+                let (url, place) = endpoint.start().ok()?;
+                Some(find(Kind::Json, source, url, place))
+            });
         categories.chain(endpoints).collect()
     }
 

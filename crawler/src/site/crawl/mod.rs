@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Utc};
 use trawler_core::RunId;
 use trawler_core::book::BookRef;
-use trawler_core::pipe::Pipe;
+use trawler_core::pipe::{Pipe, SiteSource, Source};
 use trawler_core::site::SiteOptions;
 use trawler_core::verdict::{Ending, Failure};
 use trawler_fleet::{JobContext, chain};
@@ -41,8 +41,8 @@ use trawler_net::{CookieJar, HostBudget, Pace, PaceSettings, Request, Timeouts};
 use url::Url;
 
 use super::book::Book;
-use super::links::Traps;
 use super::frontier::{Frontier, FrontierLimits, HashKey};
+use super::links::Traps;
 use crate::crawler::Crawler;
 use crate::credentials::Credentials;
 use crate::kept_book;
@@ -142,19 +142,20 @@ impl SiteCrawl<'_> {
             budget,
             ..PaceSettings::default()
         });
+        let fetcher = credentials.fetcher(&crawler.fetcher);
         let user_agent = crawler.options.user_agent.clone();
         let clock = Arc::clone(&crawler.ports.clock);
         Ok(Visitor {
-            fetcher: crawler.fetcher.clone(),
             permissions: Permissions {
                 rule: site.robots,
                 files: Arc::clone(&crawler.robots),
-                fetcher: crawler.fetcher.clone(),
+                fetcher: fetcher.clone(),
                 clock: Arc::clone(&clock),
                 user_agent: user_agent.clone(),
                 pace: Arc::clone(&pace),
                 hosts: Mutex::new(HashMap::new()),
             },
+            fetcher,
             pace,
             clock,
             rules: Arc::new(rules),
@@ -174,8 +175,8 @@ impl SiteCrawl<'_> {
 
     /// What cannot be sent is told before anybody is asked.
     fn try_out(&self, credentials: &Credentials) -> Result<(), Failure> {
-        let request = Request::get_url(self.home)
-            .map_err(|error| Failure::permanent(chain(&error)))?;
+        let request =
+            Request::get_url(self.home).map_err(|error| Failure::permanent(chain(&error)))?;
         credentials
             .on(request)?
             .user_agent(&self.crawler.options.user_agent)
@@ -203,7 +204,8 @@ impl SiteCrawl<'_> {
                     torn.segment, torn.offset, torn.what
                 ));
             }
-            self.ctx.note("the crawl goes on where an earlier delivery left it");
+            self.ctx
+                .note("the crawl goes on where an earlier delivery left it");
             return Ok((frontier, checkpoint));
         }
         let mut frontier = Frontier::create(&dir, HashKey::random(), limits).map_err(broken)?;
@@ -238,7 +240,11 @@ impl SiteCrawl<'_> {
     }
 
     async fn bring_in(&self, site: &SiteOptions, ended: Ended) -> Result<Crawled, Ending> {
-        let (ctx, dir, limits) = (self.ctx.clone(), self.scratch.to_owned(), site.limits.clone());
+        let (ctx, dir, limits) = (
+            self.ctx.clone(),
+            self.scratch.to_owned(),
+            site.limits.clone(),
+        );
         let pages = driver::asked(&ended.frontier);
         let bytes_down = ended.tally.bytes_down;
         let work = tokio::task::spawn_blocking(move || {
@@ -286,6 +292,18 @@ fn jar(found: Option<&SiteCheckpoint>) -> Arc<CookieJar> {
         Some(saved) => CookieJar::of(saved),
         None => CookieJar::new(),
     }
+}
+
+/// What is wrong with the rules of a pipe's site that only compiling them
+/// tells: selectors, patterns, templates.
+pub fn check_site(pipe: &Pipe) -> Result<(), String> {
+    let Source::Site(SiteSource { url }) = &pipe.source else {
+        return Ok(());
+    };
+    let site = pipe.site.clone().unwrap_or_default();
+    SiteRules::new(&site, url)
+        .map(|_| ())
+        .map_err(|failure| failure.reason)
 }
 
 /// Every page that may be asked for is an entry, and so is every page of a

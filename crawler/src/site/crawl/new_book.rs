@@ -72,7 +72,10 @@ impl NewBook {
     fn give_up(&mut self, error: &BookError) {
         self.writer = None;
         let dir = self.dir.display();
-        tracing::warn!("no page book in {dir}, so that the next run reads every page: {}", chain(error));
+        tracing::warn!(
+            "no page book in {dir}, so that the next run reads every page: {}",
+            chain(error)
+        );
     }
 }
 

@@ -42,9 +42,7 @@ impl Visitor {
             Reached::Forbidden(outcome, why) => {
                 Visit::Done(Done::of(outcome, facts().because(&why)))
             }
-            Reached::Away(why) => {
-                Visit::Done(Done::of(Outcome::MovedAway, facts().because(&why)))
-            }
+            Reached::Away(why) => Visit::Done(Done::of(Outcome::MovedAway, facts().because(&why))),
             Reached::Lost(why) => self.broken_page(url, &why),
             Reached::Failed(error) => self.page_error(url, &Meaning::of(&error), &why(&error)),
         }
@@ -125,7 +123,12 @@ impl Visitor {
     /// Whether the page has to be read, whatever it says of itself.
     fn is_due(&self, url: &CanonicalUrl, known: &KnownPage) -> bool {
         let now = self.clock.now().timestamp();
-        is_due(&self.rules.unchanged, url.as_str(), known.facts.read_at, now)
+        is_due(
+            &self.rules.unchanged,
+            url.as_str(),
+            known.facts.read_at,
+            now,
+        )
     }
 
     fn is_unchanged(&self, entry: &Entry, known: &KnownPage) -> bool {
@@ -207,7 +210,10 @@ mod tests {
             }
             assert!(longest <= 7 * DAY_S + 3_600, "{url}: {longest}");
         }
-        assert!(due_on.iter().all(|due| (250..600).contains(due)), "{due_on:?}");
+        assert!(
+            due_on.iter().all(|due| (250..600).contains(due)),
+            "{due_on:?}"
+        );
     }
 
     #[test]

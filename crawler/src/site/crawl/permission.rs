@@ -56,7 +56,9 @@ impl Permissions {
                 if decision.allowed {
                     return Permission::Granted;
                 }
-                let line = decision.line.map_or(String::new(), |line| format!("line {line}: "));
+                let line = decision
+                    .line
+                    .map_or(String::new(), |line| format!("line {line}: "));
                 let rule = decision.rule.unwrap_or_default();
                 Permission::Denied(format!("robots.txt, {line}{rule}"))
             }

@@ -82,12 +82,7 @@ impl SiteRules {
 
 impl SiteRules {
     /// What a page says, and where it leads.
-    pub(super) fn read_page(
-        &self,
-        answer: &Answer,
-        at: &CanonicalUrl,
-        depth: u16,
-    ) -> PageRead {
+    pub(super) fn read_page(&self, answer: &Answer, at: &CanonicalUrl, depth: u16) -> PageRead {
         let address = at.to_url();
         let (document, charset) = self.document(answer, at);
         let finds = self.finds(&document, at, &address, depth);
@@ -120,11 +115,7 @@ impl SiteRules {
     }
 
     /// The document of an answer, and its character set.
-    pub(super) fn document(
-        &self,
-        answer: &Answer,
-        at: &CanonicalUrl,
-    ) -> (Document, &'static str) {
+    pub(super) fn document(&self, answer: &Answer, at: &CanonicalUrl) -> (Document, &'static str) {
         let charset = answer.content_type.as_deref().and_then(charset_of);
         Extractor::document(&answer.body, charset, &at.to_url())
     }

@@ -28,7 +28,10 @@ pub(super) enum Visit {
     /// It may go better later.
     Again { why: String },
     /// The host asked for a rest; it was not tried.
-    Resting { wait: std::time::Duration, why: String },
+    Resting {
+        wait: std::time::Duration,
+        why: String,
+    },
 }
 
 /// A visit that is done.

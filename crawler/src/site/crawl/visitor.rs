@@ -10,8 +10,8 @@ use trawler_core::ports::Clock;
 use trawler_core::site::SiteLimits;
 use trawler_fleet::chain;
 use trawler_net::{
-    CookieJar, Fault, FetchClass, FetchError, Fetched, Fetcher, Limits, Pace, Request, StatusClass, Timeouts,
-    Validators,
+    CookieJar, Fault, FetchClass, FetchError, Fetched, Fetcher, Limits, Pace, Request, StatusClass,
+    Timeouts, Validators,
 };
 
 use url::Url;

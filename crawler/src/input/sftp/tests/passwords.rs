@@ -89,6 +89,8 @@ impl Handler for Server {
         let channel = self.channel.take().unwrap().into_stream();
         session.channel_success(id)?;
         self.serving.spawn(async move {
+            // All of it: what is not moved here would end with this call.
+            let program = &mut program;
             let (mut read, mut write) = tokio::io::split(channel);
             let (mut stdin, mut stdout) = (
                 program.stdin.take().unwrap(),
