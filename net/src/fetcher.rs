@@ -2,7 +2,8 @@
 //!
 //! A fetch is up to `attempts_max` attempts; an attempt is a chain of hops; a
 //! hop waits for its host's turn, is judged, sent and read. Robots rules are
-//! asked by the caller before, cookies and proxies come with the crawl of sites.
+//! asked by the caller before; a crawl hands in its pace and its cookies with
+//! every request, and has a fetcher of its own where it goes through a proxy.
 
 use std::path::Path;
 use std::sync::Arc;

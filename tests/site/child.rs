@@ -59,8 +59,8 @@ impl Running {
 
     pub(crate) fn terminate(&self) {
         let pid = self.child.id().to_string();
-        let told = std::process::Command::new("kill").args(["-TERM", &pid]);
-        assert!({ told }.status().unwrap().success(), "it still runs");
+        let told = std::process::Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(told.expect("there is kill").success(), "it still runs");
     }
 
     /// Whether it has ended by itself.

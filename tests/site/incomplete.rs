@@ -65,8 +65,7 @@ fn held(world: &World, says: &str) {
     let told = run["incomplete"].to_string();
     assert!(told.contains(says), "{says:?} is not in {run:#}");
     // People see as much.
-    let id = run["id"].as_str().unwrap();
-    let shown = world.folder.trawler(&["runs", "show", id]).with_code(0);
+    let shown = world.folder.trawler(&["runs", "--pipe", PIPE]).with_code(0);
     assert!(shown.stdout.contains(says), "{says:?} is not in {}", shown.stdout);
     assert_eq!(run["phase"], "finished", "{run:#}");
     assert_eq!(run["counts"]["deletes"], 0, "{run:#}");

@@ -176,7 +176,7 @@ fn most_a_second(seen: &[Seen]) -> usize {
     let starts: Vec<Duration> = seen.iter().map(|seen| seen.at).collect();
     let within = |from: &Duration| {
         let until = *from + Duration::from_secs(1);
-        starts.iter().filter(|at| (*from..until).contains(at)).count()
+        starts.iter().filter(|at| (*from..until).contains(*at)).count()
     };
     starts.iter().map(within).max().unwrap_or(0)
 }

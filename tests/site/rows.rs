@@ -1,7 +1,7 @@
 //! The rows of a shop's site as the model knows them, and as the catalogue has
 //! them, in the same words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use trawler_shop::{Model, SiteProduct};
@@ -100,17 +100,21 @@ const SHOWN_MAX: usize = 6;
 /// Exactly these rows; says in few words what differs.
 #[track_caller]
 pub(crate) fn assert_exact(found: &Rows, expected: &Rows, what: &str) {
-    let mut missing: Vec<String> = Vec::new();
+    let links: BTreeSet<&str> = found.values().map(|row| row.link.as_str()).collect();
+    // Pages that gave no row at all; then those that gave another one.
+    let (mut missing, mut elsewhere) = (Vec::new(), Vec::new());
     let mut different: Vec<String> = Vec::new();
     for (id, row) in expected {
         match found.get(id) {
-            None => missing.push(format!("{id} at {}", row.link)),
+            None if links.contains(&*row.link) => elsewhere.push(format!("{id} at {}", row.link)),
+            None => missing.push(format!("{id} at {} and nothing else there", row.link)),
             Some(other) if other != row => {
                 different.push(format!("{id}:\n  found    {other:?}\n  expected {row:?}"));
             }
             Some(_) => {}
         }
     }
+    missing.extend(elsewhere);
     let more = found.iter().filter(|(id, _)| !expected.contains_key(*id));
     let more: Vec<String> = more.map(|(id, row)| format!("{id} at {}", row.link)).collect();
     let show = |list: &[String]| list[..list.len().min(SHOWN_MAX)].join("\n");

@@ -50,6 +50,10 @@ impl Collect<'_> {
         let (rows, rejected) = (parsed.staged.rows(), parsed.rejected);
         self.ctx
             .note(&format!("{rows} row(s) found, {rejected} rejected"));
+        if rows + rejected == 0 {
+            // The crawl says so itself, in the words of a site.
+            parsed.incomplete.clear();
+        }
         parsed.incomplete.extend(crawled.incomplete);
         parsed.remarks.extend(crawled.remarks);
         self.ctx.step().await?;

@@ -635,7 +635,7 @@ fn pages_wanted() -> u64 {
     std::env::var("TRAWLER_PAGES")
         .ok()
         .and_then(|count| count.parse().ok())
-        .unwrap_or(3000)
+        .unwrap_or(1000)
 }
 
 #[test]

@@ -27,6 +27,10 @@ const SILENT: u16 = 1 << 6;
 const FLAT: u16 = 1 << 7;
 /// Ends foreign content when it starts there.
 const BREAKOUT: u16 = 1 << 8;
+/// Ends an open paragraph when it starts, and is closed by its end tag alone.
+const BLOCK: u16 = 1 << 9;
+/// Goes on in the next block if it was not closed in its own.
+const FORMATTING: u16 = 1 << 10;
 /// Nothing is special about it.
 const NONE: u16 = 0;
 
@@ -49,31 +53,31 @@ names! {
     DOCUMENT "#document" NONE;
     TEXT "#text" NONE;
 
-    A "a" INLINE;
+    A "a" INLINE | FORMATTING;
     ABBR "abbr" INLINE;
-    ADDRESS "address" SPECIAL;
+    ADDRESS "address" SPECIAL | BLOCK;
     APPLET "applet" SPECIAL | SCOPE;
     AREA "area" SPECIAL;
-    ARTICLE "article" SPECIAL;
-    ASIDE "aside" SPECIAL;
+    ARTICLE "article" SPECIAL | BLOCK;
+    ASIDE "aside" SPECIAL | BLOCK;
     AUDIO "audio" NONE;
-    B "b" INLINE | BREAKOUT;
+    B "b" INLINE | BREAKOUT | FORMATTING;
     BASE "base" SPECIAL | FLAT;
     BASEFONT "basefont" SPECIAL;
     BDI "bdi" INLINE;
     BDO "bdo" INLINE;
     BGSOUND "bgsound" SPECIAL;
-    BIG "big" BREAKOUT;
-    BLOCKQUOTE "blockquote" SPECIAL | BREAKOUT;
+    BIG "big" BREAKOUT | FORMATTING;
+    BLOCKQUOTE "blockquote" SPECIAL | BREAKOUT | BLOCK;
     BODY "body" SPECIAL | BREAKOUT;
     BR "br" SPECIAL | FLAT | BREAKOUT;
     BUTTON "button" SPECIAL;
     CANVAS "canvas" NONE;
     CAPTION "caption" SPECIAL | SCOPE;
-    CENTER "center" SPECIAL | BREAKOUT;
+    CENTER "center" SPECIAL | BREAKOUT | BLOCK;
     CIRCLE "circle" NONE;
     CITE "cite" INLINE;
-    CODE "code" INLINE | BREAKOUT;
+    CODE "code" INLINE | BREAKOUT | FORMATTING;
     COL "col" SPECIAL;
     COLGROUP "colgroup" SPECIAL;
     DATA "data" INLINE;
@@ -82,20 +86,20 @@ names! {
     DEFS "defs" NONE;
     DEL "del" INLINE;
     DESC "desc" NONE;
-    DETAILS "details" SPECIAL;
+    DETAILS "details" SPECIAL | BLOCK;
     DFN "dfn" NONE;
-    DIALOG "dialog" NONE;
-    DIR "dir" SPECIAL;
-    DIV "div" SPECIAL | BREAKOUT;
-    DL "dl" SPECIAL | BREAKOUT;
+    DIALOG "dialog" BLOCK;
+    DIR "dir" SPECIAL | BLOCK;
+    DIV "div" SPECIAL | BREAKOUT | BLOCK;
+    DL "dl" SPECIAL | BREAKOUT | BLOCK;
     DT "dt" SPECIAL | IMPLIED | BREAKOUT;
-    EM "em" INLINE | BREAKOUT;
+    EM "em" INLINE | BREAKOUT | FORMATTING;
     EMBED "embed" SPECIAL | BREAKOUT;
-    FIELDSET "fieldset" SPECIAL;
-    FIGCAPTION "figcaption" SPECIAL;
-    FIGURE "figure" SPECIAL;
-    FONT "font" INLINE;
-    FOOTER "footer" SPECIAL;
+    FIELDSET "fieldset" SPECIAL | BLOCK;
+    FIGCAPTION "figcaption" SPECIAL | BLOCK;
+    FIGURE "figure" SPECIAL | BLOCK;
+    FONT "font" INLINE | FORMATTING;
+    FOOTER "footer" SPECIAL | BLOCK;
     FORM "form" SPECIAL;
     FRAME "frame" SPECIAL;
     FRAMESET "frameset" SPECIAL;
@@ -107,11 +111,11 @@ names! {
     H5 "h5" SPECIAL | HEADING | BREAKOUT;
     H6 "h6" SPECIAL | HEADING | BREAKOUT;
     HEAD "head" SPECIAL | BREAKOUT;
-    HEADER "header" SPECIAL;
-    HGROUP "hgroup" SPECIAL;
+    HEADER "header" SPECIAL | BLOCK;
+    HGROUP "hgroup" SPECIAL | BLOCK;
     HR "hr" SPECIAL | FLAT | BREAKOUT;
     HTML "html" SPECIAL | SCOPE;
-    I "i" INLINE | BREAKOUT;
+    I "i" INLINE | BREAKOUT | FORMATTING;
     IFRAME "iframe" SPECIAL;
     IMAGE "image" NONE;
     IMG "img" SPECIAL | FLAT | BREAKOUT;
@@ -126,21 +130,21 @@ names! {
     LINE "line" NONE;
     LINK "link" SPECIAL | FLAT | INLINE;
     LISTING "listing" SPECIAL | BREAKOUT;
-    MAIN "main" SPECIAL;
+    MAIN "main" SPECIAL | BLOCK;
     MAP "map" NONE;
     MARK "mark" INLINE;
     MARQUEE "marquee" SPECIAL | SCOPE;
     MATH "math" NONE;
-    MENU "menu" SPECIAL | BREAKOUT;
+    MENU "menu" SPECIAL | BREAKOUT | BLOCK;
     META "meta" SPECIAL | FLAT | INLINE | BREAKOUT;
     METER "meter" NONE;
-    NAV "nav" SPECIAL;
-    NOBR "nobr" BREAKOUT;
+    NAV "nav" SPECIAL | BLOCK;
+    NOBR "nobr" BREAKOUT | FORMATTING;
     NOEMBED "noembed" SPECIAL;
     NOFRAMES "noframes" SPECIAL;
     NOSCRIPT "noscript" SPECIAL | SILENT;
     OBJECT "object" SPECIAL | SCOPE;
-    OL "ol" SPECIAL | BREAKOUT;
+    OL "ol" SPECIAL | BREAKOUT | BLOCK;
     OPTGROUP "optgroup" IMPLIED;
     OPTION "option" IMPLIED;
     OUTPUT "output" NONE;
@@ -159,21 +163,21 @@ names! {
     RT "rt" IMPLIED;
     RTC "rtc" IMPLIED;
     RUBY "ruby" BREAKOUT;
-    S "s" INLINE | BREAKOUT;
+    S "s" INLINE | BREAKOUT | FORMATTING;
     SAMP "samp" INLINE;
     SCRIPT "script" SPECIAL | FLAT | SILENT;
-    SEARCH "search" NONE;
-    SECTION "section" SPECIAL;
+    SEARCH "search" BLOCK;
+    SECTION "section" SPECIAL | BLOCK;
     SELECT "select" SPECIAL | SCOPE;
     SLOT "slot" NONE;
-    SMALL "small" INLINE | BREAKOUT;
+    SMALL "small" INLINE | BREAKOUT | FORMATTING;
     SOURCE "source" SPECIAL | FLAT;
     SPAN "span" INLINE | BREAKOUT;
-    STRIKE "strike" BREAKOUT;
-    STRONG "strong" INLINE | BREAKOUT;
+    STRIKE "strike" BREAKOUT | FORMATTING;
+    STRONG "strong" INLINE | BREAKOUT | FORMATTING;
     STYLE "style" SPECIAL | FLAT | SILENT;
     SUB "sub" INLINE | BREAKOUT;
-    SUMMARY "summary" SPECIAL;
+    SUMMARY "summary" SPECIAL | BLOCK;
     SUP "sup" INLINE | BREAKOUT;
     SVG "svg" NONE;
     SYMBOL "symbol" NONE;
@@ -189,9 +193,9 @@ names! {
     TITLE "title" SPECIAL | FLAT;
     TR "tr" SPECIAL | TABLE;
     TRACK "track" SPECIAL;
-    TT "tt" BREAKOUT;
-    U "u" INLINE | BREAKOUT;
-    UL "ul" SPECIAL | BREAKOUT;
+    TT "tt" BREAKOUT | FORMATTING;
+    U "u" INLINE | BREAKOUT | FORMATTING;
+    UL "ul" SPECIAL | BREAKOUT | BLOCK;
     USE "use" NONE;
     VAR "var" INLINE | BREAKOUT;
     VIDEO "video" NONE;
@@ -389,6 +393,14 @@ impl Name {
 
     pub(super) fn is_flat(self) -> bool {
         self.has(FLAT)
+    }
+
+    pub(super) fn is_block(self) -> bool {
+        self.has(BLOCK)
+    }
+
+    pub(super) fn is_formatting(self) -> bool {
+        self.has(FORMATTING)
     }
 
     pub(super) fn breaks_out(self) -> bool {

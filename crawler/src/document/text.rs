@@ -38,22 +38,14 @@ impl Collapsed {
     }
 
     fn push(&mut self, part: &str) {
+        if part.is_ascii() {
+            self.push_ascii(part);
+            return;
+        }
         self.gap |= part.starts_with(char::is_whitespace);
         for (at, word) in part.split_whitespace().enumerate() {
             self.gap |= at > 0;
-            if std::mem::take(&mut self.gap) && !self.text.is_empty() {
-                self.text.push(' ');
-                self.chars += 1;
-            }
-            let room = self.chars_max.saturating_sub(self.chars);
-            let word = match word.char_indices().nth(room) {
-                // Most words are far shorter than what is left.
-                _ if word.len() <= room => word,
-                Some((end, _)) => &word[..end],
-                None => word,
-            };
-            self.text.push_str(word);
-            self.chars += word.chars().count();
+            self.push_word(word, word.chars().count());
             if self.is_full() {
                 return;
             }
@@ -61,10 +53,48 @@ impl Collapsed {
         self.gap |= part.ends_with(char::is_whitespace);
     }
 
+    /// Most text: bytes are characters.
+    fn push_ascii(&mut self, part: &str) {
+        // What `char::is_whitespace` says of ASCII.
+        let is_space = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ');
+        let mut rest = part.as_bytes();
+        while !rest.is_empty() && !self.is_full() {
+            let word = rest.iter().position(is_space).unwrap_or(rest.len());
+            if word > 0 {
+                let start = part.len() - rest.len();
+                self.push_word(&part[start..start + word], word);
+                rest = &rest[word..];
+            }
+            let space = rest.iter().position(|byte| !is_space(byte));
+            let space = space.unwrap_or(rest.len());
+            self.gap |= space > 0;
+            rest = &rest[space..];
+        }
+    }
+
+    fn push_word(&mut self, word: &str, chars: usize) {
+        if std::mem::take(&mut self.gap) && !self.text.is_empty() {
+            self.text.push(' ');
+            self.chars += 1;
+        }
+        let room = self.chars_max.saturating_sub(self.chars);
+        let (word, chars) = match chars > room {
+            true => (first_chars(word, room), room),
+            false => (word, chars),
+        };
+        self.text.push_str(word);
+        self.chars += chars;
+    }
+
     fn into_text(mut self) -> String {
         self.text.truncate(self.text.trim_end().len());
         self.text
     }
+}
+
+fn first_chars(text: &str, chars: usize) -> &str {
+    let end = text.char_indices().nth(chars).map(|(end, _)| end);
+    &text[..end.unwrap_or(text.len())]
 }
 
 fn cut_bytes(text: &str, bytes_max: usize) -> &str {
@@ -136,6 +166,10 @@ mod tests {
         check("x<script>var y</script>z<!-- -->a", "xza");
         check("5 < 6 & 7", "5 < 6 & 7");
         check("a&nbsp;b\u{3000}c", "a b c");
+        check(
+            "<b>a </b>b<b> c</b>d<b>é</b>\u{a0}<b>f\u{b}g</b> ",
+            "a b cdé f g",
+        );
     }
 
     #[test]
@@ -143,6 +177,9 @@ mod tests {
         assert_eq!(collapse("한국어 텍스트", 5), "한국어 텍");
         assert_eq!(collapse("한국어 텍스트", 4), "한국어");
         assert_eq!(collapse("한국어 텍스트", 0), "");
+        assert_eq!(collapse("one two", 5), "one t");
+        assert_eq!(collapse("one two", 4), "one");
+        assert_eq!(collapse("one two", 0), "");
         let document = Document::parse("&amp;".repeat(1000));
         assert_eq!(document.root().text(3), "&&&");
     }

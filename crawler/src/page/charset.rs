@@ -46,7 +46,7 @@ pub(super) fn decode(
     let mut labelled: Vec<(&str, &'static Encoding)> = Vec::new();
     for (place, label) in labels {
         let Some(label) = label else { continue };
-        match Encoding::for_label(label.as_bytes()) {
+        match encoding_of(&label) {
             // A page whose ASCII <meta> could be read is not UTF-16.
             Some(utf16) if place == "<meta>" && (utf16 == UTF_16LE || utf16 == UTF_16BE) => {
                 labelled.push((place, UTF_8));
@@ -62,6 +62,34 @@ pub(super) fn decode(
     let (text, malformed) = encoding.decode_without_bom_handling(bytes);
     tell_malformed(malformed && !is_cut, encoding, remarks);
     (text.into_owned(), encoding.name())
+}
+
+/// Labels that are none of the standard's, but that servers and pages write.
+const ALIASES: &[(&str, &str)] = &[
+    ("cp949", "euc-kr"),
+    ("ms949", "euc-kr"),
+    ("uhc", "euc-kr"),
+    ("euckr", "euc-kr"),
+    ("euc_kr", "euc-kr"),
+    ("ksc5601", "euc-kr"),
+    ("cp932", "shift_jis"),
+    ("cp936", "gbk"),
+    ("cp950", "big5"),
+    ("utf_8", "utf-8"),
+    ("utf8mb4", "utf-8"),
+    ("latin-1", "latin1"),
+    ("win-1251", "windows-1251"),
+];
+
+fn encoding_of(label: &str) -> Option<&'static Encoding> {
+    let label = label.trim().trim_matches(['"', '\'']);
+    let alias = || {
+        let (_, name) = ALIASES
+            .iter()
+            .find(|(alias, _)| label.eq_ignore_ascii_case(alias))?;
+        Encoding::for_label(name.as_bytes())
+    };
+    Encoding::for_label(label.as_bytes()).or_else(alias)
 }
 
 fn choose(
@@ -214,6 +242,17 @@ mod tests {
         check(b"\xff\xfea\0b\0", None, "UTF-16LE", "ab", "");
         check(&korean, Some("EUC-KR"), "EUC-KR", "똠방각하", "");
         check(&korean, Some("ks_c_5601-1987"), "EUC-KR", "펲시콜라", "");
+        check(&korean, Some("CP949"), "EUC-KR", "똠방각하", "");
+        check(&korean, Some("ms949"), "EUC-KR", "펲시콜라", "");
+        check(&korean, Some("\"euc-kr\""), "EUC-KR", "펲시콜라", "");
+        check(&korean, Some("iso-8859-1"), "windows-1252", "<p>", "");
+        check(
+            b"\x93\xfa\x96\x7b\x8c\xea",
+            Some("cp932"),
+            "Shift_JIS",
+            "日本語",
+            "",
+        );
         check(&meta_korean, None, "EUC-KR", "똠방각하", "");
         check(meta_http, None, "windows-1252", "café", "");
         check(

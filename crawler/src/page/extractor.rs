@@ -222,8 +222,10 @@ impl Page<'_> {
             let mut scripts = parts.scripts.iter();
             scripts.any(|(_, script)| kind::is_wall_script(&script.raw_text()))
         };
-        let prices = match is_plain && listed < LISTED_MIN {
-            true => markup::shown_prices(parts, PRICES_MIN),
+        let is_told = product.is_some_and(kind::is_told);
+        let own = self.heading.as_ref().filter(|_| product.is_some());
+        let prices = match !is_told && listed < LISTED_MIN {
+            true => markup::shown_prices(parts, own, PRICES_MIN),
             false => 0,
         };
         let heading = self.heading.as_ref();

@@ -184,7 +184,12 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> PageKind {
         return PageKind::Product;
     }
     let is_gone = matches!(evidence.status, Some(404 | 410));
-    if is_gone || says(&NOT_FOUND_WORDS) || has_404(&title) || has_404(&heading) {
+    // `Lost and Not Found` is a book, if it can be bought.
+    let sells = evidence
+        .product
+        .is_some_and(|product| product.price.is_some() && product.availability.is_some());
+    let says_gone = || says(&NOT_FOUND_WORDS) || has_404(&title) || has_404(&heading);
+    if is_gone || (!sells && says_gone()) {
         return PageKind::SoftNotFound;
     }
     let asks_who = evidence.has_password && evidence.product.is_none();
@@ -193,13 +198,8 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> PageKind {
     }
     if evidence.listed >= LISTED_MIN || evidence.prices >= PRICES_MIN {
         return match evidence.product {
-            // Its own mark, without a price, beside a list of others.
-            Some(product) if has_marked_title(product) && evidence.listed < LISTED_MIN => {
-                PageKind::Product
-            }
-            Some(product) if is_selected_by_pipe(product) && evidence.listed < LISTED_MIN => {
-                PageKind::Product
-            }
+            // It has a mark of its own, or the pipe's selectors found it.
+            Some(product) if is_told(product) && evidence.listed < LISTED_MIN => PageKind::Product,
             Some(_) | None => PageKind::Listing,
         };
     }
@@ -257,6 +257,12 @@ pub(super) fn is_marked(product: &ExtractedProduct) -> bool {
 fn has_marked_title(product: &ExtractedProduct) -> bool {
     let title = product.title.as_ref();
     title.is_some_and(|title| !matches!(title.from, Rule::Html | Rule::Css))
+}
+
+/// Whether a product is taken for the page's own however many prices the page
+/// shows.
+pub(super) fn is_told(product: &ExtractedProduct) -> bool {
+    is_marked(product) || has_marked_title(product) || is_selected_by_pipe(product)
 }
 
 /// Whether the pipe's own selectors found name and price.

@@ -9,6 +9,7 @@ use crate::document::{Descend, Element, Step};
 use super::availability::Availability;
 use super::dom::collapse;
 use super::fields::{Fields, PriceText, Written};
+use super::gtin;
 use super::images::image_source;
 use super::limits::{DESCRIPTION_CHARS_MAX, IMAGES_MAX, MARKS_MAX, TEXT_CHARS_MAX};
 use super::links::Links;
@@ -26,6 +27,8 @@ pub(super) struct Missing {
     pub(super) description: bool,
     pub(super) images: bool,
     pub(super) breadcrumbs: bool,
+    /// Any of sku, gtin, mpn and brand.
+    pub(super) numbers: bool,
 }
 
 pub(super) fn read(
@@ -67,14 +70,72 @@ pub(super) fn read(
             });
         }
     }
+    if missing.numbers && heading.is_some() {
+        numbers(parts, &mut fields);
+    }
     fields.is_product = heading_title.is_some() && fields.price.is_some();
     fields.title = title.cloned();
     fields
 }
 
+/// What cells of a table of properties are called, in lower case.
+#[rustfmt::skip]
+const LABELS: &[(Label, &[&str])] = &[
+    (Label::Sku, &[
+        "sku", "item number", "item no", "article number", "article no", "product code",
+        "product number", "artikelnummer", "artikel-nr", "art.-nr", "bestellnummer", "référence",
+        "referencia", "codice articolo", "상품코드", "상품번호", "商品コード", "商品番号", "артикул",
+    ]),
+    (Label::Gtin, &["gtin", "ean", "ean-13", "upc", "isbn", "isbn-13", "isbn-10", "barcode", "바코드"]),
+    (Label::Mpn, &[
+        "mpn", "part number", "manufacturer part number", "model number", "herstellernummer",
+    ]),
+    (Label::Brand, &[
+        "brand", "manufacturer", "marke", "hersteller", "marque", "marca", "merk", "marka",
+        "브랜드", "제조사", "ブランド", "メーカー", "品牌", "бренд", "производитель",
+    ]),
+];
+
+#[derive(Clone, Copy)]
+enum Label {
+    Sku,
+    Gtin,
+    Mpn,
+    Brand,
+}
+
+/// Numbers and brand from a table or list of properties. A trade number whose
+/// check digit is wrong is the shop's own.
+fn numbers(parts: &Parts<'_>, fields: &mut Fields) {
+    for label in &parts.labels {
+        let name = label.text(SENTENCE_CHARS_MAX).to_lowercase();
+        let name = name.trim_end_matches([':', '.', ' ']);
+        let known = LABELS.iter().find(|(_, names)| names.contains(&name));
+        let Some((kind, _)) = known else { continue };
+        let beside = label.next_sibling();
+        let beside = beside.filter(|value| matches!(value.name(), "td" | "dd"));
+        let Some(value) = beside.map(|value| value.text(SENTENCE_CHARS_MAX + 1)) else {
+            continue;
+        };
+        // More text than this is no number or name.
+        if value.is_empty() || value.chars().count() > SENTENCE_CHARS_MAX {
+            continue;
+        }
+        let field = match kind {
+            Label::Gtin if gtin::parse(&value).is_ok() => &mut fields.gtin,
+            Label::Sku | Label::Gtin => &mut fields.sku,
+            Label::Mpn => &mut fields.mpn,
+            Label::Brand => &mut fields.brand,
+        };
+        field.get_or_insert(value);
+    }
+}
+
 /// Elements that show a price, at most `count`; those that hold another one
-/// are not counted beside it.
-pub(super) fn shown_prices(parts: &Parts<'_>, count: usize) -> usize {
+/// are not counted beside it. On a page with a `product` of its own the first
+/// price is that of the product, and only those that stand as it does count:
+/// the cards of a list are all alike, a product and its related ones are not.
+pub(super) fn shown_prices(parts: &Parts<'_>, product: Option<&Heading>, count: usize) -> usize {
     let marks = parts.prices.iter().enumerate();
     let innermost = marks.filter(|(at, mark)| {
         let next = parts.prices.get(at + 1);
@@ -83,8 +144,22 @@ pub(super) fn shown_prices(parts: &Parts<'_>, count: usize) -> usize {
             !ancestors.any(|ancestor| ancestor == mark.element)
         })
     });
-    let shown = innermost.filter(|(_, mark)| price_of(mark).is_some());
-    shown.take(count).count()
+    let mut shown = innermost
+        .map(|(_, mark)| mark)
+        .filter(|mark| price_of(mark).is_some())
+        .filter(|mark| product.is_none_or(|heading| mark.headings_before > heading.at));
+    let Some(first) = shown.next() else { return 0 };
+    let alike = shown.filter(|mark| product.is_none() || stands_as(first.element, mark.element));
+    1 + alike.take(count).count()
+}
+
+/// Whether two elements and what they lie in have the same names and classes.
+fn stands_as(one: Element<'_>, other: Element<'_>) -> bool {
+    const LEVELS: usize = 3;
+    let outwards = |element| std::iter::successors(Some(element), Element::parent).take(LEVELS);
+    outwards(one).zip(outwards(other)).all(|(one, other)| {
+        one.name() == other.name() && one.attribute("class") == other.attribute("class")
+    })
 }
 
 /// How far above a price what holds it is looked for.

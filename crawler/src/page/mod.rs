@@ -6,7 +6,7 @@
 //! (`<h1>`, marked prices, the image named like the title). Each field says
 //! which rule gave it, and what was broken, ambiguous or cut short is told in
 //! [`PageReport::remarks`]. Pages that are no product are told apart
-//! ([`PageKind`]); [`rows`] makes rows for the catalogue.
+//! ([`PageKind`]); [`rows()`] makes rows for the catalogue.
 //!
 //! It is pure and synchronous: no fetching, no scripts run. CPU only, up to
 //! about a second for a hostile page: run it off the reactor.
@@ -44,6 +44,8 @@ mod variants;
 mod real_tests;
 #[cfg(test)]
 mod reference_tests;
+#[cfg(test)]
+mod shop_tests;
 #[cfg(test)]
 mod tests;
 

@@ -218,6 +218,10 @@ pub(super) fn missing(
         description: lacks(|source| source.description.is_some()),
         images: lacks(|source| !source.images.is_empty()),
         breadcrumbs: lacks(|source| !source.breadcrumbs.is_empty()),
+        numbers: lacks(|source| source.sku.is_some())
+            || lacks(|source| source.gtin.is_some())
+            || lacks(|source| source.mpn.is_some())
+            || lacks(|source| source.brand.is_some()),
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Parts<'a> {
     pub(super) prices: Vec<Mark<'a>>,
     pub(super) stock_notes: Vec<Mark<'a>>,
     pub(super) images: Vec<Mark<'a>>,
+    /// Cells and terms that may name what stands beside them.
+    pub(super) labels: Vec<Element<'a>>,
     /// The first element that looks like a breadcrumb trail.
     pub(super) breadcrumbs: Option<Element<'a>>,
     pub(super) has_password: bool,
@@ -143,6 +145,7 @@ impl<'a> Parts<'a> {
                 let text = element.text(TEXT_CHARS_MAX);
                 self.title = Some(text).filter(|text| !text.is_empty());
             }
+            "th" | "dt" if self.labels.len() < MARKS_MAX => self.labels.push(element),
             "h1" if self.headings.len() < MARKS_MAX => self.headings.push(element),
             "img" => {
                 let headings_before = self.headings.len();

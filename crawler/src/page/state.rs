@@ -61,10 +61,12 @@ pub(super) enum ScriptKind {
     JavaScript,
 }
 
-/// Whether a script's text is worth keeping: it speaks of prices.
+/// Whether a script's text is worth keeping: it speaks of prices, or names
+/// their currency.
 pub(super) fn speaks_of_prices(text: &str) -> bool {
+    let has = |letters: &str| memchr::memmem::find(text.as_bytes(), letters.as_bytes()).is_some();
     // `price`, `Price`, `salePrice` and `price_min` share these letters.
-    memchr::memmem::find(text.as_bytes(), b"rice").is_some()
+    has("rice") || has("urrency")
 }
 
 /// How the page's own product is known.

@@ -405,3 +405,28 @@ async fn a_literal_ipv6_address_takes_the_same_way() {
     assert_eq!(error.unwrap_err().class(), FetchClass::RefusedAddress);
     assert_eq!(server.connections(), 1);
 }
+
+#[tokio::test]
+async fn a_pooled_connection_serves_the_name_that_it_was_judged_for_alone() {
+    let shop = Server::start(|_| ok(b"public")).await;
+    let port = shop.address.port();
+    // Both may be at this address; each says so itself.
+    let loopback: &[&[&str]] = &[&["127.0.0.1"]];
+    let lookup = Table::of(&[
+        ("one.test", loopback),
+        ("two.test", loopback),
+        ("gone.test", &[&["10.0.0.1"]]),
+    ]);
+    let fetcher = fetcher_with(&[&shop], lookup.clone());
+    for _ in 0..3 {
+        for host in ["one.test", "two.test"] {
+            let request = get(&format!("http://{host}:{port}/"));
+            assert!(fetcher.fetch_bytes(&request).await.is_ok());
+        }
+        let request = get(&format!("http://gone.test:{port}/"));
+        let error = fetcher.fetch_bytes(&request).await.unwrap_err();
+        assert_eq!(error.class(), FetchClass::RefusedAddress);
+    }
+    assert_eq!(shop.connections(), 2, "one for each name, used again");
+    assert_eq!(lookup.asked(), 3, "one look-up for each name");
+}

@@ -9,31 +9,7 @@ use super::{Builder, Declined, Mode, Quirks, Step, Tag};
 impl Builder<'_> {
     pub(super) fn start_in_body(&mut self, tag: &Tag) -> Step<Done> {
         match tag.name {
-            Name::ADDRESS
-            | Name::ARTICLE
-            | Name::ASIDE
-            | Name::BLOCKQUOTE
-            | Name::CENTER
-            | Name::DETAILS
-            | Name::DIALOG
-            | Name::DIR
-            | Name::DIV
-            | Name::DL
-            | Name::FIELDSET
-            | Name::FIGCAPTION
-            | Name::FIGURE
-            | Name::FOOTER
-            | Name::HEADER
-            | Name::HGROUP
-            | Name::MAIN
-            | Name::MENU
-            | Name::NAV
-            | Name::OL
-            | Name::P
-            | Name::SEARCH
-            | Name::SECTION
-            | Name::SUMMARY
-            | Name::UL => {
+            name if name.is_block() || name == Name::P => {
                 self.close_paragraph();
                 self.insert(tag);
             }
@@ -42,18 +18,8 @@ impl Builder<'_> {
                 self.reconstruct_formatting();
                 self.start_formatting(tag);
             }
-            Name::B
-            | Name::BIG
-            | Name::CODE
-            | Name::EM
-            | Name::FONT
-            | Name::I
-            | Name::S
-            | Name::SMALL
-            | Name::STRIKE
-            | Name::STRONG
-            | Name::TT
-            | Name::U => {
+            Name::NOBR => self.start_nobr(tag)?,
+            name if name.is_formatting() => {
                 self.reconstruct_formatting();
                 self.start_formatting(tag);
             }
@@ -61,13 +27,6 @@ impl Builder<'_> {
             Name::AREA | Name::BR | Name::EMBED | Name::IMG | Name::KEYGEN | Name::WBR => {
                 self.reconstruct_formatting();
                 self.insert_void(tag);
-            }
-            Name::IMAGE => {
-                self.reconstruct_formatting();
-                self.insert_void(&Tag {
-                    name: Name::IMG,
-                    ..*tag
-                });
             }
             Name::H1 | Name::H2 | Name::H3 | Name::H4 | Name::H5 | Name::H6 => {
                 self.close_paragraph();
@@ -109,14 +68,6 @@ impl Builder<'_> {
             Name::HTML => {
                 self.start_html_again(tag);
             }
-            Name::BODY => {
-                if let Some(body) = self.open.get(1)
-                    && body.name == Name::BODY
-                {
-                    let node = body.node;
-                    self.add_missing_attributes(node, tag);
-                }
-            }
             _ => self.start_rare_in_body(tag)?,
         }
         Ok(Done::Yes)
@@ -129,13 +80,20 @@ impl Builder<'_> {
                 self.insert(tag);
                 self.push_marker();
             }
-            Name::NOBR => {
+            Name::IMAGE => {
                 self.reconstruct_formatting();
-                if self.in_scope(Name::NOBR) {
-                    self.end_formatting(Name::NOBR)?;
-                    self.reconstruct_formatting();
+                self.insert_void(&Tag {
+                    name: Name::IMG,
+                    ..*tag
+                });
+            }
+            Name::BODY => {
+                if let Some(body) = self.open.get(1)
+                    && body.name == Name::BODY
+                {
+                    let node = body.node;
+                    self.add_missing_attributes(node, tag);
                 }
-                self.start_formatting(tag);
             }
             Name::TEXTAREA => {
                 let parent = self.current().node;
@@ -178,6 +136,16 @@ impl Builder<'_> {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn start_nobr(&mut self, tag: &Tag) -> Step {
+        self.reconstruct_formatting();
+        if self.in_scope(Name::NOBR) {
+            self.end_formatting(Name::NOBR)?;
+            self.reconstruct_formatting();
+        }
+        self.start_formatting(tag);
         Ok(())
     }
 
@@ -274,53 +242,9 @@ impl Builder<'_> {
 
     pub(super) fn end_in_body(&mut self, name: Name) -> Step<Done> {
         match name {
-            Name::ADDRESS
-            | Name::ARTICLE
-            | Name::ASIDE
-            | Name::BLOCKQUOTE
-            | Name::BUTTON
-            | Name::CENTER
-            | Name::DETAILS
-            | Name::DIALOG
-            | Name::DIR
-            | Name::DIV
-            | Name::DL
-            | Name::FIELDSET
-            | Name::FIGCAPTION
-            | Name::FIGURE
-            | Name::FOOTER
-            | Name::HEADER
-            | Name::HGROUP
-            | Name::LISTING
-            | Name::MAIN
-            | Name::MENU
-            | Name::NAV
-            | Name::OL
-            | Name::PRE
-            | Name::SEARCH
-            | Name::SECTION
-            | Name::SELECT
-            | Name::SUMMARY
-            | Name::UL => {
-                if self.in_scope(name) {
-                    self.close_implied();
-                    self.pop_through(name);
-                }
-            }
-            Name::A
-            | Name::B
-            | Name::BIG
-            | Name::CODE
-            | Name::EM
-            | Name::FONT
-            | Name::I
-            | Name::NOBR
-            | Name::S
-            | Name::SMALL
-            | Name::STRIKE
-            | Name::STRONG
-            | Name::TT
-            | Name::U => self.end_formatting(name)?,
+            name if name.is_block() => self.end_block(name),
+            Name::BUTTON | Name::LISTING | Name::PRE | Name::SELECT => self.end_block(name),
+            name if name.is_formatting() => self.end_formatting(name)?,
             Name::P => {
                 if !self.in_button_scope(Name::P) {
                     self.insert_phantom(Name::P);
@@ -350,8 +274,7 @@ impl Builder<'_> {
             Name::FORM => self.end_form(),
             Name::APPLET | Name::MARQUEE | Name::OBJECT => {
                 if self.in_scope(name) {
-                    self.close_implied();
-                    self.pop_through(name);
+                    self.end_block(name);
                     self.clear_formatting_to_marker();
                 }
             }
@@ -365,6 +288,13 @@ impl Builder<'_> {
             _ => self.end_other(name),
         }
         Ok(Done::Yes)
+    }
+
+    fn end_block(&mut self, name: Name) {
+        if self.in_scope(name) {
+            self.close_implied();
+            self.pop_through(name);
+        }
     }
 
     fn end_heading(&mut self) {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use trawler_core::RunId;
 use trawler_core::ports::{BlobMeta, Blobs};
 use trawler_core::verdict::{Ending, Failure};
-use trawler_fleet::{JobContext, chain};
+use trawler_fleet::{CheckpointError, JobContext, chain};
 use trawler_net::SavedCookies;
 
 const SEGMENT: BlobMeta = BlobMeta {
@@ -109,15 +109,17 @@ impl SiteCheckpoint {
         run: &RunId,
         segment: Segment<'_>,
         cookies: Option<SavedCookies>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), NotPut> {
         // Below what is pruned with the run.
         let prefix = format!("inputs/{}/{}-{}/crawl", run.pipe, run.seq, ctx.epoch());
         let key = segment_key(&prefix, segment.number);
         let bytes = tokio::fs::read(segment.path).await;
-        let bytes =
-            bytes.map_err(|error| failure(&format!("read {}", segment.path.display()), &error))?;
+        let bytes = bytes.map_err(|error| {
+            NotPut::Failed(failure(&format!("read {}", segment.path.display()), &error))
+        })?;
         let put = blobs.put(&key, Bytes::from(bytes), SEGMENT).await;
-        put.map_err(|error| failure(&format!("put {key}"), &error))?;
+        put.map_err(|error| NotPut::Failed(failure(&format!("put {key}"), &error)))?;
+        let before = self.clone();
         self.cookies = cookies;
         let until = segment.number + 1;
         match self.stretches.last_mut() {
@@ -128,8 +130,24 @@ impl SiteCheckpoint {
                 until,
             }),
         }
-        ctx.save_checkpoint(self).await.map_err(Failure::from)
+        let saved = ctx.save_checkpoint(self).await;
+        saved.map_err(|error| {
+            // What nobody was told of is not there.
+            *self = before;
+            match error {
+                CheckpointError::Overtaken { .. } => NotPut::Overtaken,
+                CheckpointError::Document(error) => NotPut::Failed(error.into()),
+            }
+        })
     }
+}
+
+/// Why a segment is not where another machine finds it.
+pub(super) enum NotPut {
+    /// A later delivery has the job.
+    Overtaken,
+    /// It may go better later.
+    Failed(Failure),
 }
 
 /// A closed segment of the journal.

@@ -3,7 +3,8 @@
 //! reached. One task owns the frontier; visits are its children and end with
 //! it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use trawler_fleet::{JobContext, Ports, chain};
 use super::super::frontier::{Claimed, Entry, Frontier, FrontierError, Lane, Settled};
 use super::super::links::Traps;
 use super::super::url::CanonicalUrl;
-use super::checkpoint::{Segment, SiteCheckpoint, Tally};
+use super::checkpoint::{NotPut, Segment, SiteCheckpoint, Tally};
 use super::kind::{Kind, Outcome};
 use super::lists::{ListPage, Lists};
 use super::visit::{Done, Find, Visit};
@@ -50,6 +51,8 @@ pub(super) struct Crawl<'a> {
     pub(super) visitor: Arc<Visitor>,
     pub(super) frontier: Frontier,
     pub(super) checkpoint: SiteCheckpoint,
+    /// Closed segments that are not among the blobs yet, by number.
+    pub(super) not_put: VecDeque<(u32, PathBuf)>,
     pub(super) bounds: CrawlBounds,
     pub(super) traps: Traps,
 }
@@ -155,9 +158,13 @@ impl Crawl<'_> {
 
     /// Entries are left and the host is resting.
     fn is_waiting(&self, way: &Way) -> bool {
+        way.cut.is_none() && self.pending() > 0
+    }
+
+    /// Entries that are not settled, those under way among them.
+    fn pending(&self) -> u64 {
         let counters = self.frontier.counters();
-        let pending: u64 = Lane::ALL.iter().map(|lane| counters.pending(*lane)).sum();
-        way.cut.is_none() && pending > 0
+        Lane::ALL.iter().map(|lane| counters.pending(*lane)).sum()
     }
 
     /// Starts as many visits as there is room for.
@@ -167,8 +174,7 @@ impl Crawl<'_> {
         }
         while way.visits.len() < self.bounds.visits_at_once {
             if asked(&self.frontier) + way.visits.len() as u64 >= self.bounds.pages_max {
-                let pages = self.frontier.counters().pending(Lane::Page);
-                way.cut = (pages > way.visits.len() as u64).then_some(Cut::Pages);
+                way.cut = (self.pending() > way.visits.len() as u64).then_some(Cut::Pages);
                 return Ok(());
             }
             let Some(claimed) = self.frontier.claim().map_err(broken)? else {
@@ -326,27 +332,37 @@ impl Crawl<'_> {
         let due = clock.monotonic().saturating_sub(way.put) >= self.bounds.put_every;
         let much = self.frontier.journal_bytes().saturating_sub(way.put_bytes) >= PUT_AWAY_BYTES;
         if due || much {
-            self.put_away().await.map_err(Ending::Failed)?;
+            self.put_away().await?;
             way.put = self.ports.clock.monotonic();
             way.put_bytes = self.frontier.journal_bytes();
         }
         Ok(())
     }
 
-    /// Puts what was settled since the last time where another machine finds it.
-    async fn put_away(&mut self) -> Result<(), Failure> {
-        let Some(segment) = self.frontier.cut().map_err(|error| failure(&error))? else {
-            return Ok(());
-        };
-        let segment = Segment {
-            number: segment.number,
-            path: &segment.path,
-        };
-        let (ctx, run) = (self.ctx, self.run);
-        let cookies = self.visitor.cookies.as_ref().map(|jar| jar.saved());
-        self.checkpoint
-            .add(&*self.ports.blobs, ctx, run, segment, cookies)
-            .await
+    /// Puts what was settled since the last time where another machine finds
+    /// it. What cannot be put now is put the next time.
+    async fn put_away(&mut self) -> Result<(), Ending> {
+        if let Some(segment) = self.frontier.cut().map_err(broken)? {
+            self.not_put.push_back((segment.number, segment.path));
+        }
+        while let Some((number, path)) = self.not_put.front() {
+            let segment = Segment {
+                number: *number,
+                path,
+            };
+            let cookies = self.visitor.cookies.as_ref().map(|jar| jar.saved());
+            let (ctx, run, blobs) = (self.ctx, self.run, &*self.ports.blobs);
+            match self.checkpoint.add(blobs, ctx, run, segment, cookies).await {
+                Ok(()) => {}
+                Err(NotPut::Overtaken) => return Err(Ending::HandedBack),
+                Err(NotPut::Failed(failure)) => {
+                    tracing::warn!(run = %self.run, "where the crawl of {} stands is not put away yet: {}", self.run, failure.reason);
+                    return Ok(());
+                }
+            }
+            self.not_put.pop_front();
+        }
+        Ok(())
     }
 
     /// The same, for a job that ends here. What does not succeed is done again.
@@ -354,7 +370,7 @@ impl Crawl<'_> {
         let putting = tokio::time::timeout(LAST_PUT_WITHIN, self.put_away()).await;
         let failed = match putting {
             Ok(Ok(())) => return,
-            Ok(Err(failure)) => failure.reason,
+            Ok(Err(ending)) => format!("{ending:?}"),
             Err(_) => format!("not within {} s", LAST_PUT_WITHIN.as_secs()),
         };
         tracing::warn!(run = %self.run, ?ending, "the last steps of the crawl of {} were not put away: {failed}", self.run);

@@ -14,6 +14,9 @@ pub(super) struct Facts {
     /// Why it ended as it did, where that needs a word.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub(super) why: Option<String>,
+    /// What people should know of it, though it ended well.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub(super) note: Option<String>,
     /// Of a page that was seen, in this run or an earlier one.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub(super) page: Option<PageFacts>,
@@ -52,6 +55,12 @@ impl Facts {
         self
     }
 
+    pub(super) fn noting(mut self, note: &str) -> Self {
+        let cut = note.floor_char_boundary(REASON_BYTES_MAX);
+        self.note = Some(note[..cut].to_owned());
+        self
+    }
+
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts, numbers and lists have a JSON form")
     }
@@ -77,7 +86,7 @@ mod tests {
                 read_at: 12,
                 links: vec!["https://a.test/b".to_owned()],
             }),
-            ..Facts::of("https://a.test/").because("it was ö")
+            ..Facts::of("https://a.test/").because("it was ö").noting("so")
         };
         assert_eq!(Facts::of_bytes(&facts.to_bytes()).unwrap(), facts);
         assert_eq!(Facts::of_bytes(b"?"), None);

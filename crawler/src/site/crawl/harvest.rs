@@ -169,9 +169,10 @@ impl Field<'_> {
         reasons.extend(self.too_many_errors(examples));
         if told.at_odds as f64 > rows as f64 * AT_ODDS_SHARE_MAX {
             reasons.push(format!(
-                "{} row(s) have the id of another product, such as {:?}; say in \
+                "{} row(s) have the id of another product, such as {}; say in \
                  site.extract.fields.id where the id stands",
-                told.at_odds, told.examples
+                told.at_odds,
+                told.examples.join(", ")
             ));
         }
         if rows == 0 {
@@ -212,7 +213,11 @@ impl Field<'_> {
                 counts.push(format!("{count} {}", outcome.words()));
             }
         }
-        let mut remarks = vec![format!("pages: {}", counts.join(", "))];
+        let mut remarks = Vec::new();
+        if !counts.is_empty() {
+            remarks.push(format!("pages: {}", counts.join(", ")));
+        }
+        remarks.extend(examples.notes.iter().cloned());
         for outcome in [
             Outcome::Failed,
             Outcome::Blocked,
@@ -224,11 +229,9 @@ impl Field<'_> {
                 remarks.push(examples.sentence(self.count(outcome), outcome));
             }
         }
-        if told.repeated > 0 {
-            remarks.push(format!(
-                "{} row(s) were the same product at another URL",
-                told.repeated
-            ));
+        let same = told.repeated - told.at_odds;
+        if same > 0 {
+            remarks.push(format!("{same} row(s) were the same product at another URL"));
         }
         remarks
     }
@@ -236,11 +239,19 @@ impl Field<'_> {
 
 /// Some entries of each outcome, with why they ended so.
 #[derive(Debug, Default)]
-struct Examples(BTreeMap<Outcome, Vec<String>>);
+struct Examples {
+    named: BTreeMap<Outcome, Vec<String>>,
+    notes: Vec<String>,
+}
 
 impl Examples {
     fn note(&mut self, outcome: Outcome, facts: &Facts) {
-        let known = self.0.entry(outcome).or_default();
+        if let Some(note) = &facts.note
+            && self.notes.len() < EXAMPLES_MAX
+        {
+            self.notes.push(format!("{} {note}", facts.url));
+        }
+        let known = self.named.entry(outcome).or_default();
         if known.len() < EXAMPLES_MAX {
             known.push(match &facts.why {
                 Some(why) => format!("{} ({why})", facts.url),
@@ -250,12 +261,12 @@ impl Examples {
     }
 
     fn first(&self, outcome: Outcome) -> Option<&str> {
-        self.0.get(&outcome)?.first().map(String::as_str)
+        self.named.get(&outcome)?.first().map(String::as_str)
     }
 
     fn sentence(&self, count: u64, outcome: Outcome) -> String {
         let named = self
-            .0
+            .named
             .get(&outcome)
             .map_or(String::new(), |named| named.join(", "));
         format!("{count} {}: {named}", outcome.words())

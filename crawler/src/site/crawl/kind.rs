@@ -135,17 +135,17 @@ impl Outcome {
             Self::Product => "with a product",
             Self::NoProduct => "without a product",
             Self::NotModified => "not modified",
-            Self::Skipped => "not asked for, as lastmod says",
+            Self::Skipped => "skipped as unchanged by lastmod",
             Self::Gone => "gone",
-            Self::SoftGone => "gone, though answered with 200",
+            Self::SoftGone => "gone but answered with 200",
             Self::Denied => "forbidden by robots.txt",
-            Self::DeniedUnknown => "not asked for, since robots.txt was unreachable",
+            Self::DeniedUnknown => "not asked for because robots.txt was unreachable",
             Self::MovedAway => "moved away from the shop",
             Self::Failed => "failed",
             Self::Blocked => "blocked",
-            Self::ListRead => "lists read",
-            Self::ListBroken => "lists broken off",
-            Self::ListAbsent => "sitemaps that do not exist",
+            Self::ListRead => "list(s) read",
+            Self::ListBroken => "list(s) broken off",
+            Self::ListAbsent => "guessed sitemap(s) not there",
         }
     }
 }

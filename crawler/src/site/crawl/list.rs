@@ -9,14 +9,18 @@ use super::kind::{Kind, Outcome};
 use super::lists::{Brought, ListPage};
 use super::site_rules::SiteRules;
 use super::visit::{Done, Find, Visit};
-use super::visitor::{Answer, Meaning, Reached, Visitor, why};
+use super::visitor::{Answer, Meaning, Reached, Visitor, Wants, why};
 use trawler_net::Validators;
 
 impl Visitor {
     pub(super) async fn visit_list(&self, entry: &Entry, url: &CanonicalUrl, kind: Kind) -> Visit {
         let facts = || Facts::of(url.as_str());
         let broken = |why: &str| Visit::Done(Done::of(Outcome::ListBroken, facts().because(why)));
-        match self.reach(url, Validators::default()).await {
+        let wants = match kind {
+            Kind::Json => Wants::Json,
+            Kind::Category | Kind::Page | Kind::Sitemap => Wants::Page,
+        };
+        match self.reach(url, Validators::default(), wants).await {
             Reached::Answer { at, answer } => self.read_list(entry, url, kind, at, answer).await,
             Reached::NotModified => broken("it answered 304 to a plain request"),
             Reached::Forbidden(Outcome::DeniedUnknown, why) => {

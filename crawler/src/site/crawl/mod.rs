@@ -14,6 +14,7 @@ mod facts;
 mod harvest;
 mod kind;
 mod known_pages;
+mod left_urls;
 mod list;
 mod lists;
 mod new_book;
@@ -26,7 +27,7 @@ mod start;
 mod visit;
 mod visitor;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -100,6 +101,7 @@ impl SiteCrawl<'_> {
             visitor,
             frontier,
             checkpoint,
+            not_put: VecDeque::new(),
             traps: Traps::new(site.limits.urls_per_path_max),
             bounds: CrawlBounds {
                 visits_at_once: (fetch.concurrency as usize * 2).clamp(2, VISITS_MAX),
@@ -209,7 +211,7 @@ impl SiteCrawl<'_> {
             return Ok((frontier, checkpoint));
         }
         let mut frontier = Frontier::create(&dir, HashKey::random(), limits).map_err(broken)?;
-        let starts = start::starts(visitor, site, &visitor.rules.home).await;
+        let starts = start::starts(visitor, site, &visitor.rules.home).await?;
         driver::take_in(&mut frontier, &starts)?;
         Ok((frontier, SiteCheckpoint::new(self.fingerprint)))
     }

@@ -14,7 +14,7 @@ use super::kind::{Kind, Outcome};
 use super::known_pages::KnownPage;
 use super::site_rules::PageRead;
 use super::visit::{Done, Find, Visit};
-use super::visitor::{Answer, Meaning, Reached, Visitor, why};
+use super::visitor::{Answer, Meaning, Reached, Visitor, Wants, why};
 
 const DAY_S: i64 = 86_400;
 
@@ -33,7 +33,7 @@ impl Visitor {
             Some(_) | None => Validators::default(),
         };
         let facts = || Facts::of(url.as_str());
-        match self.reach(url, validators).await {
+        match self.reach(url, validators, Wants::Page).await {
             Reached::Answer { at, answer } => self.read_page(entry, url, at, answer).await,
             Reached::NotModified => match known {
                 Some(known) => Visit::Done(self.as_known(entry, known, Outcome::NotModified)),

@@ -17,8 +17,9 @@ use super::super::sitemap::{self, SitemapError, SitemapLimits, Summary};
 use super::super::url::CanonicalUrl;
 use super::facts::Facts;
 use super::kind::{Kind, Outcome};
+use super::left_urls::LeftUrls;
 use super::site_rules::SiteRules;
-use super::start::GUESSED;
+use super::start::{GUESSED, NAMED, PART};
 use super::visit::{Done, Find, Visit};
 use super::visitor::{Meaning, Visitor, why};
 
@@ -36,6 +37,18 @@ impl Visitor {
         finds: &mpsc::Sender<Vec<Find>>,
     ) -> Visit {
         let facts = || Facts::of(url.as_str());
+        // The question also tells the pace of the host. A sitemap that the
+        // partner or the pipe names is there to be read, whatever the answer.
+        if let Some((outcome, why)) = self.forbidden(url).await
+            && entry.source != NAMED
+        {
+            let outcome = match (outcome, entry.source) {
+                (Outcome::DeniedUnknown, _) => Outcome::DeniedUnknown,
+                (_, GUESSED) => Outcome::ListAbsent,
+                (_, _) => Outcome::ListBroken,
+            };
+            return Visit::Done(Done::of(outcome, facts().because(&why)));
+        }
         let path = self.scratch.join(file_name(url));
         let bytes_down = match self.download(url, &path).await {
             Ok(bytes_down) => bytes_down,
@@ -58,7 +71,13 @@ impl Visitor {
             tracing::debug!(%error, "a sitemap that was read stays at {}", path.display());
         }
         let visit = match read {
-            Ok(summary) => Visit::Done(self.summed_up(facts(), &summary)),
+            Ok((summary, left)) => {
+                let facts = match left.words() {
+                    Some(words) => facts().noting(&words),
+                    None => facts(),
+                };
+                Visit::Done(self.summed_up(facts, &summary))
+            }
             Err(Unread::Sitemap(error)) => {
                 let why = chain(&error);
                 match &error {
@@ -106,13 +125,14 @@ impl Visitor {
         entry: &Entry,
         path: &Path,
         finds: &mpsc::Sender<Vec<Find>>,
-    ) -> Result<Summary, Unread> {
+    ) -> Result<(Summary, LeftUrls), Unread> {
         let reading = Reading {
             rules: Arc::clone(&self.rules),
             home: self.rules.home.clone(),
             above: u32::from(entry.depth),
             finds: finds.clone(),
             batch: Vec::new(),
+            left: LeftUrls::default(),
         };
         let (path, limits) = (path.to_owned(), SitemapLimits::from(&self.limits));
         let work = tokio::task::spawn_blocking(move || reading.read(&path, &limits)).await;
@@ -151,10 +171,15 @@ struct Reading {
     above: u32,
     finds: mpsc::Sender<Vec<Find>>,
     batch: Vec<Find>,
+    left: LeftUrls,
 }
 
 impl Reading {
-    fn read(mut self, path: &Path, limits: &SitemapLimits) -> Result<Summary, Unread> {
+    fn read(
+        mut self,
+        path: &Path,
+        limits: &SitemapLimits,
+    ) -> Result<(Summary, LeftUrls), Unread> {
         let open = |error| Unread::Here(format!("open {}: {error}", path.display()));
         let file = BufReader::new(File::open(path).map_err(open)?);
         let rules = Arc::clone(&self.rules);
@@ -169,14 +194,13 @@ impl Reading {
             let Ok(url) = names.resolve(loc) else {
                 return ControlFlow::Continue(());
             };
-            let is_wanted = match is_page {
-                true => matches!(
-                    rules.links.decide_listed(&url),
-                    LinkVerdict::Product | LinkVerdict::Follow
-                ),
-                false => rules.wants_part(&url),
+            let verdict = match is_page {
+                true => rules.links.decide_listed(&url),
+                false if rules.wants_part(&url) => LinkVerdict::Follow,
+                false => return ControlFlow::Continue(()),
             };
-            if !is_wanted {
+            if let LinkVerdict::Leave(why) = verdict {
+                self.left.note(why, &url);
                 return ControlFlow::Continue(());
             }
             self.batch.push(Find {
@@ -184,7 +208,7 @@ impl Reading {
                 url: url.into(),
                 // Of a sitemap: the indexes above it.
                 depth: if is_page { 0 } else { depth_below(above) },
-                source: 0,
+                source: if is_page { 0 } else { PART },
                 page: 0,
                 lastmod: lastmod.map(|lastmod| lastmod.unix_s()),
                 is_counted: false,
@@ -198,7 +222,7 @@ impl Reading {
         let is_wanted = self.hand_over();
         match read {
             Ok(_) if !is_wanted => Err(Unread::Here("nobody waits for it any more".to_owned())),
-            Ok(summary) => Ok(summary),
+            Ok(summary) => Ok((summary, self.left)),
             Err(error) => Err(Unread::Sitemap(error)),
         }
     }

@@ -1,6 +1,7 @@
 //! Where a crawl begins.
 
-use trawler_core::site::{SiteOptions, SitemapWord, Sitemaps};
+use trawler_core::site::{RobotsRule, SiteOptions, SitemapWord, Sitemaps};
+use trawler_core::verdict::{Ending, Failure};
 
 use super::super::robots::Availability;
 use super::super::url::CanonicalUrl;
@@ -12,13 +13,16 @@ use super::visitor::Visitor;
 /// that is only guessed and need not exist.
 pub(super) const NAMED: u32 = 0;
 pub(super) const GUESSED: u32 = 1;
+/// Of one that an index names.
+pub(super) const PART: u32 = 2;
 
 /// What there is to begin with.
 pub(super) async fn starts(
     visitor: &Visitor,
     options: &SiteOptions,
     home: &CanonicalUrl,
-) -> Vec<Find> {
+) -> Result<Vec<Find>, Ending> {
+    reachable(visitor, home).await?;
     let page = |url: String, depth| Find {
         kind: Kind::Page,
         url,
@@ -48,10 +52,7 @@ pub(super) async fn starts(
                     .filter_map(|url| visitor.rules.sitemap_url(home, url))
                     .map(|url| sitemap(url, NAMED)),
             );
-            // Without an answer there may be sitemaps that nobody knows of;
-            // then nothing is asked for anyway, and the run says so.
-            let is_known = file.access.availability() != Availability::Unreachable;
-            if named.is_empty() && is_known {
+            if named.is_empty() {
                 let guess = format!("{}/sitemap.xml", home.origin());
                 starts.push(sitemap(guess, GUESSED));
             }
@@ -64,5 +65,24 @@ pub(super) async fn starts(
     if options.links.follow {
         starts.push(page(home.as_str().to_owned(), 0));
     }
-    starts
+    Ok(starts)
+}
+
+/// A shop that cannot be asked what it allows is down, or as good as that: the
+/// job fails and comes again, and no run ends as if there were no products.
+async fn reachable(visitor: &Visitor, home: &CanonicalUrl) -> Result<(), Ending> {
+    if visitor.permissions.rule == RobotsRule::Ignore {
+        return Ok(());
+    }
+    let file = visitor.permissions.file(home).await;
+    match file.access.availability() {
+        Availability::Found | Availability::Unavailable => Ok(()),
+        Availability::Unreachable => {
+            let why = file.reason.unwrap_or_default();
+            Err(Ending::Failed(Failure::transient(format!(
+                "ask what {} allows, and nothing is asked for until it says so: {why}",
+                home.origin()
+            ))))
+        }
+    }
 }

@@ -55,6 +55,13 @@ pub(super) struct Answer {
     pub(super) bytes_down: u64,
 }
 
+/// What kind of answer is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wants {
+    Page,
+    Json,
+}
+
 /// What asking for one URL gave.
 enum Asked {
     Answer(Answer),
@@ -98,14 +105,19 @@ impl Visitor {
 
     /// Asks for a page of the shop and follows it, within the shop: robots.txt
     /// and the hosts of the pipe are asked about every hop.
-    pub(super) async fn reach(&self, start: &CanonicalUrl, known: Validators) -> Reached {
+    pub(super) async fn reach(
+        &self,
+        start: &CanonicalUrl,
+        known: Validators,
+        wants: Wants,
+    ) -> Reached {
         let (mut at, mut address) = (start.clone(), start.to_url());
         let mut known = Some(known);
         for _ in 0..=HOPS_MAX {
             if let Some((outcome, why)) = self.forbidden(&at).await {
                 return Reached::Forbidden(outcome, why);
             }
-            let to = match self.ask(&address, known.take().unwrap_or_default()).await {
+            let to = match self.ask(&address, known.take().unwrap_or_default(), wants).await {
                 Ok(Asked::Answer(answer)) => return Reached::Answer { at, answer },
                 Ok(Asked::NotModified) => return Reached::NotModified,
                 Ok(Asked::Moved(to)) => to,
@@ -126,14 +138,22 @@ impl Visitor {
     }
 
     /// Redirects are told and not followed.
-    async fn ask(&self, address: &Url, known: Validators) -> Result<Asked, FetchError> {
+    async fn ask(
+        &self,
+        address: &Url,
+        known: Validators,
+        wants: Wants,
+    ) -> Result<Asked, FetchError> {
         let limits = Limits {
             raw_bytes_max: self.limits.page_bytes_max,
             decoded_bytes_max: self.limits.page_bytes_max,
             redirects_max: 0,
             timeouts: self.timeouts,
         };
-        let request = self.request(address)?.limits(limits).validators(known);
+        let mut request = self.request(address)?.limits(limits).validators(known);
+        if wants == Wants::Page {
+            request = request.accept_pages();
+        }
         match self.fetcher.fetch_bytes(&request).await {
             Ok(Fetched::Body(response)) => Ok(Asked::Answer(Answer {
                 content_type: response.content_type().map(str::to_owned),
@@ -151,11 +171,13 @@ impl Visitor {
 
     /// A request with all that the pipe sends.
     pub(super) fn request(&self, address: &Url) -> Result<Request, FetchError> {
-        let request = Request::get_url(address)?;
-        let request = self
-            .credentials
-            .on(request)
-            .expect("tried out before the crawl began");
+        let mut request = Request::get_url(address)?;
+        if self.is_home(address) {
+            request = self
+                .credentials
+                .on(request)
+                .expect("tried out before the crawl began");
+        }
         let request = request
             .user_agent(&self.user_agent)
             .expect("tried out before the crawl began");
@@ -164,6 +186,14 @@ impl Visitor {
             Some(jar) => request.cookies(Arc::clone(jar)),
             None => request,
         })
+    }
+
+    /// Whether it is the host that the pipe's credentials are for: no other of
+    /// the shop's hosts gets them, nor anybody who listens on the way.
+    fn is_home(&self, address: &Url) -> bool {
+        let home = self.rules.home.to_url();
+        let is_as_safe = address.scheme() == "https" || home.scheme() == "http";
+        address.host() == home.host() && is_as_safe
     }
 
     /// Why a page may not be asked for, if so.
