@@ -11,7 +11,7 @@ use crate::extract::ExtractMeasured;
 use crate::feed::FeedMeasured;
 use crate::images::ImagesMeasured;
 use crate::measure::Took;
-use crate::site::SiteMeasured;
+use crate::site::{RUNS_MAX, SiteMeasured};
 use crate::site_report::{write_extract, write_site};
 
 /// To reach a core: rows of a 52-column feed to Arrow.
@@ -118,9 +118,16 @@ impl fmt::Display for Report {
             out,
             "{processor}, {cores} cores; every case in a process bound to one core, \
              medians of {} runs after a warm-up,\nper second of CPU time; memory is the \
-             most in use above what the process had before.",
+             most in use above what the process had before (sites: of the whole process,\n\
+             at most {RUNS_MAX} runs without a warm-up).",
             self.runs
         )?;
+        if cfg!(debug_assertions) {
+            writeln!(
+                out,
+                "This program was built without optimisation: run it with --release."
+            )?;
+        }
         if !self.feeds.is_empty() {
             self.write_feeds(out)?;
         }

@@ -22,7 +22,7 @@ use self::served::Server;
 use crate::measure::{Took, median};
 
 /// A run of Scrapy over 20,000 pages takes over a minute, and rates of crawls vary little.
-const RUNS_MAX: u32 = 3;
+pub(crate) const RUNS_MAX: u32 = 3;
 /// Bytes of a generated product page beside the product: with it, pages have the size of the books'.
 const SHOP_PADDING_BYTES: u32 = 18_000;
 

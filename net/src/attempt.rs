@@ -3,14 +3,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderValue, Uri, header};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, header};
 use tokio::time::{Instant, timeout_at};
 
 use crate::body::{self, Cut, Reading, Remains};
-use crate::client::{Message, Reply};
 use crate::error::{Fault, FetchClass, Phase, StatusClass};
-use crate::fault::{head_too_large, no_answer};
+use crate::fault::head_too_large;
 use crate::fetcher::{Fetcher, HEAD_BYTES_MAX, millis};
 use crate::gate::{self, Signal, Slowing};
 use crate::pace::PaceTurn;
@@ -20,7 +18,7 @@ use crate::response::{Fetched, NotModified, Response};
 use crate::retry::retry_after;
 use crate::sink::{Counted, Sink};
 use crate::stats::Counters;
-use crate::target::{Target, UrlFault};
+use crate::target::Target;
 use crate::validators::Validators;
 
 /// A failed attempt: what, at which hop, and what had come of the body.
@@ -86,7 +84,7 @@ impl Turn {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
-    body: Incoming,
+    body: reqwest::Response,
     turn: Turn,
     asked_conditionally: bool,
 }
@@ -176,7 +174,7 @@ impl Fetcher {
         deadline: Instant,
     ) -> Result<Answer, Fault> {
         let counters = &self.inner.counters;
-        let (message, asked_conditionally) = self.message(request, trail)?;
+        let (headers, asked_conditionally) = self.headers(request, trail);
         Counters::add(&counters.requests, 1);
         if asked_conditionally {
             Counters::add(&counters.conditional_requests, 1);
@@ -190,12 +188,14 @@ impl Fetcher {
         } else {
             (deadline, Phase::Whole, timeouts.whole_ms)
         };
-        let answer = timeout_at(until, self.send(message, trail.current())).await;
+        let transport = &self.inner.transport;
+        let answer = transport.send(headers, trail.current(), self.inner.connect);
+        let answer = timeout_at(until, answer).await;
         let answer = answer.unwrap_or(Err(Fault::Timeout { phase, after_ms }));
         match answer {
-            Ok(answer) => {
-                let (head, body) = answer.into_parts();
-                let (status, headers) = (head.status.as_u16(), head.headers);
+            Ok(mut body) => {
+                let status = body.status().as_u16();
+                let headers = std::mem::take(body.headers_mut());
                 if let Some(jar) = &request.cookies {
                     jar.take(trail.current().url(), &headers, (self.inner.wall)());
                 }
@@ -220,21 +220,10 @@ impl Fetcher {
         }
     }
 
-    async fn send(&self, message: Message, target: &Target) -> Result<Reply, Fault> {
-        let answer = self.inner.client.request(message).await;
-        answer.map_err(|error| no_answer(error, target, self.inner.connect))
-    }
-
-    fn message(&self, request: &Request, trail: &Trail) -> Result<(Message, bool), Fault> {
+    /// What is sent with the next hop, and whether it asks conditionally.
+    fn headers(&self, request: &Request, trail: &Trail) -> (HeaderMap, bool) {
         let target = trail.current();
-        let uri = Uri::try_from(target.url().as_str()).map_err(|error| {
-            let why = format!("it cannot be written as a request ({error})");
-            Fault::BadUrl(UrlFault::Syntax { why })
-        })?;
-        let mut message = Message::default();
-        *message.uri_mut() = uri;
-        *message.headers_mut() = request.headers.clone();
-        let headers = message.headers_mut();
+        let mut headers = request.headers.clone();
         if trail.is_trusted() {
             for (name, value) in &request.secrets {
                 headers.insert(name, value.clone());
@@ -254,8 +243,8 @@ impl Fetcher {
         if let Some(value) = request.referer.as_ref().and_then(|r| referer(r, target)) {
             headers.insert(header::REFERER, value);
         }
-        let asked_conditionally = request.validators.put_into(headers);
-        Ok((message, asked_conditionally))
+        let asked_conditionally = request.validators.put_into(&mut headers);
+        (headers, asked_conditionally)
     }
 
     /// Takes the final answer: body, 304 or error.
@@ -323,7 +312,7 @@ impl Fetcher {
         &self,
         request: &Request,
         headers: &HeaderMap,
-        body: Incoming,
+        body: reqwest::Response,
         deadline: Instant,
         make: M,
     ) -> Result<(S::Body, Counted), Cut<S>>

@@ -11,10 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use crate::client::chunk;
 use crate::decode::{DecodeFault, Decoder, decoders, push_through};
 use crate::error::{Fault, Measure, Phase};
 use crate::limits::Limits;
@@ -131,7 +129,7 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
 /// Reads a whole body into a sink.
 pub(crate) async fn read<S: Sink>(
     headers: &HeaderMap,
-    body: Incoming,
+    body: reqwest::Response,
     sink: S,
     reading: &Reading<'_>,
 ) -> Result<(S::Body, Counted), Cut<S>> {
@@ -155,7 +153,7 @@ pub(crate) async fn read<S: Sink>(
 }
 
 async fn pump<S: Sink>(
-    mut body: Incoming,
+    mut body: reqwest::Response,
     mut pipeline: Pipeline<S>,
     coding: &str,
     expected: Option<u64>,
@@ -319,7 +317,7 @@ where
 
 /// The next bytes of a body, `None` at its end, which is where it should be.
 async fn next_piece(
-    body: &mut Incoming,
+    body: &mut reqwest::Response,
     reading: &Reading<'_>,
     expected: Option<u64>,
     got: u64,
@@ -331,7 +329,7 @@ async fn next_piece(
     } else {
         (reading.deadline, Phase::Whole, timeouts.whole_ms)
     };
-    match timeout_at(until, chunk(body)).await {
+    match timeout_at(until, body.chunk()).await {
         Ok(Ok(None)) if expected.is_some_and(|bytes| got < bytes) => {
             Err(Fault::Truncated { expected, got })
         }
@@ -350,12 +348,12 @@ fn raw_cap(limits: &Limits) -> Fault {
 
 /// A body that broke off is truncated, whatever broke it; one whose framing
 /// makes no sense is a fault of the protocol.
-fn broken_body(error: hyper::Error, expected: Option<u64>, got: u64) -> Fault {
+fn broken_body(error: reqwest::Error, expected: Option<u64>, got: u64) -> Fault {
     let kind = crate::fault::find::<io::Error>(&error).map(io::Error::kind);
     match kind {
         Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Fault::Protocol {
             why: "the body is not framed as its headers say".to_owned(),
-            source: Some(Box::new(error)),
+            source: Some(Box::new(error.without_url())),
         },
         Some(_) | None => Fault::Truncated { expected, got },
     }
@@ -363,13 +361,13 @@ fn broken_body(error: hyper::Error, expected: Option<u64>, got: u64) -> Fault {
 
 /// Reads the small rest of a body that nobody wants, so that its connection can
 /// be used again. Best effort.
-pub(crate) async fn drain(mut body: Incoming) {
+pub(crate) async fn drain(mut body: reqwest::Response) {
     const REST_BYTES_MAX: usize = 16 * 1024;
     const REST_WAIT: Duration = Duration::from_millis(100);
     let until = Instant::now() + REST_WAIT;
     let mut seen = 0;
     while seen < REST_BYTES_MAX {
-        match timeout_at(until, chunk(&mut body)).await {
+        match timeout_at(until, body.chunk()).await {
             Ok(Ok(Some(piece))) => seen += piece.len(),
             Ok(Ok(None) | Err(_)) | Err(_) => return,
         }

@@ -1,4 +1,6 @@
-//! The HTTP client: `hyper`, with our own connector and a pool.
+//! The HTTP client of requests through a pipe's proxy: `hyper-util`'s, with our
+//! own connector and a pool. Direct requests are `reqwest`'s (`clients`); why,
+//! says `transport`.
 //!
 //! It decides nothing: redirects, cookies, referers, decompression, proxies of
 //! the environment and retries are ours. The one exception is a request that a
@@ -6,32 +8,23 @@
 //! had just closed it: that is sent again on another connection.
 //!
 //! The pool is keyed by scheme, host and port, so that a connection is only ever
-//! used for the name that it was judged for; one client is one way (direct, or
-//! one pipe's proxy), so that no pipe's requests go through another's proxy.
+//! used for the name that it was judged for; each proxy has a client of its own,
+//! so that no pipe's requests go through another's.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
+use http::Request;
+use http_body_util::Empty;
 use hyper_util::client::legacy::{self, Builder};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::connector::Connector;
 use crate::dial::Dialer;
 use crate::fetcher::HEAD_BYTES_MAX;
+use crate::transport::{HEADERS_MAX, IDLE_KEPT, IDLE_PER_HOST_MAX};
 
-/// Lines of a head.
-const HEADERS_MAX: usize = 200;
-/// Idle connections kept to one host: as many as a pipe may use at once, so that
-/// none is closed between two requests.
-const IDLE_PER_HOST_MAX: usize = 64;
-/// How long they are kept: as long as servers commonly keep them, so that few
-/// requests meet a connection just closed.
-const IDLE_KEPT: Duration = Duration::from_secs(20);
-
-/// One way to all hosts, with its pool. Clones share it.
+/// One proxy's way to all hosts, with its pool. Clones share it.
 pub(crate) type Client = legacy::Client<Connector, Empty<Bytes>>;
 
 pub(crate) fn client(dialer: Dialer, patience: Duration) -> Client {
@@ -53,20 +46,3 @@ pub(crate) fn client(dialer: Dialer, patience: Duration) -> Client {
 
 /// A request without a body.
 pub(crate) type Message = Request<Empty<Bytes>>;
-
-/// An answer whose body has not been read.
-pub(crate) type Reply = Response<Incoming>;
-
-/// The next bytes of a body, `None` at its end. Trailers are skipped.
-pub(crate) async fn chunk(body: &mut Incoming) -> Result<Option<Bytes>, hyper::Error> {
-    loop {
-        match body.frame().await {
-            None => return Ok(None),
-            Some(frame) => {
-                if let Ok(data) = frame?.into_data() {
-                    return Ok(Some(data));
-                }
-            }
-        }
-    }
-}

@@ -1,5 +1,6 @@
-//! What the HTTP client connects with: a judged connection (`dial`), TLS against
-//! the name where the scheme says so, HTTP/2 where the server offers it.
+//! What the clients of proxied requests and of a tunnel connect with: a judged
+//! connection (`dial`), TLS against the name where the scheme says so, HTTP/2
+//! where the server offers it.
 
 use std::future::Future;
 use std::io;

@@ -10,7 +10,7 @@ use crate::dial::DialFault;
 use crate::error::{BoxError, Fault, Measure, Phase};
 use crate::fetcher::{HEAD_BYTES_MAX, millis};
 use crate::judge::JudgeFault;
-use crate::target::Target;
+use crate::target::{Target, UrlFault};
 
 /// The first error of a type in a chain, looking into `io::Error` as well,
 /// which hides what it carries from `source`.
@@ -29,11 +29,37 @@ pub(crate) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> 
     None
 }
 
-/// A request that got no answer.
-pub(crate) fn no_answer(error: legacy::Error, asked: &Target, connect: Duration) -> Fault {
-    if let Some(fault) = find::<DialFault>(&error) {
-        return unconnected(fault, asked, connect);
+/// A direct request that got no answer. Of the library's error nothing is kept
+/// that shows the URL, because its query may hold secrets.
+pub(crate) fn no_answer(error: reqwest::Error, asked: &Target, connect: Duration) -> Fault {
+    let error = error.without_url();
+    if let Some(fault) = find::<JudgeFault>(&error) {
+        return judge_fault(fault);
     }
+    if error.is_builder() {
+        let why = "it cannot be written as a request".to_owned();
+        return Fault::BadUrl(UrlFault::Syntax { why });
+    }
+    if error.is_connect() {
+        return unconnected(error, asked, connect);
+    }
+    unanswered(error)
+}
+
+/// A request through a proxy that got no answer.
+pub(crate) fn no_answer_behind_proxy(
+    error: legacy::Error,
+    asked: &Target,
+    connect: Duration,
+) -> Fault {
+    match find::<DialFault>(&error) {
+        Some(fault) => undialed(fault, asked, connect),
+        None => unanswered(error),
+    }
+}
+
+/// A connection stood, and nothing that can be read came over it.
+fn unanswered(error: impl Error + Send + Sync + 'static) -> Fault {
     let hyper = find::<hyper::Error>(&error);
     if hyper.is_some_and(hyper::Error::is_parse_too_large) {
         return head_too_large();
@@ -58,7 +84,8 @@ pub(crate) fn head_too_large() -> Fault {
     }
 }
 
-/// No address that may be connected to.
+/// No address that may be connected to. The library keeps its error, so what
+/// it holds is copied.
 pub(crate) fn judge_fault(fault: &JudgeFault) -> Fault {
     match fault {
         JudgeFault::Refused(refusal) => Fault::Refused(refusal.clone()),
@@ -69,14 +96,29 @@ pub(crate) fn judge_fault(fault: &JudgeFault) -> Fault {
     }
 }
 
-/// A connection that was not made. The library keeps its error, so what it
-/// holds is copied.
-fn unconnected(fault: &DialFault, asked: &Target, connect: Duration) -> Fault {
+/// A connection that `reqwest` could not make, to a host that may be connected
+/// to.
+fn unconnected(error: reqwest::Error, asked: &Target, connect: Duration) -> Fault {
+    if error.is_timeout() {
+        return too_slow(connect);
+    }
+    if let Some(tls) = find::<rustls::Error>(&error) {
+        return tls_fault(tls, asked.host());
+    }
+    // Closed or reset within the handshake comes here as well: that is the
+    // network, not the certificate.
+    let system = find::<io::Error>(&error).map(copied);
+    match system {
+        Some(system) => cannot_connect(asked, Box::new(system)),
+        None => cannot_connect(asked, Box::new(error)),
+    }
+}
+
+/// A connection that `dial` could not make. The library keeps its error, so what
+/// it holds is copied.
+fn undialed(fault: &DialFault, asked: &Target, connect: Duration) -> Fault {
     let host = asked.host();
-    let cannot = |source| Fault::Connect {
-        what: format!("cannot connect to {host}:{}", asked.port()),
-        source: Some(Box::new(copied(source))),
-    };
+    let cannot = |source| cannot_connect(asked, Box::new(copied(source)));
     match fault {
         DialFault::Judge(fault) => judge_fault(fault),
         DialFault::Tcp { source, .. } => cannot(source),
@@ -92,10 +134,21 @@ fn unconnected(fault: &DialFault, asked: &Target, connect: Duration) -> Fault {
             what,
             source,
         } => proxy_fault(proxy, what, source.as_deref()),
-        DialFault::Timeout => Fault::Timeout {
-            phase: Phase::Connect,
-            after_ms: millis(connect),
-        },
+        DialFault::Timeout => too_slow(connect),
+    }
+}
+
+fn cannot_connect(asked: &Target, source: BoxError) -> Fault {
+    Fault::Connect {
+        what: format!("cannot connect to {}:{}", asked.host(), asked.port()),
+        source: Some(source),
+    }
+}
+
+fn too_slow(connect: Duration) -> Fault {
+    Fault::Timeout {
+        phase: Phase::Connect,
+        after_ms: millis(connect),
     }
 }
 

@@ -16,7 +16,8 @@ use rustls::pki_types::pem::PemObject;
 use tokio::time::Instant;
 
 use crate::attempt::Failure;
-use crate::client::{Client, client};
+use crate::client::client;
+use crate::clients::Clients;
 use crate::config::{NetConfig, NetConfigFault, Parts};
 use crate::dial::{Dialer, Proxy, Route};
 use crate::error::{Fault, FetchError, Phase};
@@ -32,6 +33,7 @@ use crate::sink::{BytesSink, FileBody, FileSink, Sink};
 use crate::stats::{Counters, FetchStats};
 use crate::target::Target;
 use crate::tls::{Tls, TlsFault};
+use crate::transport::Transport;
 
 /// The head of an answer. Real ones are below 10 KB. It is counted when it has
 /// come; one that does not end is cut off by the HTTP library before 512 KiB.
@@ -55,7 +57,8 @@ pub struct Fetcher {
 }
 
 pub(crate) struct Inner {
-    pub(crate) client: Client,
+    pub(crate) transport: Transport,
+    /// The way of a tunnel.
     pub(crate) dialer: Dialer,
     pub(crate) judge: Arc<Judge>,
     pub(crate) gate: Arc<HostGate>,
@@ -81,6 +84,7 @@ impl Fetcher {
         let connect = Duration::from_millis(config.connect_ms);
         let policy = AddressPolicy::new(config.allow.clone());
         let judge = Arc::new(Judge::new(policy, Resolver::new(parts.lookup)));
+        let clients = Clients::new(Arc::clone(&judge), Arc::clone(&tls), connect);
         let dialer = Dialer {
             judge: Arc::clone(&judge),
             tls,
@@ -90,7 +94,7 @@ impl Fetcher {
             .expect("validated to be printable ASCII");
         Ok(Self {
             inner: Arc::new(Inner {
-                client: client(dialer.clone(), connect),
+                transport: Transport::Direct(clients),
                 dialer,
                 judge,
                 gate: Arc::new(HostGate::new(config.hosts)),
@@ -108,9 +112,10 @@ impl Fetcher {
     pub fn through(&self, proxy: Proxy) -> Self {
         let inner = &self.inner;
         let dialer = inner.dialer.through(Arc::new(proxy));
+        let client = client(dialer.clone(), inner.connect);
         Self {
             inner: Arc::new(Inner {
-                client: client(dialer.clone(), inner.connect),
+                transport: Transport::Proxied(Box::new(client)),
                 dialer,
                 judge: Arc::clone(&inner.judge),
                 gate: Arc::clone(&inner.gate),

@@ -148,7 +148,8 @@ pub(crate) struct HostGate {
 /// The right to talk to a host until dropped.
 pub(crate) struct Turn {
     host: Arc<Host>,
-    _slot: OwnedSemaphorePermit,
+    /// None where the pace of a crawl has its own.
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 impl HostGate {
@@ -169,8 +170,14 @@ impl HostGate {
         slowing: Slowing,
     ) -> Result<Turn, Duration> {
         let host = self.host(host);
-        let slot = Arc::clone(&host.slots).acquire_owned().await;
-        let slot = slot.expect("the semaphore is never closed");
+        let slot = match slowing {
+            Slowing::Here => {
+                let slot = Arc::clone(&host.slots).acquire_owned().await;
+                Some(slot.expect("the semaphore is never closed"))
+            }
+            // So many at once as the pipe says, which may be more.
+            Slowing::ByPace => None,
+        };
         let interval = Duration::from_millis(self.limits.interval_ms).max(interval_min);
         let rest_max = Duration::from_millis(self.limits.rest_in_place_ms_max);
         let start = host.pace(|pace| {

@@ -2,7 +2,7 @@
 //! policy and the resolver together.
 //!
 //! Connects to nothing. That a connection goes to the addresses that come from
-//! here, and to no others, is the part of `clients`.
+//! here, and to no others, is the part of `clients` and `dial`.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -8,8 +8,10 @@
 //! - **Invariant 7.** Bytes (raw, decoded, head), redirects, time, retries,
 //!   hosts remembered: each has a bound ([`Limits`], [`NetConfig`]).
 //!
-//! HTTP itself is `hyper`'s, over connections of our own (see `dial`, `client`);
-//! everything that a client would decide on its own is ours.
+//! HTTP itself is `reqwest`'s, one client for each destination port (see
+//! `clients`); through a pipe's proxy it is `hyper-util`'s, over connections of our
+//! own (see `dial`, `client`), because `reqwest` cannot put a judged address into
+//! CONNECT (see `transport`). What either would decide on its own is off and ours.
 //!
 //! What it does not: file-level compression (a `.gz` feed stays one), parsing,
 //! robots rules.
@@ -29,6 +31,7 @@ mod attempt;
 mod auth;
 mod body;
 mod client;
+mod clients;
 mod config;
 mod connector;
 mod cookies;
@@ -55,6 +58,7 @@ mod stats;
 mod target;
 mod tls;
 mod trace;
+mod transport;
 mod tunnel;
 mod validators;
 

@@ -31,6 +31,7 @@ pub enum TlsFault {
 pub(crate) struct Tls {
     extra: Vec<CertificateDer<'static>>,
     made: OnceLock<Made>,
+    nobody: OnceLock<Made>,
 }
 
 type Made = Result<Arc<ClientConfig>, TlsFault>;
@@ -40,6 +41,7 @@ impl Tls {
         Self {
             extra,
             made: OnceLock::new(),
+            nobody: OnceLock::new(),
         }
     }
 
@@ -54,6 +56,13 @@ impl Tls {
             let why = error.to_string();
             Err(TlsFault::Setup { why })
         })
+    }
+
+    /// Settings under which no certificate is accepted: for the clients that
+    /// speak plain http only, which the HTTP library gives no other way to make.
+    pub(crate) fn trusting_nobody(&self) -> Result<Arc<ClientConfig>, TlsFault> {
+        let made = self.nobody.get_or_init(|| of_roots(RootCertStore::empty()));
+        made.clone()
     }
 
     /// The settings, read on this thread.

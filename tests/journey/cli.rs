@@ -470,6 +470,9 @@ async fn try_reads_urls_only_where_hosts_are_let_in() {
         page["product"]["title"]["value"], *product.title,
         "{page:#}"
     );
+    assert_eq!(page["name"], *product.title, "{page:#}");
+    assert_eq!(page["kind"], "product", "{page:#}");
+    assert!(page["price"].is_string() && page["rules"]["price"].is_string());
     assert_eq!(
         page["product"]["price"]["value"]["amount_minor"], product.price_minor,
         "{page:#}"

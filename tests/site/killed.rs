@@ -122,9 +122,14 @@ fn repeated(found: &BTreeMap<String, usize>, undisturbed: &BTreeMap<String, usiz
     found.iter().map(beyond).sum()
 }
 
-/// A crawl of the shop in a folder of its own, which nobody disturbs: what it
-/// asks for.
-fn undisturbed(world: &World) -> BTreeMap<String, usize> {
+/// A crawl that nobody disturbed.
+struct Undisturbed {
+    rows: Rows,
+    asked: BTreeMap<String, usize>,
+}
+
+/// A crawl of the shop in a folder of its own, which nobody disturbs.
+fn undisturbed(world: &World) -> Undisturbed {
     let folder = Folder::new(&[], "");
     let fast = Says {
         rate_per_s: 100_000.0,
@@ -134,10 +139,21 @@ fn undisturbed(world: &World) -> BTreeMap<String, usize> {
     fast.write_to(&folder, &world.shop);
     world.shop.forget_seen();
     Running::start(&folder, &["run", "--once"]).end(RUN_MAX).with_code(0);
-    assert_exact(&found(&folder, PIPE), &truth(world.model(), 0), "undisturbed");
-    let counts = counts(&world.shop.seen());
+    let undisturbed = Undisturbed {
+        rows: found(&folder, PIPE),
+        asked: counts(&world.shop.seen()),
+    };
     world.shop.forget_seen();
-    counts
+    undisturbed
+}
+
+impl Undisturbed {
+    /// What came of being disturbed is the same, and both are the shop's.
+    #[track_caller]
+    fn check(&self, rows: &Rows, world: &World, what: &str) {
+        assert_exact(rows, &self.rows, what);
+        assert_exact(rows, &truth(world.model(), 0), what);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,7 +163,7 @@ async fn a_crawl_killed_at_thirty_moments_and_moved_each_time_ends_exact() {
     let says_site = |model: &_| says(by_everything(model));
     let world = World::start(full("killed", 301, PRODUCTS), says_site).await;
     let undisturbed = undisturbed(&world);
-    let all: usize = undisturbed.values().sum();
+    let all: usize = undisturbed.asked.values().sum();
     println!("undisturbed: {all} requests");
     let started = Instant::now();
     let (mut kills, mut crawls) = (0, 0);
@@ -160,17 +176,18 @@ async fn a_crawl_killed_at_thirty_moments_and_moved_each_time_ends_exact() {
         kills += killed;
         let rows = found(&folder, PIPE);
         let what = format!("crawl {crawls}, {killed} kills");
-        assert_exact(&rows, &truth(world.model(), 0), &what);
+        assert_exact(&rows, &undisturbed.rows, &what);
         // Settled, nothing lost, nothing there twice.
         Outcome::of(&folder).await;
         assert_tidy(&folder);
         check_deliveries(&jobs(&ports(&folder).await).await, killed);
-        let again = repeated(&counts(&world.shop.seen()), &undisturbed);
+        let again = repeated(&counts(&world.shop.seen()), &undisturbed.asked);
         let bound = killed as f64 * (LOST_S_MAX * RATE_PER_S + f64::from(CONCURRENCY));
         println!("{what}: {again} of {all} requests again, at most {bound}");
         assert!((again as f64) <= bound, "{what}: {again} requests again, at most {bound}");
     }
     println!("{kills} kills in {crawls} crawls, {:?}", started.elapsed());
+    undisturbed.check(&undisturbed.rows, &world, "undisturbed");
     world.shop.stop().await;
 }
 
@@ -250,11 +267,11 @@ async fn invariant_09_a_crawl_told_to_leave_hands_back_and_loses_nothing() {
         move_to_another_machine(folder);
     }
     Running::start(folder, &["run", "--once"]).end(RUN_MAX).with_code(0);
-    assert_exact(&found(folder, PIPE), &truth(world.model(), 0), "drained");
     Outcome::of(folder).await;
-    let again = repeated(&counts(&world.shop.seen()), &undisturbed);
+    let again = repeated(&counts(&world.shop.seen()), &undisturbed.asked);
     println!("{again} requests again, {under_way} may have been under way");
     assert!(again <= under_way, "{again} requests again");
+    undisturbed.check(&found(folder, PIPE), &world, "drained");
     world.shop.stop().await;
 }
 
@@ -300,10 +317,10 @@ async fn a_fleet_whose_crawler_is_killed_goes_on_from_the_cloud_alone() {
     last.terminate();
     assert_eq!(last.wait(GONE_MAX).await, End::Left(0));
     Outcome::read(&ports, site.catalogue().await).await;
-    assert_exact(&rows_of_fleet(&site), &truth(world.model(), 0), "the fleet's");
     check_deliveries(&jobs(&ports).await, KILLS_OF_FLEET);
-    check_repeated(&world.shop, &undisturbed);
+    check_repeated(&world.shop, &undisturbed.asked);
     site.check_panics();
+    undisturbed.check(&rows_of_fleet(&site), &world, "the fleet's");
     world.shop.stop().await;
 }
 

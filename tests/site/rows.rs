@@ -2,6 +2,7 @@
 //! them, in the same words.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 
 use serde_json::Value;
 use trawler_shop::{Model, SiteProduct};
@@ -97,6 +98,27 @@ fn row_of(row: &Value) -> Row {
 /// Differences that are shown.
 const SHOWN_MAX: usize = 6;
 
+/// The fields that differ.
+fn differences(found: &Row, expected: &Row) -> String {
+    let mut told = Vec::new();
+    let mut compare = |field: &str, found: &dyn Debug, expected: &dyn Debug| {
+        let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
+        if found != expected {
+            told.push(format!("{field} {found}, not {expected}"));
+        }
+    };
+    compare("title", &found.title, &expected.title);
+    compare("price", &found.price_minor, &expected.price_minor);
+    compare("currency", &found.currency, &expected.currency);
+    compare("availability", &found.availability, &expected.availability);
+    compare("images", &found.images, &expected.images);
+    compare("link", &found.link, &expected.link);
+    compare("brand", &found.brand, &expected.brand);
+    compare("category", &found.category, &expected.category);
+    compare("group", &found.group, &expected.group);
+    told.join("; ")
+}
+
 /// Exactly these rows; says in few words what differs.
 #[track_caller]
 pub(crate) fn assert_exact(found: &Rows, expected: &Rows, what: &str) {
@@ -109,7 +131,7 @@ pub(crate) fn assert_exact(found: &Rows, expected: &Rows, what: &str) {
             None if links.contains(&*row.link) => elsewhere.push(format!("{id} at {}", row.link)),
             None => missing.push(format!("{id} at {} and nothing else there", row.link)),
             Some(other) if other != row => {
-                different.push(format!("{id}:\n  found    {other:?}\n  expected {row:?}"));
+                different.push(format!("{id} at {}: {}", row.link, differences(other, row)));
             }
             Some(_) => {}
         }

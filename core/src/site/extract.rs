@@ -20,9 +20,11 @@ pub struct ExtractOptions {
     /// A field and where it stands: a CSS selector, with `@name` behind it for
     /// an attribute and the element's text without, or a list of which the
     /// first that finds something counts, as in `price = ["meta.price@content",
-    /// ".price"]`. Asked before structured data. A field is a column of the
-    /// product schema or goes to `extra`: lower-case letters, digits and `_`.
-    /// Default none, at most 200 of at most 16 selectors.
+    /// ".price"]`; `"=EUR"` is the value itself, for what no page says. Asked
+    /// before structured data. A field is `price`, `list_price`, `image` (all
+    /// that are found), `category`, `sku`, `rating`, `review_count` or a column
+    /// of the product schema, or it goes to `extra`: lower-case letters, digits
+    /// and `_`. Default none, at most 200 of at most 16 selectors.
     pub fields: BTreeMap<String, Selectors>,
     /// What becomes of a product with variants: `"rows"` (default), a row for
     /// each, or `"main"`, one row for all.

@@ -66,11 +66,12 @@ pub enum OnePage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NumberedPages {
-    /// The query parameter that carries the number. Either this or `template`.
+    /// The query parameter that carries the number. Either this or `template`;
+    /// default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
     /// The URL of a page, absolute or from `/`, with `{page}` for the number, as
-    /// in `/shoes/page/{page}/`.
+    /// in `/shoes/page/{page}/`. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
     /// The number that the category's own URL stands for; default 1, bound 0
@@ -99,7 +100,7 @@ pub struct JsonOptions {
     pub link: String,
     /// Dotted path in the answer to the next cursor, or to the URL of the next
     /// answer where `url` has no `{cursor}`. Missing, null, false or empty at
-    /// the end.
+    /// the end. Default none: one answer, or pages by number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
     /// The first number; default 1 for `{page}` and 0 for `{offset}`, bound 0

@@ -54,6 +54,7 @@ pub struct SiteOptions {
     pub robots: RobotsRule,
     /// Why the shop's robots.txt is not obeyed, such as `"our own outlet, agreed
     /// with its team"`; needed with `robots = "ignore"`, 10 to 500 characters.
+    /// Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub robots_ignored_because: Option<String>,
     /// `"robots"` (default): the sitemaps that robots.txt names, and

@@ -2,12 +2,12 @@
 //! commit -> image jobs. Whatever an earlier delivery finished is found and not
 //! done twice.
 //!
-//! How a feed becomes rows is in `from_feed`, how a site does in `from_site`;
+//! How a feed becomes rows is in `feed`, how a site does in `site`;
 //! what both end in is in `commit`.
 
 mod commit;
-mod from_feed;
-mod from_site;
+mod feed;
+mod site;
 
 use chrono::{DateTime, Utc};
 use trawler_catalogue::{RunStamp, Snapshot, WriteId};
@@ -94,9 +94,9 @@ impl Collect<'_> {
     /// Collects and commits. `Some` when a later run settled meanwhile.
     async fn collect(&self, snapshot: Snapshot) -> Result<Option<i64>, Ending> {
         match &self.pipe.source {
-            Source::Site(source) => self.from_site(source, snapshot).await,
+            Source::Site(source) => self.collect_site(source, snapshot).await,
             Source::Http(_) | Source::File(_) | Source::Inbox(_) | Source::Sftp(_) => {
-                self.from_feed(snapshot).await
+                self.collect_feed(snapshot).await
             }
         }
     }

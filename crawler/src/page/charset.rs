@@ -117,11 +117,19 @@ fn choose(
             .decode_without_bom_handling_and_without_replacement(bytes)
             .is_some()
     };
-    if let Some((place, encoding)) = labelled.iter().find(|(_, encoding)| fits(encoding)) {
+    let fitting: Vec<&(&str, &'static Encoding)> =
+        labelled.iter().filter(|(_, label)| fits(label)).collect();
+    // Nothing is malformed in an encoding of single bytes, which many servers
+    // name without looking; well-formed bytes speak for another label.
+    let telling = fitting.iter().find(|(_, label)| !label.is_single_byte());
+    if let Some((place, encoding)) = telling.or(fitting.first()) {
         if let Some((wrong_place, wrong)) = first.filter(|(_, wrong)| wrong != encoding) {
+            let why = match fits(wrong) {
+                true => "any bytes are",
+                false => "the bytes are malformed in it",
+            };
             remarks.add(format!(
-                "the {wrong_place} says {}, but the bytes are malformed in it; \
-                 read as {} as the {place} says",
+                "the {wrong_place} says {}, but {why}; read as {} as the {place} says",
                 wrong.name(),
                 encoding.name()
             ));

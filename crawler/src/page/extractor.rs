@@ -72,21 +72,35 @@ impl Extractor {
         let mut remarks = Remarks::default();
         let (text, charset) = charset::decode(bytes, content_type_charset, page_url, &mut remarks);
         let document = guard::parse(text, &mut remarks);
-        self.extract_document(&document, status, charset, page_url, remarks)
+        let page = Answer {
+            status,
+            charset,
+            url: page_url,
+            canonical: &|named| Some(named.clone()),
+        };
+        self.extract_document(&document, &page, remarks)
     }
 
     /// Reads a document that is there already, such as for its links;
-    /// `charset` is told on.
+    /// `charset` is told on. `canonical` says what is made of the page's word
+    /// for its own canonical URL: nothing, where it is not believed.
     pub fn extract_from(
         &self,
         document: &Document,
         status: Option<u16>,
         charset: &'static str,
         page_url: &Url,
+        canonical: &dyn Fn(&Url) -> Option<Url>,
     ) -> PageReport {
         let mut remarks = Remarks::default();
         guard::tell_cut(document.cut(), &mut remarks);
-        self.extract_document(document, status, charset, page_url, remarks)
+        let page = Answer {
+            status,
+            charset,
+            url: page_url,
+            canonical,
+        };
+        self.extract_document(document, &page, remarks)
     }
 
     /// The document of a page, for [`Self::extract_from`], and its charset.
@@ -103,14 +117,13 @@ impl Extractor {
     fn extract_document(
         &self,
         document: &Document,
-        status: Option<u16>,
-        charset: &'static str,
-        page_url: &Url,
+        answer: &Answer<'_>,
         mut remarks: Remarks,
     ) -> PageReport {
         let parts = scan::scan(document, &mut remarks);
-        let links = Links::new(page_url, parts.base, &mut remarks).in_language(parts.language);
-        let canonical = canonical(&parts, &links, &mut remarks);
+        let links = Links::new(answer.url, parts.base, &mut remarks).in_language(parts.language);
+        let named = canonical(&parts, &links, &mut remarks);
+        let canonical = named.as_ref().and_then(answer.canonical);
         let page = Page {
             document,
             parts: &parts,
@@ -121,7 +134,7 @@ impl Extractor {
         let (sources, listed) = page.sources(&self.rules, self.currency, &mut remarks);
         let home = links.home();
         let product = report::merge(&sources, home, self.currency, &mut remarks);
-        let kind = page.kind(status, listed, product.as_ref());
+        let kind = page.kind(answer.status, listed, product.as_ref());
         let product = product.filter(|_| kind.may_sell());
         let variants = report::variants(&sources, product.as_ref(), home);
         if product.is_none() {
@@ -132,8 +145,8 @@ impl Extractor {
             ));
         }
         PageReport {
-            url: page_url.clone(),
-            charset,
+            url: answer.url.clone(),
+            charset: answer.charset,
             canonical,
             kind,
             product,
@@ -141,6 +154,14 @@ impl Extractor {
             remarks: remarks.into_list(),
         }
     }
+}
+
+/// What is known of a page besides its document.
+struct Answer<'a> {
+    status: Option<u16>,
+    charset: &'static str,
+    url: &'a Url,
+    canonical: &'a dyn Fn(&Url) -> Option<Url>,
 }
 
 /// One page while it is read.

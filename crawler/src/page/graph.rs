@@ -114,6 +114,12 @@ fn parsed(blocks: &[impl AsRef<str>], remarks: &mut Remarks) -> Vec<Value> {
                     ));
                 }
                 let mut value = parsed.value;
+                // A block that was made JSON twice.
+                if let Value::Text(text) = &value
+                    && let Ok(Some(inner)) = json::parse(text)
+                {
+                    value = inner.value;
+                }
                 context::apply(&mut value);
                 roots.push(value);
             }

@@ -211,9 +211,12 @@ impl<'a> Parts<'a> {
         for ((syntax, item_type), property) in syntaxes.into_iter().zip(types).zip(properties) {
             let Some(item_type) = item_type else { continue };
             let has = |wanted: &[&str]| {
-                item_type
-                    .split_ascii_whitespace()
-                    .any(|name| wanted.contains(&type_name(name)))
+                item_type.split_ascii_whitespace().any(|name| {
+                    let name = type_name(name);
+                    wanted
+                        .iter()
+                        .any(|wanted| wanted.eq_ignore_ascii_case(name))
+                })
             };
             let is_main = property.is_none_or(|names| {
                 names

@@ -365,6 +365,21 @@ fn rows_have_an_id_a_path_and_a_link_of_the_shop() {
 }
 
 #[test]
+fn names_in_any_case_and_blocks_in_any_wrapping_are_read() {
+    let product = r#"{"@type":"product","Name":"Cup","productId":"c1","offers":{"Price":"5","pricecurrency":"EUR"}}"#;
+    let twice = serde_json::to_string(product).unwrap();
+    for block in [product.to_owned(), twice, product.replace('"', "&#x22;")] {
+        let report = report_at(ADDRESS, &json_ld(&block));
+        let row = rows_of(&report, Variants::Rows).remove(0);
+        assert_eq!(
+            (&row["id"], &row["price_minor"]),
+            (&json!("c1"), &json!(500)),
+            "{block}"
+        );
+    }
+}
+
+#[test]
 fn zero_gives_way_to_an_amount() {
     let page =
         json_ld(r#"{"@type":"Product","name":"Cup","offers":{"price":"0","priceCurrency":"EUR"}}"#);

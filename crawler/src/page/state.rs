@@ -3,6 +3,7 @@
 //! product JSON. Literals are read, nothing is executed. An object counts only
 //! if it looks like a product and is shown to be this page's.
 
+mod names;
 mod nuxt;
 mod shape;
 

@@ -45,14 +45,15 @@ pub(super) fn type_name(name: &str) -> &str {
 }
 
 impl Value {
-    /// The value of a property that says something.
+    /// The value of a property that says something. Case does not matter:
+    /// shops write `productId` and `pricecurrency`.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         let Self::Object(entries) = self else {
             return None;
         };
         entries
             .iter()
-            .find(|(key, value)| local_name(key) == name && !value.is_blank())
+            .find(|(key, value)| local_name(key).eq_ignore_ascii_case(name) && !value.is_blank())
             .map(|(_, value)| value)
     }
 
@@ -104,6 +105,7 @@ impl Value {
     }
 
     pub(super) fn has_type(&self, names: &[&str]) -> bool {
-        self.types().any(|name| names.contains(&name))
+        self.types()
+            .any(|name| names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name)))
     }
 }

@@ -1,10 +1,11 @@
 //! Connections, made to judged addresses only (invariant 8).
 //!
-//! One way for everything that this process connects to on a partner's behalf:
-//! the host is resolved and judged here, and the socket is opened to the address
-//! that was judged, never to a name. Through a proxy the address is what stands
-//! in CONNECT, so that the proxy resolves nothing, and the proxy's own address is
-//! judged as well. TLS is the caller's (`connector`), against the name.
+//! For what `reqwest` cannot connect (`transport`): requests through a pipe's
+//! proxy, and the connections of a tunnel's user, direct ones too. The host is
+//! resolved and judged here, and the socket is opened to the address that was
+//! judged, never to a name. Through a proxy the address is what stands in CONNECT,
+//! so that the proxy resolves nothing, and the proxy's own address is judged as
+//! well. TLS is the caller's (`connector`), against the name.
 //!
 //! Rebinding. There is no second look-up between judging and connecting, and a
 //! connection that stands cannot change its other end: a pooled one may be used

@@ -3,8 +3,8 @@
 //!
 //! Per host: rate, requests at once, Crawl-delay, slowing down when the host
 //! struggles (`adapt`), and a budget after which the host is given up
-//! (`budget`). The process-wide gate (`gate`) holds besides: its concurrency,
-//! and the rests that hosts ask for, which every pipe keeps.
+//! (`budget`). Of the process-wide gate (`gate`) the rests that hosts ask for
+//! hold besides, which every pipe keeps.
 //!
 //! What it does not: off-peak windows and robots rules, which are the crawl's,
 //! and politeness across the fleet: one pipe is worked on by one worker.

@@ -13,8 +13,7 @@ const INTERVAL_MAX: Duration = Duration::from_secs(3600);
 pub struct PaceSettings {
     /// Requests a second to one host at most. Infinite is no bound.
     pub rate_per_s: f64,
-    /// Requests at once to one host at most. `net.hosts.concurrency` holds
-    /// besides, for all pipes of a process together.
+    /// Requests at once to one host at most.
     pub concurrency: u32,
     /// The longest interval that a struggling host is slowed to. What the rate
     /// or a Crawl-delay asks for is kept even where it is longer.

@@ -1,11 +1,49 @@
 //! Invariant 8: no partner can make a worker talk to a private, loopback,
-//! link-local or metadata address, nor read its credentials.
+//! link-local or metadata address, nor read its credentials. What a connection
+//! goes to is tested on both ways of a request, direct and through a proxy.
 
-use trawler_net::{AllowedHost, Auth, FetchClass, Fetched, Fetcher, NetConfig, Secret};
+use std::sync::Arc;
 
+use trawler_net::{
+    AllowedHost, Auth, FetchClass, Fetched, Fetcher, NetConfig, Parts, Proxy, Secret,
+};
+
+use super::proxy::{FakeProxy, Kind};
 use super::server::{
     Server, Step, Table, answer, config, fetcher, fetcher_with, get, head, ok, path, redirect,
 };
+
+/// The ways that a request can take.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    Direct,
+    Through(&'a FakeProxy),
+}
+
+impl<'a> Way<'a> {
+    fn both(proxy: &'a FakeProxy) -> [Self; 2] {
+        [Self::Direct, Self::Through(proxy)]
+    }
+
+    /// A new fetcher that may reach these servers, and its proxy.
+    fn fetcher(self, servers: &[&Server], lookup: Arc<Table>) -> Fetcher {
+        let mut config = config(servers);
+        if let Self::Through(proxy) = self {
+            config.allow.push(AllowedHost::Socket(proxy.address));
+        }
+        let parts = Parts {
+            lookup,
+            ..Parts::default()
+        };
+        let fetcher = Fetcher::with_parts(&config, parts).unwrap();
+        match self {
+            Self::Direct => fetcher,
+            Self::Through(proxy) => {
+                fetcher.through(Proxy::new(&format!("http://{}", proxy.address)).unwrap())
+            }
+        }
+    }
+}
 
 #[tokio::test]
 async fn literal_addresses_are_refused_in_every_spelling() {
@@ -129,9 +167,13 @@ async fn names_that_resolve_to_private_addresses_are_refused() {
         &["2002:7f00:1::"],
         &["0.0.0.0"],
     ];
-    for addresses in checks {
+    let proxy = FakeProxy::start(Kind::Open).await;
+    for (addresses, way) in checks
+        .iter()
+        .flat_map(|addresses| Way::both(&proxy).map(|way| (addresses, way)))
+    {
         let lookup = Table::of(&[("evil.test", &[addresses])]);
-        let fetcher = fetcher_with(&[], lookup);
+        let fetcher = way.fetcher(&[], lookup);
         let url = format!("http://evil.test:{port}/");
         let error = fetcher.fetch_bytes(&get(&url)).await.unwrap_err();
         assert_eq!(
@@ -144,6 +186,7 @@ async fn names_that_resolve_to_private_addresses_are_refused() {
         assert_eq!(judged.class(), FetchClass::RefusedAddress);
     }
     assert_eq!(inside.connections(), 0);
+    assert_eq!(proxy.heads().len(), 0);
 }
 
 /// 127.0.0.1 on one port is allowed, 127.0.0.2 on the same port is not: a name
@@ -163,9 +206,13 @@ async fn of_mixed_answers_only_the_judged_addresses_are_connected_to() {
         &["127.0.0.1", "127.0.0.2"],
         &["10.0.0.1", "::1", "127.0.0.2", "127.0.0.1"],
     ];
-    for addresses in orders {
+    let proxy = FakeProxy::start(Kind::Open).await;
+    for (addresses, way) in orders
+        .iter()
+        .flat_map(|addresses| Way::both(&proxy).map(|way| (addresses, way)))
+    {
         let lookup = Table::of(&[("mixed.test", &[addresses])]);
-        let fetcher = fetcher_with(&[&allowed], lookup);
+        let fetcher = way.fetcher(&[&allowed], lookup);
         let url = format!("http://mixed.test:{}/", allowed.address.port());
         assert_eq!(fetcher.judge(&url).await.unwrap(), [allowed.address]);
         let body = fetcher
@@ -176,49 +223,62 @@ async fn of_mixed_answers_only_the_judged_addresses_are_connected_to() {
             .unwrap();
         assert_eq!(&body.body[..], b"public");
     }
+    assert_eq!(allowed.connections(), 2 * orders.len());
     assert_eq!(private.connections(), 0);
+    let asked = vec![allowed.address.to_string(); orders.len()];
+    assert_eq!(proxy.asked(), asked, "the judged address, no name");
 }
 
 #[tokio::test]
 async fn a_name_that_changes_its_address_reaches_only_what_was_judged() {
     let (allowed, private) = pair().await;
-    let lookup = Table::of(&[("rebind.test", &[&["127.0.0.1"], &["127.0.0.2"]])]);
     let url = format!("http://rebind.test:{}/", allowed.address.port());
-    let (mut bodies, mut refusals) = (0, 0);
-    for _ in 0..10 {
-        // A new fetcher each time, so that no cache or pool hides the change.
-        let fetcher = fetcher_with(&[&allowed], lookup.clone());
-        for _ in 0..3 {
-            match fetcher.fetch_bytes(&get(&url)).await {
-                Ok(fetched) => {
-                    assert_eq!(&fetched.into_body().unwrap().body[..], b"public");
-                    bodies += 1;
-                }
-                Err(error) => {
-                    assert_eq!(error.class(), FetchClass::RefusedAddress);
-                    refusals += 1;
+    let proxy = FakeProxy::start(Kind::Open).await;
+    for way in Way::both(&proxy) {
+        let lookup = Table::of(&[("rebind.test", &[&["127.0.0.1"], &["127.0.0.2"]])]);
+        let (mut bodies, mut refusals) = (0, 0);
+        for _ in 0..10 {
+            // A new fetcher each time, so that no cache or pool hides the change.
+            let fetcher = way.fetcher(&[&allowed], lookup.clone());
+            for _ in 0..3 {
+                match fetcher.fetch_bytes(&get(&url)).await {
+                    Ok(fetched) => {
+                        assert_eq!(&fetched.into_body().unwrap().body[..], b"public");
+                        bodies += 1;
+                    }
+                    Err(error) => {
+                        assert_eq!(error.class(), FetchClass::RefusedAddress);
+                        refusals += 1;
+                    }
                 }
             }
         }
+        // One look-up a fetcher: the answer that was judged is the one that is used.
+        assert_eq!(lookup.asked(), 10);
+        assert_eq!((bodies, refusals), (15, 15));
     }
-    // One look-up a fetcher: the answer that was judged is the one that is used.
-    assert_eq!(lookup.asked(), 10);
-    assert_eq!((bodies, refusals), (15, 15));
     assert_eq!(private.connections(), 0);
+    let asked = vec![allowed.address.to_string(); 15];
+    assert_eq!(proxy.asked(), asked, "the judged address, no name");
 }
 
 #[tokio::test]
 async fn an_allowance_opens_one_port_and_no_other() {
     let first = Server::start(|_| ok(b"one")).await;
     let second = Server::start(|_| ok(b"two")).await;
-    let fetcher = fetcher(&[&first]);
-    assert!(fetcher.fetch_bytes(&get(&first.url("/"))).await.is_ok());
-    let error = fetcher
-        .fetch_bytes(&get(&second.url("/")))
-        .await
-        .unwrap_err();
-    assert_eq!(error.class(), FetchClass::RefusedAddress);
+    let proxy = FakeProxy::start(Kind::Open).await;
+    for way in Way::both(&proxy) {
+        let fetcher = way.fetcher(&[&first], Table::of(&[]));
+        assert!(fetcher.fetch_bytes(&get(&first.url("/"))).await.is_ok());
+        let error = fetcher
+            .fetch_bytes(&get(&second.url("/")))
+            .await
+            .unwrap_err();
+        assert_eq!(error.class(), FetchClass::RefusedAddress);
+    }
+    assert_eq!(first.connections(), 2);
     assert_eq!(second.connections(), 0);
+    assert_eq!(proxy.asked(), [first.address.to_string()]);
 }
 
 #[tokio::test]
@@ -230,25 +290,29 @@ async fn a_name_reaches_the_allowed_port_and_no_other() {
         _ => ok(b"one"),
     })
     .await;
-    let lookup = Table::of(&[("shop.test", &[&["127.0.0.1"]])]);
-    let fetcher = fetcher_with(&[&first], lookup);
     let (one, two) = (first.address.port(), second.address.port());
     let url = |port: u16, path: &str| format!("http://shop.test:{port}{path}");
-    // In turns, so that neither the client nor the cache of the other port helps.
-    for _ in 0..3 {
-        let fetched = fetcher.fetch_bytes(&get(&url(one, "/"))).await;
-        assert!(fetched.is_ok(), "{fetched:?}");
-        for refused in [url(two, "/"), url(one, "/away")] {
-            let error = fetcher.fetch_bytes(&get(&refused)).await.unwrap_err();
-            assert_eq!(error.class(), FetchClass::RefusedAddress, "{error}");
+    let proxy = FakeProxy::start(Kind::Open).await;
+    for way in Way::both(&proxy) {
+        let lookup = Table::of(&[("shop.test", &[&["127.0.0.1"]])]);
+        let fetcher = way.fetcher(&[&first], lookup);
+        // In turns, so that neither the client nor the cache of the other port
+        // helps.
+        for _ in 0..3 {
+            let fetched = fetcher.fetch_bytes(&get(&url(one, "/"))).await;
+            assert!(fetched.is_ok(), "{fetched:?}");
+            for refused in [url(two, "/"), url(one, "/away")] {
+                let error = fetcher.fetch_bytes(&get(&refused)).await.unwrap_err();
+                assert_eq!(error.class(), FetchClass::RefusedAddress, "{error}");
+            }
         }
+        assert_eq!(fetcher.stats().refused, 6);
     }
-    assert_eq!(fetcher.stats().refused, 6);
     assert_eq!(second.connections(), 0);
 }
 
-/// Runs a test of this file again, in a process whose environment names a proxy
-/// that nobody listens at.
+/// Runs a test of this file again, which goes both ways, in a process whose
+/// environment names a proxy that nobody listens at.
 #[test]
 fn proxies_of_the_environment_are_not_used() {
     let mut test = std::process::Command::new(std::env::current_exe().unwrap());
@@ -373,9 +437,14 @@ async fn errors_show_no_secret() {
         _ => vec![Step::Close],
     })
     .await;
-    for path in ["/not-http", "/bad-chunk", "/closes"] {
+    let proxy = FakeProxy::start(Kind::Open).await;
+    for (path, way) in ["/not-http", "/bad-chunk", "/closes"]
+        .iter()
+        .flat_map(|path| Way::both(&proxy).map(|way| (path, way)))
+    {
         let url = server.url(&format!("{path}?api_key=hunter2"));
-        let error = fetcher(&[&server])
+        let error = way
+            .fetcher(&[&server], Table::of(&[]))
             .fetch_bytes(&get(&url))
             .await
             .unwrap_err();
@@ -408,25 +477,28 @@ async fn a_literal_ipv6_address_takes_the_same_way() {
 
 #[tokio::test]
 async fn a_pooled_connection_serves_the_name_that_it_was_judged_for_alone() {
-    let shop = Server::start(|_| ok(b"public")).await;
-    let port = shop.address.port();
-    // Both may be at this address; each says so itself.
-    let loopback: &[&[&str]] = &[&["127.0.0.1"]];
-    let lookup = Table::of(&[
-        ("one.test", loopback),
-        ("two.test", loopback),
-        ("gone.test", &[&["10.0.0.1"]]),
-    ]);
-    let fetcher = fetcher_with(&[&shop], lookup.clone());
-    for _ in 0..3 {
-        for host in ["one.test", "two.test"] {
-            let request = get(&format!("http://{host}:{port}/"));
-            assert!(fetcher.fetch_bytes(&request).await.is_ok());
+    let proxy = FakeProxy::start(Kind::Open).await;
+    for way in Way::both(&proxy) {
+        let shop = Server::start(|_| ok(b"public")).await;
+        let port = shop.address.port();
+        // Both may be at this address; each says so itself.
+        let loopback: &[&[&str]] = &[&["127.0.0.1"]];
+        let lookup = Table::of(&[
+            ("one.test", loopback),
+            ("two.test", loopback),
+            ("gone.test", &[&["10.0.0.1"]]),
+        ]);
+        let fetcher = way.fetcher(&[&shop], lookup.clone());
+        for _ in 0..3 {
+            for host in ["one.test", "two.test"] {
+                let request = get(&format!("http://{host}:{port}/"));
+                assert!(fetcher.fetch_bytes(&request).await.is_ok());
+            }
+            let request = get(&format!("http://gone.test:{port}/"));
+            let error = fetcher.fetch_bytes(&request).await.unwrap_err();
+            assert_eq!(error.class(), FetchClass::RefusedAddress);
         }
-        let request = get(&format!("http://gone.test:{port}/"));
-        let error = fetcher.fetch_bytes(&request).await.unwrap_err();
-        assert_eq!(error.class(), FetchClass::RefusedAddress);
+        assert_eq!(shop.connections(), 2, "one for each name, used again");
+        assert_eq!(lookup.asked(), 3, "one look-up for each name");
     }
-    assert_eq!(shop.connections(), 2, "one for each name, used again");
-    assert_eq!(lookup.asked(), 3, "one look-up for each name");
 }

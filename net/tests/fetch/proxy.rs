@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use trawler_net::{AllowedHost, FetchClass, Fetcher, Parts, Proxy, Secret};
+use trawler_net::{AllowedHost, FetchClass, Fetcher, Parts, Proxy, Secret, StatusClass};
 
-use super::server::{Server, Table, answer, config, get, ok, redirect};
+use super::server::{Server, Step, Table, answer, config, get, head, limits, ok, path, redirect};
 use super::tls::{AUTHORITY, acceptor, start};
 
 /// What a proxy answers to CONNECT.
@@ -298,4 +298,65 @@ async fn a_proxy_that_fails_is_told_from_the_shop() {
     assert_eq!(error.class(), FetchClass::Proxy, "{error}");
     assert!(error.to_string().contains("cannot be reached"), "{error}");
     assert!(error.is_transient());
+}
+
+/// Two HTTP libraries, one account of what went wrong.
+#[tokio::test]
+async fn faults_of_the_shop_are_the_same_behind_a_proxy() {
+    let shop = Server::start(|request| match path(request) {
+        "/cut" => vec![
+            head("Content-Length: 10\r\n"),
+            Step::Send(b"half".to_vec()),
+            Step::Close,
+        ],
+        "/cut-chunks" => vec![
+            head("Transfer-Encoding: chunked\r\n"),
+            Step::Send(b"4\r\nhalf\r\n".to_vec()),
+            Step::Close,
+        ],
+        "/bad-chunk" => vec![
+            head("Transfer-Encoding: chunked\r\n"),
+            Step::Send(b"zz\r\n".to_vec()),
+            Step::Hang,
+        ],
+        "/not-http" => vec![Step::Send(b"SSH-2.0-OpenSSH\r\n\r\n".to_vec()), Step::Close],
+        "/long-head" => vec![head(&format!("X: {}\r\n", "x".repeat(70_000)))],
+        "/endless-head" => vec![Step::Endless(b"HTTP/1.1 200 OK\r\nX: x\r\n".to_vec())],
+        "/large" => answer("200 OK", &[], &[b'x'; 2 * 1024 * 1024]),
+        "/silent" => vec![Step::Hang],
+        "/stalls" => vec![head("Content-Length: 10\r\n"), Step::Hang],
+        "/gone" => answer("410 Gone", &[], b""),
+        _ => vec![Step::Close],
+    })
+    .await;
+    let (encrypted, _tasks) = start(|_| ok(b"encrypted")).await;
+    let asked = FakeProxy::start(Kind::Open).await;
+    let direct = fetcher(&[shop.address, encrypted, asked.address]);
+    let through = direct.through(proxy(&asked));
+    // The certificate is that of shop.test.
+    let other_name = format!("https://proxy.test:{}/", encrypted.port());
+    for (url, expected) in [
+        (shop.url("/cut"), FetchClass::Truncated),
+        (shop.url("/cut-chunks"), FetchClass::Truncated),
+        (shop.url("/bad-chunk"), FetchClass::Protocol),
+        (shop.url("/not-http"), FetchClass::Protocol),
+        (shop.url("/long-head"), FetchClass::TooLarge),
+        (shop.url("/endless-head"), FetchClass::TooLarge),
+        (shop.url("/large"), FetchClass::TooLarge),
+        (shop.url("/silent"), FetchClass::Timeout),
+        (shop.url("/stalls"), FetchClass::Timeout),
+        (shop.url("/gone"), FetchClass::Status(StatusClass::Gone)),
+        (shop.url("/closes"), FetchClass::Connect),
+        (other_name, FetchClass::Tls),
+    ] {
+        let mut limits = limits();
+        if expected == FetchClass::Timeout {
+            limits.timeouts.whole_ms = 500;
+        }
+        let request = get(&url).limits(limits);
+        let [one, two] = [&direct, &through].map(|fetcher| fetcher.fetch_bytes(&request));
+        let (one, two) = (one.await.unwrap_err(), two.await.unwrap_err());
+        assert_eq!(one.class(), expected, "{one}");
+        assert_eq!(one.to_string(), two.to_string());
+    }
 }

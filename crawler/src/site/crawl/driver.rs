@@ -191,9 +191,14 @@ impl Crawl<'_> {
     }
 
     fn settle(&mut self, way: &mut Way, visited: Result<Visited, JoinError>) -> Result<(), Ending> {
-        let (number, visit) = visited.map_err(|error| {
-            Ending::Failed(Failure::transient(format!("visit a page: {error}")))
-        })?;
+        let (number, visit) = match visited {
+            Ok(visited) => visited,
+            Err(error) if error.is_cancelled() => return Ok(()),
+            Err(error) => {
+                let reason = format!("visit a page: {error}");
+                return Err(Ending::Failed(Failure::transient(reason)));
+            }
+        };
         // What the visit handed over is in the channel before its end is told.
         while let Ok(batch) = way.batches.try_recv() {
             self.take_in(&batch)?;
@@ -202,7 +207,7 @@ impl Crawl<'_> {
             return Ok(());
         };
         match visit {
-            Visit::Done(done) => self.done(claimed, done),
+            Visit::Done(done) => self.done(claimed, *done),
             Visit::Again { why } if claimed.entry().attempt + 1 < ATTEMPTS_MAX => {
                 tracing::debug!(run = %self.run, url = claimed.entry().url, "asked again later: {why}");
                 self.frontier.again(claimed).map_err(broken)
@@ -321,6 +326,9 @@ impl Crawl<'_> {
         self.ctx.progress("crawl", settled, Some(all));
         if clock.now() >= self.bounds.deadline {
             way.cut = way.cut.or(Some(Cut::Time));
+            // What is under way may take as long as a partner likes; it stays
+            // pending, as what was not begun.
+            way.visits.abort_all();
         }
         let rest = way.rests_until.saturating_sub(clock.monotonic());
         if rest > REST_IN_PLACE_MAX && way.visits.is_empty() {

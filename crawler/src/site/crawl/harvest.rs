@@ -198,6 +198,7 @@ impl Field<'_> {
         let example = examples
             .first(Outcome::Failed)
             .or_else(|| examples.first(Outcome::Blocked))
+            .or_else(|| examples.first(Outcome::MovedAway))
             .map_or(String::new(), |example| format!(", such as {example}"));
         Some(format!(
             "{errors} of {asked} page(s) failed ({:.1} %, more than site.limits.max_error_share = {max}){example}",

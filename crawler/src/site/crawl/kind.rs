@@ -126,7 +126,7 @@ impl Outcome {
 
     /// Whether it counts towards the share of errors.
     pub(super) fn is_error(self) -> bool {
-        matches!(self, Self::Failed | Self::Blocked)
+        matches!(self, Self::Failed | Self::Blocked | Self::MovedAway)
     }
 
     /// What people are told.

@@ -15,7 +15,7 @@ use trawler_net::Validators;
 impl Visitor {
     pub(super) async fn visit_list(&self, entry: &Entry, url: &CanonicalUrl, kind: Kind) -> Visit {
         let facts = || Facts::of(url.as_str());
-        let broken = |why: &str| Visit::Done(Done::of(Outcome::ListBroken, facts().because(why)));
+        let broken = |why: &str| Visit::done(Done::of(Outcome::ListBroken, facts().because(why)));
         let wants = match kind {
             Kind::Json => Wants::Json,
             Kind::Category | Kind::Page | Kind::Sitemap => Wants::Page,
@@ -24,7 +24,7 @@ impl Visitor {
             Reached::Answer { at, answer } => self.read_list(entry, url, kind, at, answer).await,
             Reached::NotModified => broken("it answered 304 to a plain request"),
             Reached::Forbidden(Outcome::DeniedUnknown, why) => {
-                Visit::Done(Done::of(Outcome::DeniedUnknown, facts().because(&why)))
+                Visit::done(Done::of(Outcome::DeniedUnknown, facts().because(&why)))
             }
             Reached::Forbidden(_, why) | Reached::Away(why) | Reached::Lost(why) => broken(&why),
             Reached::Failed(error) => match Meaning::of(&error) {
@@ -34,7 +34,7 @@ impl Visitor {
                         at: url.clone(),
                         brought: Brought::Gone,
                     });
-                    Visit::Done(done)
+                    Visit::done(done)
                 }
                 Meaning::Blocked | Meaning::Failed => broken(&why(&error)),
                 Meaning::Again => Visit::Again { why: why(&error) },
@@ -72,7 +72,7 @@ impl Visitor {
             Err(why) => Done::of(Outcome::ListBroken, facts.because(&why)),
         };
         done.bytes_down = bytes_down;
-        Visit::Done(done)
+        Visit::done(done)
     }
 }
 

@@ -26,7 +26,7 @@ impl Visitor {
             && !due
             && self.is_unchanged(entry, known)
         {
-            return Visit::Done(self.as_known(entry, known.clone(), Outcome::Skipped));
+            return Visit::done(self.as_known(entry, known.clone(), Outcome::Skipped));
         }
         let validators = match &known {
             Some(known) if !due => known.validators(),
@@ -36,13 +36,18 @@ impl Visitor {
         match self.reach(url, validators, Wants::Page).await {
             Reached::Answer { at, answer } => self.read_page(entry, url, at, answer).await,
             Reached::NotModified => match known {
-                Some(known) => Visit::Done(self.as_known(entry, known, Outcome::NotModified)),
+                Some(known) => Visit::done(self.as_known(entry, known, Outcome::NotModified)),
                 None => self.broken_page(url, "it answered 304 to a plain request"),
             },
             Reached::Forbidden(outcome, why) => {
-                Visit::Done(Done::of(outcome, facts().because(&why)))
+                Visit::done(Done::of(outcome, facts().because(&why)))
             }
-            Reached::Away(why) => Visit::Done(Done::of(Outcome::MovedAway, facts().because(&why))),
+            // A shop that sends visitors to a login, a notice or another
+            // country has not thereby given up its products.
+            Reached::Away(why) => {
+                let facts = facts().because(&why);
+                Visit::done(self.failed_page(url.as_str(), facts, Outcome::MovedAway))
+            }
             Reached::Lost(why) => self.broken_page(url, &why),
             Reached::Failed(error) => self.page_error(url, &Meaning::of(&error), &why(&error)),
         }
@@ -51,9 +56,9 @@ impl Visitor {
     fn page_error(&self, url: &CanonicalUrl, meaning: &Meaning, why: &str) -> Visit {
         let facts = || Facts::of(url.as_str()).because(why);
         match meaning {
-            Meaning::Gone => Visit::Done(Done::of(Outcome::Gone, facts())),
+            Meaning::Gone => Visit::done(Done::of(Outcome::Gone, facts())),
             Meaning::Blocked => {
-                Visit::Done(self.failed_page(url.as_str(), facts(), Outcome::Blocked))
+                Visit::done(self.failed_page(url.as_str(), facts(), Outcome::Blocked))
             }
             Meaning::Failed => self.broken_page(url, why),
             Meaning::Again => Visit::Again {
@@ -68,7 +73,7 @@ impl Visitor {
 
     fn broken_page(&self, url: &CanonicalUrl, why: &str) -> Visit {
         let facts = Facts::of(url.as_str()).because(why);
-        Visit::Done(self.failed_page(url.as_str(), facts, Outcome::Failed))
+        Visit::done(self.failed_page(url.as_str(), facts, Outcome::Failed))
     }
 
     /// Reads a page on a thread of its own.
@@ -117,7 +122,7 @@ impl Visitor {
         };
         done.bytes_down = bytes_down;
         done.also = also;
-        Visit::Done(done)
+        Visit::done(done)
     }
 
     /// Whether the page has to be read, whatever it says of itself.

@@ -90,9 +90,10 @@ impl SiteRules {
             true => self.links.decide_listed(at) == LinkVerdict::Product,
             false => true,
         };
-        let report = self
-            .extractor
-            .extract_from(&document, Some(200), charset, &address);
+        let believed = |named: &Url| self.believed(at, &address, named);
+        let report =
+            self.extractor
+                .extract_from(&document, Some(200), charset, &address, &believed);
         let mut rows = PageRows::default();
         if is_product {
             for row in page::rows(&report, &self.row_rules) {
@@ -112,6 +113,16 @@ impl SiteRules {
             rows: rows.into_bytes(),
             finds,
         }
+    }
+
+    /// What is made of the page's word for its own canonical URL.
+    fn believed(&self, at: &CanonicalUrl, address: &Url, named: &Url) -> Option<Url> {
+        let mut names = self.canonical.resolver(address, None);
+        let is_host = |host: &str| self.links.is_host(host);
+        self.canonical
+            .rel_canonical(at, &mut names, named.as_str(), is_host)
+            .ok()
+            .map(|believed| believed.to_url())
     }
 
     /// The document of an answer, and its character set.

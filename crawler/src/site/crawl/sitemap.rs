@@ -47,7 +47,7 @@ impl Visitor {
                 (_, GUESSED) => Outcome::ListAbsent,
                 (_, _) => Outcome::ListBroken,
             };
-            return Visit::Done(Done::of(outcome, facts().because(&why)));
+            return Visit::done(Done::of(outcome, facts().because(&why)));
         }
         let path = self.scratch.join(file_name(url));
         let bytes_down = match self.download(url, &path).await {
@@ -56,10 +56,10 @@ impl Visitor {
                 let why = why(&error);
                 return match Meaning::of(&error) {
                     Meaning::Gone | Meaning::Blocked if entry.source == GUESSED => {
-                        Visit::Done(Done::of(Outcome::ListAbsent, facts().because(&why)))
+                        Visit::done(Done::of(Outcome::ListAbsent, facts().because(&why)))
                     }
                     Meaning::Gone | Meaning::Blocked | Meaning::Failed => {
-                        Visit::Done(Done::of(Outcome::ListBroken, facts().because(&why)))
+                        Visit::done(Done::of(Outcome::ListBroken, facts().because(&why)))
                     }
                     Meaning::Again => Visit::Again { why },
                     Meaning::Resting(wait) => Visit::Resting { wait, why },
@@ -76,7 +76,7 @@ impl Visitor {
                     Some(words) => facts().noting(&words),
                     None => facts(),
                 };
-                Visit::Done(self.summed_up(facts, &summary))
+                Visit::done(self.summed_up(facts, &summary))
             }
             Err(Unread::Sitemap(error)) => {
                 let why = chain(&error);
@@ -84,10 +84,10 @@ impl Visitor {
                     SitemapError::Html | SitemapError::NotASitemap { .. }
                         if entry.source == GUESSED =>
                     {
-                        Visit::Done(Done::of(Outcome::ListAbsent, facts().because(&why)))
+                        Visit::done(Done::of(Outcome::ListAbsent, facts().because(&why)))
                     }
                     _ if error.is_transient() => Visit::Again { why },
-                    _ => Visit::Done(Done::of(Outcome::ListBroken, facts().because(&why))),
+                    _ => Visit::done(Done::of(Outcome::ListBroken, facts().because(&why))),
                 }
             }
             Err(Unread::Here(why)) => Visit::Again { why },

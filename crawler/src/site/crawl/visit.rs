@@ -24,7 +24,7 @@ pub(super) struct Find {
 #[derive(Debug)]
 pub(super) enum Visit {
     /// It is done.
-    Done(Done),
+    Done(Box<Done>),
     /// It may go better later.
     Again { why: String },
     /// The host asked for a rest; it was not tried.
@@ -32,6 +32,12 @@ pub(super) enum Visit {
         wait: std::time::Duration,
         why: String,
     },
+}
+
+impl Visit {
+    pub(super) fn done(done: Done) -> Self {
+        Self::Done(Box::new(done))
+    }
 }
 
 /// A visit that is done.

@@ -90,11 +90,11 @@ impl Visitor {
     pub(super) async fn visit(&self, entry: &Entry, finds: &mpsc::Sender<Vec<Find>>) -> Visit {
         let Some(kind) = Kind::of_code(entry.kind) else {
             let facts = Facts::of(&entry.url).because("an entry of a later program");
-            return Visit::Done(Done::of(Outcome::Failed, facts));
+            return Visit::done(Done::of(Outcome::Failed, facts));
         };
         let Some(url) = CanonicalUrl::stored(&entry.url) else {
             let facts = Facts::of(&entry.url).because("no URL");
-            return Visit::Done(Done::of(Outcome::Failed, facts));
+            return Visit::done(Done::of(Outcome::Failed, facts));
         };
         match kind {
             Kind::Page => self.visit_page(entry, &url).await,

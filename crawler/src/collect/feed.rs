@@ -17,7 +17,7 @@ use crate::scratch::Scratch;
 use crate::validators;
 
 impl Collect<'_> {
-    pub(super) async fn from_feed(&self, snapshot: Snapshot) -> Result<Option<i64>, Ending> {
+    pub(super) async fn collect_feed(&self, snapshot: Snapshot) -> Result<Option<i64>, Ending> {
         let scratch = self.scratch()?;
         let mappings = self.mappings().await?;
         let print = fingerprint(self.pipe, &mappings.digest);

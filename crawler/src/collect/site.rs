@@ -13,7 +13,7 @@ use crate::parse::Parse;
 use crate::site::crawl::SiteCrawl;
 
 impl Collect<'_> {
-    pub(super) async fn from_site(
+    pub(super) async fn collect_site(
         &self,
         source: &SiteSource,
         snapshot: Snapshot,
