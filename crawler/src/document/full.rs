@@ -1,25 +1,28 @@
-//! The full builder: the tree builder of the `html5ever` crate, for pages
-//! that need nodes moved about, with bounds that it does not have itself.
+//! The full builder: the tree of the `scraper` crate, for pages that need
+//! nodes moved about, with bounds that it does not have itself.
 //!
 //! Without them a small page can take hours (every start tag walks the open
 //! elements, every attribute is compared with those before it) or all memory
 //! (misnested formatting elements are repeated in every paragraph).
 
-use std::borrow::Cow;
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::Cell;
 
-use html5ever::interface::{ElementFlags, NodeOrText, QuirksMode};
+use ego_tree::iter::Edge;
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::{
     BufferQueue, StartTag, TagToken, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
 };
 use html5ever::tree_builder::{Tracer, TreeBuilder, TreeBuilderOpts, TreeSink};
-use html5ever::{Attribute as ParsedAttribute, QualName, TokenizerResult, ns};
+use html5ever::{QualName, TokenizerResult, ns};
+use scraper::node::Element;
+use scraper::{Html, HtmlTreeSink, Node};
 
 use super::Cut;
-use super::arena::{Arena, Attribute, Content, NOWHERE, Space, narrow};
+use super::arena::{Arena, Attribute, Content, Space};
 use super::limits::{ATTRIBUTES_MAX, NODES_MAX, OPEN_ELEMENTS_MAX, TAG_ATTRIBUTES_MAX};
 use super::name::Name;
+
+type Handle = <HtmlTreeSink as TreeSink>::Handle;
 
 /// Tokens between two looks at the size of the tree.
 const TOKENS_A_LOOK: u32 = 64;
@@ -39,7 +42,7 @@ pub(super) fn build(page: &str) -> (Arena, Cut) {
     }
     let guard = Guard {
         builder: TreeBuilder::new(
-            Sink::default(),
+            HtmlTreeSink::new(Html::new_document()),
             TreeBuilderOpts {
                 // What stands in <noscript> is for readers without scripts: us.
                 scripting_enabled: false,
@@ -64,14 +67,15 @@ pub(super) fn build(page: &str) -> (Arena, Cut) {
     let guard = tokenizer.sink;
     cut.depth = guard.was_deep.get();
     cut.nodes = guard.full.get();
-    let (arena, has_all_attributes) = guard.builder.sink.into_arena(page.len());
+    let html = guard.builder.sink.finish();
+    let (arena, has_all_attributes) = arena_of(&html, page.len());
     cut.attributes = !has_all_attributes;
     (arena, cut)
 }
 
 /// Stands between tokenizer and tree builder.
 struct Guard {
-    builder: TreeBuilder<usize, Sink>,
+    builder: TreeBuilder<Handle, HtmlTreeSink>,
     tokens: Cell<u32>,
     /// Nesting is too deep at the moment.
     deep: Cell<bool>,
@@ -91,8 +95,8 @@ impl Guard {
         self.builder.trace_handles(&open);
         self.deep.set(open.0.get() > OPEN_ELEMENTS_MAX);
         self.was_deep.set(self.was_deep.get() || self.deep.get());
-        self.full
-            .set(self.builder.sink.nodes.borrow().len() > NODES_MAX);
+        let nodes = self.builder.sink.0.borrow().tree.values().len();
+        self.full.set(nodes > NODES_MAX);
     }
 
     fn is_left_out(&self, token: &Token) -> bool {
@@ -111,9 +115,9 @@ impl Guard {
 }
 
 impl TokenSink for Guard {
-    type Handle = usize;
+    type Handle = Handle;
 
-    fn process_token(&self, token: Token, line_number: u64) -> TokenSinkResult<usize> {
+    fn process_token(&self, token: Token, line_number: u64) -> TokenSinkResult<Handle> {
         if !self.full.get() {
             self.look();
         }
@@ -137,309 +141,79 @@ impl TokenSink for Guard {
 struct OpenElements(Cell<usize>);
 
 impl Tracer for OpenElements {
-    type Handle = usize;
+    type Handle = Handle;
 
-    fn trace_handle(&self, _node: &usize) {
+    fn trace_handle(&self, _node: &Handle) {
         self.0.set(self.0.get() + 1);
     }
 }
 
-/// The tree while nodes still move.
-struct Sink {
-    nodes: RefCell<Vec<TreeNode>>,
-}
-
-/// Links are places in the vector; [`NONE`] leads nowhere.
-struct TreeNode {
-    parent: u32,
-    previous: u32,
-    next: u32,
-    first_child: u32,
-    last_child: u32,
-    kind: Kind,
-}
-
-enum Kind {
-    Document,
-    Text(StrTendril),
-    Element(Box<(QualName, Vec<ParsedAttribute>)>),
-    /// A comment, while the tree builder holds it. It is never put in.
-    Left,
-}
-
-const DOCUMENT: usize = 0;
-const NONE: u32 = NOWHERE;
-
-impl Default for Sink {
-    fn default() -> Self {
-        let mut nodes = Vec::new();
-        new_node(&mut nodes, Kind::Document);
-        Self {
-            nodes: RefCell::new(nodes),
-        }
-    }
-}
-
-fn new_node(nodes: &mut Vec<TreeNode>, kind: Kind) -> usize {
-    nodes.push(TreeNode {
-        parent: NONE,
-        previous: NONE,
-        next: NONE,
-        first_child: NONE,
-        last_child: NONE,
-        kind,
-    });
-    nodes.len() - 1
-}
-
-fn detach(nodes: &mut [TreeNode], node: usize) {
-    let TreeNode {
-        parent,
-        previous,
-        next,
-        ..
-    } = nodes[node];
-    if previous != NONE {
-        nodes[previous as usize].next = next;
-    } else if parent != NONE {
-        nodes[parent as usize].first_child = next;
-    }
-    if next != NONE {
-        nodes[next as usize].previous = previous;
-    } else if parent != NONE {
-        nodes[parent as usize].last_child = previous;
-    }
-    let node = &mut nodes[node];
-    (node.parent, node.previous, node.next) = (NONE, NONE, NONE);
-}
-
-/// Puts a node that has no place in after `previous`, or first.
-fn insert(nodes: &mut [TreeNode], node: usize, parent: usize, previous: u32) {
-    let number = narrow(node);
-    let link = match previous {
-        NONE => &mut nodes[parent].first_child,
-        previous => &mut nodes[previous as usize].next,
-    };
-    let next = std::mem::replace(link, number);
-    match next {
-        NONE => nodes[parent].last_child = number,
-        next => nodes[next as usize].previous = number,
-    }
-    let node = &mut nodes[node];
-    (node.parent, node.previous, node.next) = (narrow(parent), previous, next);
-}
-
-/// Puts a node or a text in after `previous`; texts side by side are one.
-fn put(nodes: &mut Vec<TreeNode>, child: NodeOrText<usize>, parent: usize, previous: u32) {
-    match child {
-        NodeOrText::AppendNode(node) if matches!(nodes[node].kind, Kind::Left) => {}
-        NodeOrText::AppendNode(node) => insert(nodes, node, parent, previous),
-        NodeOrText::AppendText(text) => {
-            if let Some(TreeNode {
-                kind: Kind::Text(before),
-                ..
-            }) = nodes.get_mut(previous as usize)
-            {
-                before.push_tendril(&text);
-                return;
-            }
-            let node = new_node(nodes, Kind::Text(text));
-            insert(nodes, node, parent, previous);
-        }
-    }
-}
-
-impl TreeSink for Sink {
-    type Handle = usize;
-    type Output = Self;
-    type ElemName<'a> = Ref<'a, QualName>;
-
-    fn finish(self) -> Self {
-        self
-    }
-
-    fn parse_error(&self, _message: Cow<'static, str>) {}
-
-    fn get_document(&self) -> usize {
-        DOCUMENT
-    }
-
-    fn elem_name<'a>(&'a self, target: &'a usize) -> Ref<'a, QualName> {
-        Ref::map(self.nodes.borrow(), |nodes| match &nodes[*target].kind {
-            Kind::Element(element) => &element.0,
-            _ => unreachable!("the tree builder asks for names of elements alone"),
-        })
-    }
-
-    fn create_element(
-        &self,
-        name: QualName,
-        attributes: Vec<ParsedAttribute>,
-        _flags: ElementFlags,
-    ) -> usize {
-        new_node(
-            &mut self.nodes.borrow_mut(),
-            Kind::Element(Box::new((name, attributes))),
-        )
-    }
-
-    fn create_comment(&self, _text: StrTendril) -> usize {
-        new_node(&mut self.nodes.borrow_mut(), Kind::Left)
-    }
-
-    fn create_pi(&self, _target: StrTendril, _data: StrTendril) -> usize {
-        new_node(&mut self.nodes.borrow_mut(), Kind::Left)
-    }
-
-    fn append(&self, parent: &usize, child: NodeOrText<usize>) {
-        let nodes = &mut self.nodes.borrow_mut();
-        let last = nodes[*parent].last_child;
-        put(nodes, child, *parent, last);
-    }
-
-    fn append_before_sibling(&self, sibling: &usize, child: NodeOrText<usize>) {
-        let nodes = &mut self.nodes.borrow_mut();
-        if let NodeOrText::AppendNode(node) = child {
-            detach(nodes, node);
-        }
-        let TreeNode {
-            parent, previous, ..
-        } = nodes[*sibling];
-        if parent != NONE {
-            put(nodes, child, parent as usize, previous);
-        }
-    }
-
-    fn append_based_on_parent_node(
-        &self,
-        element: &usize,
-        previous_element: &usize,
-        child: NodeOrText<usize>,
-    ) {
-        let has_parent = self.nodes.borrow()[*element].parent != NONE;
-        if has_parent {
-            self.append_before_sibling(element, child);
-        } else {
-            self.append(previous_element, child);
-        }
-    }
-
-    fn append_doctype_to_document(&self, _: StrTendril, _: StrTendril, _: StrTendril) {}
-
-    /// Contents of a template lie in it here like any other's.
-    fn get_template_contents(&self, target: &usize) -> usize {
-        *target
-    }
-
-    fn same_node(&self, one: &usize, other: &usize) -> bool {
-        one == other
-    }
-
-    fn set_quirks_mode(&self, _mode: QuirksMode) {}
-
-    fn add_attrs_if_missing(&self, target: &usize, attributes: Vec<ParsedAttribute>) {
-        let nodes = &mut self.nodes.borrow_mut();
-        let Kind::Element(element) = &mut nodes[*target].kind else {
-            return;
+/// The nodes in document order, and whether all their attributes are there.
+/// Texts on both sides of a comment are one, since comments are left out.
+fn arena_of(html: &Html, page_bytes: usize) -> (Arena, bool) {
+    let mut arena = Arena::for_page(page_bytes);
+    let mut has_all_attributes = true;
+    // Of each open element its place in the arena.
+    let mut open = vec![0];
+    let mut text = String::new();
+    for edge in html.tree.root().traverse() {
+        let (node, opens) = match edge {
+            Edge::Open(node) => (node, true),
+            Edge::Close(node) => (node, false),
         };
-        let has = &mut element.1;
-        for attribute in attributes {
-            if !has.iter().any(|other| other.name == attribute.name) {
-                has.push(attribute);
+        match node.value() {
+            Node::Text(more) if opens => text.push_str(more),
+            Node::Element(element) => {
+                let parent = *open.last().expect("the document itself is open");
+                push_text(&mut arena, parent, &mut text);
+                if !opens {
+                    open.pop();
+                    continue;
+                }
+                has_all_attributes &=
+                    arena.attributes.len() + element.attrs.len() <= ATTRIBUTES_MAX;
+                open.push(push_element(&mut arena, parent, element, has_all_attributes));
             }
+            Node::Text(_)
+            | Node::Document
+            | Node::Fragment
+            | Node::Doctype(_)
+            | Node::Comment(_)
+            | Node::ProcessingInstruction(_) => {}
         }
     }
-
-    fn remove_from_parent(&self, target: &usize) {
-        detach(&mut self.nodes.borrow_mut(), *target);
-    }
-
-    fn reparent_children(&self, node: &usize, new_parent: &usize) {
-        let nodes = &mut self.nodes.borrow_mut();
-        loop {
-            let child = nodes[*node].first_child;
-            if child == NONE {
-                return;
-            }
-            detach(nodes, child as usize);
-            let last = nodes[*new_parent].last_child;
-            insert(nodes, child as usize, *new_parent, last);
-        }
-    }
+    arena.finish();
+    (arena, has_all_attributes)
 }
 
-impl Sink {
-    /// The nodes in document order, and whether all their attributes are
-    /// there.
-    fn into_arena(self, page_bytes: usize) -> (Arena, bool) {
-        let nodes = self.nodes.into_inner();
-        let mut arena = Arena::for_page(page_bytes);
-        let mut has_all_attributes = true;
-        // Of each open node its place in the arena.
-        let mut places = vec![0; nodes.len()];
-        let mut next = nodes[DOCUMENT].first_child;
-        while next != NONE {
-            let at = next as usize;
-            let node = &nodes[at];
-            let parent = places[node.parent as usize];
-            places[at] = match &node.kind {
-                Kind::Text(text) => {
-                    let span = arena.make(|made| made.push_str(text));
-                    arena.push(Name::TEXT, Space::Html, parent, Content::text(span))
-                }
-                Kind::Element(element) => {
-                    let (name, attributes) = &**element;
-                    has_all_attributes &=
-                        arena.attributes.len() + attributes.len() <= ATTRIBUTES_MAX;
-                    let attributes = if has_all_attributes {
-                        attributes
-                    } else {
-                        &[][..]
-                    };
-                    push_element(&mut arena, parent, name, attributes)
-                }
-                Kind::Document | Kind::Left => unreachable!("they are put in nowhere"),
-            };
-            next = match node.first_child {
-                NONE => following(&nodes, at),
-                child => child,
-            };
-        }
-        arena.finish();
-        (arena, has_all_attributes)
+fn push_text(arena: &mut Arena, parent: u32, text: &mut String) {
+    if text.is_empty() {
+        return;
     }
-}
-
-/// The next node after the subtree of `at`.
-fn following(nodes: &[TreeNode], at: usize) -> u32 {
-    let mut at = at;
-    while nodes[at].next == NONE {
-        if nodes[at].parent == NONE {
-            return NONE;
-        }
-        at = nodes[at].parent as usize;
-    }
-    nodes[at].next
+    let span = arena.make(|made| made.push_str(text));
+    arena.push(Name::TEXT, Space::Html, parent, Content::text(span));
+    text.clear();
 }
 
 fn push_element(
     arena: &mut Arena,
     parent: u32,
-    name: &QualName,
-    attributes: &[ParsedAttribute],
+    element: &Element,
+    with_attributes: bool,
 ) -> u32 {
     let start = arena.attributes.len();
-    for attribute in attributes {
+    for (name, value) in element.attrs.iter().filter(|_| with_attributes) {
         // `xlink:href` is a name of another namespace; it keeps its prefix.
-        let prefix = attribute.name.prefix.as_deref().unwrap_or_default();
+        let prefix = name.prefix.as_deref().unwrap_or_default();
         let name = if prefix.is_empty() {
-            arena.name_of(&attribute.name.local)
+            arena.name_of(&name.local)
         } else {
-            arena.name_of(&format!("{prefix}:{}", attribute.name.local))
+            arena.name_of(&format!("{prefix}:{}", name.local))
         };
-        let value = arena.make(|made| made.push_str(&attribute.value));
+        let value = arena.make(|made| made.push_str(value));
         arena.attributes.push(Attribute { name, value });
     }
+    let name: &QualName = &element.name;
     let space = match name.ns {
         ns!(svg) => Space::Svg,
         ns!(mathml) => Space::MathMl,

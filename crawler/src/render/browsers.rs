@@ -11,7 +11,7 @@ use trawler_net::Fetcher;
 use super::browser::Running;
 use super::find::{NoChromium, find_chromium};
 use super::session::{PageRules, Session, SessionBounds, Way};
-use super::{BrowserSettings, RenderError};
+use super::{BrowserSettings, RenderError, memory};
 
 /// All browsers of a process.
 pub struct Browsers {
@@ -68,6 +68,12 @@ impl Browsers {
     /// How many browsers were started so far.
     pub fn started(&self) -> u64 {
         self.started.load(Ordering::Relaxed)
+    }
+
+    /// Memory of the browsers that wait for a page.
+    pub fn memory_bytes(&self) -> u64 {
+        let group = |running: &Running| memory::of_group(running.process.group()).0;
+        self.idle(|idle| idle.browsers.iter().map(group).sum())
     }
 
     pub(super) fn settings(&self) -> &BrowserSettings {

@@ -46,9 +46,12 @@ pub(super) fn rule(wanted: &Wanted<'_>) -> Ruling {
         | ResourceType::Fetch
         | ResourceType::Preflight
         | ResourceType::TextTrack
-        | ResourceType::EventSource
-        // What a script asks for ahead, as modules are, comes as this.
-        | ResourceType::Other => url.map_or(Ruling::Refused, Ruling::Ask),
+        | ResourceType::EventSource => url.map_or(Ruling::Refused, Ruling::Ask),
+        // What is asked for ahead; and the icons of windows, which nobody sees.
+        ResourceType::Other => match url {
+            Some(url) if !is_image(&url) => Ruling::Ask(url),
+            _ => Ruling::Refused,
+        },
         // No product is in them, or they are told of somebody.
         ResourceType::Media
         | ResourceType::Font
@@ -60,6 +63,14 @@ pub(super) fn rule(wanted: &Wanted<'_>) -> Ruling {
         | ResourceType::CspViolationReport
         | ResourceType::FedCm => Ruling::Refused,
     }
+}
+
+/// By its name.
+fn is_image(url: &Url) -> bool {
+    let path = url.path().to_ascii_lowercase();
+    [".ico", ".png", ".svg", ".gif", ".jpg", ".jpeg", ".webp", ".avif"]
+        .iter()
+        .any(|ending| path.ends_with(ending))
 }
 
 /// A GIF of one transparent pixel, in base64.
@@ -96,6 +107,9 @@ mod tests {
         check(ResourceType::Ping, Ruling::Refused);
         check(ResourceType::WebSocket, Ruling::Refused);
         check(ResourceType::Prefetch, Ruling::Refused);
+        check(ResourceType::Other, ask());
+        let icon = wanted(&ResourceType::Other, "https://shop.test/favicon.ico");
+        assert_eq!(rule(&icon), Ruling::Refused);
         let other = wanted(&ResourceType::Fetch, "file:///etc/passwd");
         assert_eq!(rule(&other), Ruling::Refused);
     }
