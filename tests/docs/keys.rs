@@ -5,7 +5,7 @@
 use super::read;
 
 /// Structs whose fields are keys, each with its file.
-const TABLES: [(&str, &[&str]); 18] = [
+const TABLES: [(&str, &[&str]); 25] = [
     (
         "cli/src/config/fleet.rs",
         &["MetricsConfig", "CapacityConfig", "NoticesConfig"],
@@ -28,7 +28,7 @@ const TABLES: [(&str, &[&str]); 18] = [
     ),
     ("core/src/image.rs", &["Variant"]),
     ("core/src/maintenance/window.rs", &["WindowText"]),
-    ("core/src/pipe/fetch.rs", &["FetchOptions"]),
+    ("core/src/pipe/fetch.rs", &["FetchOptions", "ProxyOptions"]),
     ("core/src/pipe/images.rs", &["ImageOptions"]),
     ("core/src/pipe/inbox.rs", &["InboxSource"]),
     ("core/src/pipe/mod.rs", &["JudgeOptions"]),
@@ -39,12 +39,22 @@ const TABLES: [(&str, &[&str]); 18] = [
     ),
     ("core/src/schedule.rs", &["ScheduleText"]),
     ("core/src/verdict.rs", &["RetryPolicy"]),
+    ("core/src/site/canonical.rs", &["CanonicalOptions"]),
+    ("core/src/site/extract.rs", &["ExtractOptions"]),
+    ("core/src/site/limits.rs", &["SiteLimits"]),
+    ("core/src/site/links.rs", &["LinkOptions"]),
+    (
+        "core/src/site/listings.rs",
+        &["CategoryOptions", "NumberedPages", "JsonOptions"],
+    ),
+    ("core/src/site/mod.rs", &["SiteOptions"]),
+    ("core/src/site/unchanged.rs", &["UnchangedOptions"]),
 ];
 
 /// Keys that have no default: who writes the table has to give them.
-const REQUIRED: [&str; 17] = [
+const REQUIRED: [&str; 18] = [
     "url", "path", "prefix", "host", "user", "host_key", "auth", "format", "mode", "cron", "name",
-    "width", "height", "fit", "quality", "from", "until",
+    "link", "width", "height", "fit", "quality", "from", "until",
 ];
 
 /// A field and the comment above it.
@@ -86,7 +96,7 @@ fn every_key_is_documented_with_its_default() {
             assert!(!fields.is_empty(), "{file}: {table} has no fields");
             for field in fields {
                 // A table of its own, whose keys are looked at there.
-                let is_table = ["Config", "Policy", "Limits", "Options>"]
+                let is_table = ["Config", "Policy", "Limits", "Options", "Options>"]
                     .iter()
                     .any(|end| field.kind.ends_with(end));
                 let has_default = field.comment.to_lowercase().contains("default");

@@ -7,6 +7,7 @@
 mod fleet_tour;
 mod keys;
 mod local_tour;
+mod site_tour;
 mod tour;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,9 @@ use std::path::{Path, PathBuf};
 
 /// Invariants of the design.
 const INVARIANTS: u32 = 11;
+
+/// What people read.
+const DOCUMENTS: [&str; 3] = ["README.md", "ARCHITECTURE.md", "docs/crawl-a-shop.md"];
 
 /// Folders of the workspace without source of ours.
 const PASSED: [&str; 3] = ["target", ".git", ".ci"];
@@ -156,7 +160,7 @@ fn every_row_of_what_happens_when_something_dies_names_tests() {
 fn what_is_named_as_a_test_is_one() {
     let functions = Functions::read();
     let mut wrong = Vec::new();
-    for document in ["README.md", "ARCHITECTURE.md"] {
+    for document in DOCUMENTS {
         for name in tests_named_in(&read(document)) {
             if functions.tests.contains(name) {
                 continue;
@@ -263,8 +267,9 @@ fn every_command_in_the_readme_is_one() {
 
 #[test]
 fn every_file_that_the_documents_link_to_is_there() {
-    for document in ["README.md", "ARCHITECTURE.md"] {
+    for document in DOCUMENTS {
         let text = read(document);
+        let folder = root().join(document).parent().unwrap().to_owned();
         for rest in text.split("](").skip(1) {
             let target = rest.split(')').next().unwrap_or_default();
             let path = target.split('#').next().unwrap_or_default();
@@ -272,7 +277,7 @@ fn every_file_that_the_documents_link_to_is_there() {
                 continue;
             }
             assert!(
-                root().join(path).exists(),
+                folder.join(path).exists(),
                 "{document} links to {path}, which is not there"
             );
         }

@@ -53,7 +53,10 @@ fn crawl(world: &World) -> Duration {
     );
     let run = ended.json()["runs"][0].clone();
     assert_eq!(run["phase"], "finished", "{run:#}");
-    assert!(run["incomplete"].as_array().is_none_or(Vec::is_empty), "{run:#}");
+    assert!(
+        run["incomplete"].as_array().is_none_or(Vec::is_empty),
+        "{run:#}"
+    );
     assert_tidy(&world.folder);
     watched.took
 }
@@ -79,7 +82,10 @@ async fn a_shop_with_all_peculiarities_is_crawled_to_the_exact_catalogue() {
     let took = crawl(&world);
     let pages = world.shop.stats().requests();
     let seconds = took.as_secs_f64();
-    println!("{pages} requests in {seconds:.1} s: {:.0} a second", pages as f64 / seconds);
+    println!(
+        "{pages} requests in {seconds:.1} s: {:.0} a second",
+        pages as f64 / seconds
+    );
     assert!(pages >= PAGES_MIN, "{pages} requests");
     check(&world, 0, "the first load");
     check_manners(&world.shop);
@@ -143,7 +149,14 @@ fn moved_on_day_1(model: &Model) -> BTreeSet<u32> {
 
 /// The slot of a product's page, however its address is spelled.
 fn slot_of(model: &Model, target: &str) -> Option<u32> {
-    let is_listing = ["/category/", "/list/", "/shelf/", "/scroll/", "/api/", "/enter"];
+    let is_listing = [
+        "/category/",
+        "/list/",
+        "/shelf/",
+        "/scroll/",
+        "/api/",
+        "/enter",
+    ];
     if is_listing.iter().any(|prefix| target.starts_with(prefix)) {
         return None;
     }
@@ -180,7 +193,10 @@ fn check_read_again(shop: &Shop, moved: &BTreeSet<u32>) {
         slots.len(),
         moved.len()
     );
-    assert!(not_modified > 0, "pages without lastmod are asked with validators");
+    assert!(
+        not_modified > 0,
+        "pages without lastmod are asked with validators"
+    );
 }
 
 /// One shop of `PRODUCTS_SMALL` products, crawled on two days.
@@ -341,7 +357,9 @@ async fn asks_again(what: &str, spec: ShopSpec, site: String, expected: Again) {
         let answers = |status: u16| -> BTreeSet<u32> {
             let seen = world.shop.seen();
             let of_status = seen.iter().filter(|seen| seen.status == status);
-            of_status.filter_map(|seen| slot_of(model, &seen.target)).collect()
+            of_status
+                .filter_map(|seen| slot_of(model, &seen.target))
+                .collect()
         };
         let (read, kept) = (answers(200), answers(304));
         let live: BTreeSet<u32> = rows.keys().filter_map(|id| model.slot_of(id)).collect();
@@ -403,7 +421,9 @@ async fn a_lastmod_that_is_not_trusted_is_not_believed() {
     crawl(&world);
     let rows = check(&world, 0, "lastmod ignored");
     let seen = world.shop.seen();
-    let pages = seen.iter().filter(|seen| slot_of(world.model(), &seen.target).is_some());
+    let pages = seen
+        .iter()
+        .filter(|seen| slot_of(world.model(), &seen.target).is_some());
     let statuses: Vec<u16> = pages.map(|seen| seen.status).collect();
     assert_eq!(statuses.len(), rows.len());
     assert!(statuses.iter().all(|status| *status == 304), "{statuses:?}");

@@ -59,7 +59,9 @@ impl Running {
 
     pub(crate) fn terminate(&self) {
         let pid = self.child.id().to_string();
-        let told = std::process::Command::new("kill").args(["-TERM", &pid]).status();
+        let told = std::process::Command::new("kill")
+            .args(["-TERM", &pid])
+            .status();
         assert!(told.expect("there is kill").success(), "it still runs");
     }
 
@@ -156,7 +158,9 @@ fn resident_most(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    kib.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or(0) * 1024
+    kib.and_then(|kib| kib.trim().parse::<u64>().ok())
+        .unwrap_or(0)
+        * 1024
 }
 
 /// Nothing is left on the scratch disk of a folder.

@@ -54,6 +54,9 @@ enum End {
     Complete,
     /// With a reason that says this.
     Incomplete(&'static str),
+    /// Not at all: the run failed for a reason that says this, and nothing was
+    /// committed.
+    Failed(&'static str),
 }
 
 fn spec(seed: u64) -> ShopSpec {
@@ -98,7 +101,10 @@ impl Canaries {
             Some(listener)
         };
         // A machine without IPv6 has none there.
-        let set: Vec<_> = ["127.0.0.1:0", "127.0.0.2:0", "[::1]:0"].into_iter().filter_map(at).collect();
+        let set: Vec<_> = ["127.0.0.1:0", "127.0.0.2:0", "[::1]:0"]
+            .into_iter()
+            .filter_map(at)
+            .collect();
         assert!(set.len() >= 2, "loopback addresses");
         Self(set)
     }
@@ -113,7 +119,13 @@ impl Canaries {
             let address = listener.local_addr().unwrap();
             urls.push(format!("http://{address}/product/1"));
             let port = address.port();
-            for host in ["localhost", "shop.localhost", "0x7f000001", "2130706433", "[::ffff:127.0.0.1]"] {
+            for host in [
+                "localhost",
+                "shop.localhost",
+                "0x7f000001",
+                "2130706433",
+                "[::ffff:127.0.0.1]",
+            ] {
                 urls.push(format!("http://{host}:{port}/product/2"));
             }
         }
@@ -143,36 +155,61 @@ fn endure(world: &World, what: &str) -> Value {
         watched.scratch_bytes >> 10
     );
     assert!(watched.took < RUN_MAX, "{what}: {:?}", watched.took);
-    assert!(watched.memory_bytes < MEMORY_MAX, "{what}: {} bytes resident", watched.memory_bytes);
-    assert!(watched.scratch_bytes < SCRATCH_MAX, "{what}: {} bytes of scratch", watched.scratch_bytes);
-    assert!(!watched.ended.stderr.contains("panicked"), "{what}: {:?}", watched.ended);
+    assert!(
+        watched.memory_bytes < MEMORY_MAX,
+        "{what}: {} bytes resident",
+        watched.memory_bytes
+    );
+    assert!(
+        watched.scratch_bytes < SCRATCH_MAX,
+        "{what}: {} bytes of scratch",
+        watched.scratch_bytes
+    );
+    assert!(
+        !watched.ended.stderr.contains("panicked"),
+        "{what}: {:?}",
+        watched.ended
+    );
     assert_tidy(&world.folder);
-    let run = world.folder.last_run(PIPE);
-    assert_eq!(run["phase"], "finished", "{what}: {run:#} {:?}", watched.ended);
-    run
+    world.folder.last_run(PIPE)
 }
 
 /// The run ended as it must, and the catalogue is what follows from that.
 #[track_caller]
 fn check(world: &World, run: &Value, end: End, what: &str) {
     let reasons = run["incomplete"].as_array().cloned().unwrap_or_default();
+    let phase = match end {
+        End::Complete | End::Incomplete(_) => "finished",
+        End::Failed(_) => "failed",
+    };
+    assert_eq!(run["phase"], phase, "{what}: {run:#}");
     match end {
+        End::Failed(says) => {
+            assert!(run["reason"].to_string().contains(says), "{what}: {run:#}");
+            nobody_is_delisted(world, what);
+        }
         End::Complete => {
             assert!(reasons.is_empty(), "{what}: {run:#}");
             assert_exact(&found(&world.folder, PIPE), &truth(world.model(), 1), what);
         }
         End::Incomplete(says) => {
             let told = Value::from(reasons).to_string();
-            assert!(told.contains(says) && told.len() > 2, "{what}: {says:?} is not in {run:#}");
-            nobody_is_delisted(world, run, what);
+            assert!(
+                told.contains(says) && told.len() > 2,
+                "{what}: {says:?} is not in {run:#}"
+            );
+            assert_eq!(run["counts"]["deletes"], 0, "{what}: {run:#}");
+            assert!(
+                run["counts"]["held_deletes"].as_u64() > Some(0),
+                "{what}: {run:#}"
+            );
+            nobody_is_delisted(world, what);
         }
     }
 }
 
 #[track_caller]
-fn nobody_is_delisted(world: &World, run: &Value, what: &str) {
-    assert_eq!(run["counts"]["deletes"], 0, "{what}: {run:#}");
-    assert!(run["counts"]["held_deletes"].as_u64() > Some(0), "{what}: {run:#}");
+fn nobody_is_delisted(world: &World, what: &str) {
     let rows = found(&world.folder, PIPE);
     let (old, new) = (truth(world.model(), 0), truth(world.model(), 1));
     for id in old.keys() {
@@ -200,8 +237,15 @@ async fn lays(seed: u64, trap: Trap, end: End) {
         make(&world.shop, "/trap/0/0");
     }
     let healthy = endure(&world, "healthy");
-    assert!(healthy["incomplete"].as_array().is_none_or(Vec::is_empty), "{healthy:#}");
-    assert_exact(&found(&world.folder, PIPE), &truth(world.model(), 0), "healthy");
+    assert!(
+        healthy["incomplete"].as_array().is_none_or(Vec::is_empty),
+        "{healthy:#}"
+    );
+    assert_exact(
+        &found(&world.folder, PIPE),
+        &truth(world.model(), 0),
+        "healthy",
+    );
     world.shop.set_day(1);
     world.write(&says_follow());
     let before = world.shop.stats().requests();
@@ -258,8 +302,17 @@ async fn invariant_08_links_and_redirects_of_pages_lead_nowhere_private() {
     let _beside = turns::beside().await;
     let canaries = Canaries::set();
     let mut traps: Vec<Trap> = canaries.urls().into_iter().map(Trap::RedirectTo).collect();
-    let other = ["file:///etc/passwd", "javascript:alert(1)", "data:text/html,<a>", "http://[::]/"];
-    let links = canaries.urls().into_iter().chain(other.map(str::to_owned)).collect();
+    let other = [
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "data:text/html,<a>",
+        "http://[::]/",
+    ];
+    let links = canaries
+        .urls()
+        .into_iter()
+        .chain(other.map(str::to_owned))
+        .collect();
     traps.push(Trap::Links(links));
     let site = SiteSpec {
         traps,
@@ -269,8 +322,15 @@ async fn invariant_08_links_and_redirects_of_pages_lead_nowhere_private() {
     let world = World::start(spec, |_| says_follow()).await;
     world.shop.set_day(1);
     let run = endure(&world, "private links");
-    assert!(world.shop.stats().other.requests >= 10, "the traps were met");
-    assert_exact(&found(&world.folder, PIPE), &truth(world.model(), 1), "private links");
+    assert!(
+        world.shop.stats().other.requests >= 10,
+        "the traps were met"
+    );
+    assert_exact(
+        &found(&world.folder, PIPE),
+        &truth(world.model(), 1),
+        "private links",
+    );
     // The pipe says that these hosts are the shop's, and they were not seen.
     let told = run["incomplete"].to_string();
     assert!(told.contains("refused by the address policy"), "{run:#}");
@@ -282,14 +342,14 @@ async fn invariant_08_links_and_redirects_of_pages_lead_nowhere_private() {
 struct Day {
     what: &'static str,
     rules: Vec<Rule>,
-    says: &'static str,
+    end: End,
 }
 
 fn day(what: &'static str, prefix: &str, fault: Fault, says: &'static str) -> Day {
     Day {
         what,
         rules: vec![Rule::new(prefix, fault)],
-        says,
+        end: End::Incomplete(says),
     }
 }
 
@@ -297,7 +357,7 @@ fn some(what: &'static str, share: f64, fault: Fault, says: &'static str) -> Day
     Day {
         what,
         rules: vec![Rule::new("/product/", fault).share(share)],
-        says,
+        end: End::Incomplete(says),
     }
 }
 
@@ -308,17 +368,24 @@ async fn endures(seed: u64, days: Vec<Day>) {
     let canaries = Canaries::set();
     let world = World::start(spec(seed), |_| says()).await;
     endure(&world, "healthy");
-    assert_exact(&found(&world.folder, PIPE), &truth(world.model(), 0), "healthy");
+    assert_exact(
+        &found(&world.folder, PIPE),
+        &truth(world.model(), 0),
+        "healthy",
+    );
     world.shop.set_day(1);
     for day in days {
         if matches!(day.rules[0].fault, Fault::CodedBomb { .. }) {
-            let whole = Rule { share: 1.0, ..day.rules[0].clone() };
+            let whole = Rule {
+                share: 1.0,
+                ..day.rules[0].clone()
+            };
             misbehave(&world.shop, vec![whole]);
             make(&world.shop, &format!("{}1", day.rules[0].prefix));
         }
         misbehave(&world.shop, day.rules);
         let run = endure(&world, day.what);
-        check(&world, &run, End::Incomplete(day.says), day.what);
+        check(&world, &run, day.end, day.what);
         canaries.assert_silent(day.what);
     }
     world.shop.heal();
@@ -333,7 +400,10 @@ async fn endures(seed: u64, days: Vec<Day>) {
 /// debug build, in which it would be slow and nothing else.
 fn make(shop: &Shop, path: &str) {
     let mut stream = std::net::TcpStream::connect(shop.addr()).unwrap();
-    let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", shop.addr());
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        shop.addr()
+    );
     stream.write_all(head.as_bytes()).unwrap();
     let mut packed = Vec::new();
     stream.read_to_end(&mut packed).unwrap();
@@ -361,9 +431,19 @@ async fn broken_sitemaps_never_delist() {
     endures(
         421,
         vec![
-            day("entity bomb", "/sitemap.xml", Fault::EntityBomb, "sitemap.xml"),
+            day(
+                "entity bomb",
+                "/sitemap.xml",
+                Fault::EntityBomb,
+                "sitemap.xml",
+            ),
             day("self-naming index", "/sitemap.xml", Fault::SelfIndex, ""),
-            day("truncated part", part, Fault::Truncate { after_bytes: 900 }, part),
+            day(
+                "truncated part",
+                part,
+                Fault::Truncate { after_bytes: 900 },
+                part,
+            ),
             day("cut part", part, Fault::LengthTooLong { by: 50 }, part),
             day("HTML part", part, Fault::HtmlInstead, part),
             day("endless part", part, Fault::Endless, part),
@@ -390,15 +470,33 @@ async fn pages_that_do_not_come_never_delist() {
         vec![
             some("block pages", 0.3, Fault::BlockPage, "max_error_share"),
             day("a wall before all", "/product/", Fault::BlockPage, ""),
-            some("redirect loops", 0.3, Fault::RedirectLoop, "max_error_share"),
+            some(
+                "redirect loops",
+                0.3,
+                Fault::RedirectLoop,
+                "max_error_share",
+            ),
             some("endless pages", 0.3, Fault::Endless, "max_error_share"),
             some("gzip bombs", 0.3, bomb(BombCoding::Gzip), "max_error_share"),
-            some("brotli bombs", 0.3, bomb(BombCoding::Brotli), "max_error_share"),
+            some(
+                "brotli bombs",
+                0.3,
+                bomb(BombCoding::Brotli),
+                "max_error_share",
+            ),
             some("zstd bombs", 0.3, bomb(BombCoding::Zstd), "max_error_share"),
-            some("announced 100 MB", 0.3, Fault::Huge { bytes: 100 << 20 }, "max_error_share"),
+            some(
+                "announced 100 MB",
+                0.3,
+                Fault::Huge { bytes: 100 << 20 },
+                "max_error_share",
+            ),
             some("closed connections", 0.3, Fault::Reset, ""),
             some("silence", 0.3, Fault::Stall { after_bytes: 100 }, ""),
-            day("the whole shop is away", "/", Fault::Reset, "robots.txt"),
+            Day {
+                end: End::Failed("robots.txt"),
+                ..day("the whole shop is away", "/", Fault::Reset, "")
+            },
             day("a wall before everything", "/", Fault::BlockPage, ""),
         ],
     )
@@ -421,22 +519,42 @@ async fn invariant_08_sitemaps_and_robots_lead_nowhere_private() {
             if path != "/product/" && !url.contains("//127.0.0.1") {
                 continue;
             }
-            misbehave(&world.shop, vec![Rule::new(path, Fault::RedirectTo(url.clone()))]);
+            misbehave(
+                &world.shop,
+                vec![Rule::new(path, Fault::RedirectTo(url.clone()))],
+            );
             let run = endure(&world, &what);
-            check(&world, &run, End::Incomplete(""), &what);
+            let end = match path {
+                "/robots.txt" => End::Failed("robots.txt"),
+                _ => End::Incomplete(""),
+            };
+            check(&world, &run, end, &what);
             canaries.assert_silent(&what);
         }
     }
     // And named by the pipe itself.
     world.shop.heal();
-    let inside: Vec<String> = canaries.urls().iter().map(|url| format!("{url:?}")).collect();
-    let sitemaps = format!("sitemaps = [\"{}\", {}]\n", world.shop.url("/sitemap.xml"), inside.join(", "));
+    let inside: Vec<String> = canaries
+        .urls()
+        .iter()
+        .map(|url| format!("{url:?}"))
+        .collect();
+    let sitemaps = format!(
+        "sitemaps = [\"{}\", {}]\n",
+        world.shop.url("/sitemap.xml"),
+        inside.join(", ")
+    );
     world.write(&Says {
         site: sitemaps + &says().site,
         ..says()
     });
     let run = endure(&world, "sitemaps of the pipe");
-    check(&world, &run, End::Incomplete("sitemap"), "sitemaps of the pipe");
+    check(
+        &world,
+        &run,
+        End::Incomplete("sitemap"),
+        "sitemaps of the pipe",
+    );
     canaries.assert_silent("sitemaps of the pipe");
     world.shop.stop().await;
 }

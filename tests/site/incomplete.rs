@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
-use trawler_shop::{DayChange, Fault, PagingMix, Paging, Places, Rule, ShopSpec, SiteSpec};
+use trawler_shop::{DayChange, Fault, Paging, PagingMix, Places, Rule, ShopSpec, SiteSpec};
 
 use crate::child::Running;
 use crate::rows::{assert_exact, found, truth};
@@ -51,7 +51,11 @@ async fn healthy(spec: ShopSpec, says: impl FnOnce(&trawler_shop::Model) -> Says
     let world = World::start(spec, says).await;
     let (code, run) = crawl(&world);
     assert_eq!(code, Some(0), "{run:#}");
-    assert_exact(&found(&world.folder, PIPE), &truth(world.model(), 0), "healthy");
+    assert_exact(
+        &found(&world.folder, PIPE),
+        &truth(world.model(), 0),
+        "healthy",
+    );
     world.shop.set_day(1);
     world
 }
@@ -66,7 +70,11 @@ fn held(world: &World, says: &str) {
     assert!(told.contains(says), "{says:?} is not in {run:#}");
     // People see as much.
     let shown = world.folder.trawler(&["runs", "--pipe", PIPE]).with_code(0);
-    assert!(shown.stdout.contains(says), "{says:?} is not in {}", shown.stdout);
+    assert!(
+        shown.stdout.contains(says),
+        "{says:?} is not in {}",
+        shown.stdout
+    );
     assert_eq!(run["phase"], "finished", "{run:#}");
     assert_eq!(run["counts"]["deletes"], 0, "{run:#}");
     assert!(run["counts"]["held_deletes"].as_u64() > Some(0), "{run:#}");
@@ -89,7 +97,11 @@ fn heals(world: &World) {
     world.shop.heal();
     let (code, run) = crawl(world);
     assert_eq!(code, Some(0), "{run:#}");
-    assert_exact(&found(&world.folder, PIPE), &truth(world.model(), 1), "healed");
+    assert_exact(
+        &found(&world.folder, PIPE),
+        &truth(world.model(), 1),
+        "healed",
+    );
     let gone = world.model().changes(1).gone.len();
     assert_eq!(run["counts"]["deletes"], gone, "{run:#}");
 }
@@ -97,7 +109,9 @@ fn heals(world: &World) {
 /// The first page of this list comes, its further ones do not.
 fn break_further_pages(world: &World, path: &str) {
     world.shop.misbehave(path, BROKEN);
-    world.shop.misbehave_by(Rule::new(path, Fault::Right).first(1));
+    world
+        .shop
+        .misbehave_by(Rule::new(path, Fault::Right).first(1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,7 +131,9 @@ async fn invariant_05_a_broken_page_of_pagination_holds_the_deletes() {
     let world = healthy(spec, |model| Says::of(by_lists(model))).await;
     for paging in Paging::ALL {
         let categories = world.model().site_categories(1);
-        let broken = categories.iter().find(|category| category.paging == paging && category.pages > 2);
+        let broken = categories
+            .iter()
+            .find(|category| category.paging == paging && category.pages > 2);
         let broken = broken.unwrap_or_else(|| panic!("no long category of {paging:?}"));
         let url = broken.endpoint.as_ref().unwrap_or(&broken.url);
         let path = url.strip_prefix(world.model().base_url()).unwrap();
@@ -138,7 +154,12 @@ async fn invariant_05_a_failing_sitemap_part_holds_the_deletes() {
         code: 404,
         retry_after_s: None,
     };
-    for fault in [BROKEN, gone, Fault::Truncate { after_bytes: 2_000 }, Fault::Reset] {
+    for fault in [
+        BROKEN,
+        gone,
+        Fault::Truncate { after_bytes: 2_000 },
+        Fault::Reset,
+    ] {
         world.shop.heal();
         world.shop.misbehave("/sitemap-2.xml", fault);
         held(&world, "/sitemap-2.xml");
@@ -178,7 +199,9 @@ async fn invariant_05_an_error_share_above_the_limit_holds_the_deletes() {
     // Everything is asked for, so that shares are those of the shop.
     let every = "max_error_share = 0.1\n\n[site.unchanged]\nlastmod = \"ignore\"\n";
     let world = healthy(spec(604), |_| limits(every)).await;
-    world.shop.misbehave_by(Rule::new("/product/", REFUSED).share(0.25));
+    world
+        .shop
+        .misbehave_by(Rule::new("/product/", REFUSED).share(0.25));
     held(&world, "max_error_share = 0.1");
     heals(&world);
     world.shop.stop().await;
@@ -191,11 +214,16 @@ async fn pages_that_failed_below_the_limit_keep_their_rows() {
     let _beside = turns::beside().await;
     let every = "max_error_share = 0.3\n\n[site.unchanged]\nlastmod = \"ignore\"\n";
     let world = healthy(spec(605), |_| limits(every)).await;
-    world.shop.misbehave_by(Rule::new("/product/", REFUSED).share(0.15));
+    world
+        .shop
+        .misbehave_by(Rule::new("/product/", REFUSED).share(0.15));
     world.shop.forget_seen();
     let (code, run) = crawl(&world);
     assert_eq!(code, Some(0), "{run:#}");
-    assert!(run["incomplete"].as_array().is_none_or(Vec::is_empty), "{run:#}");
+    assert!(
+        run["incomplete"].as_array().is_none_or(Vec::is_empty),
+        "{run:#}"
+    );
     let refused: BTreeSet<String> = world
         .shop
         .seen()
@@ -221,7 +249,10 @@ async fn pages_that_failed_below_the_limit_keep_their_rows() {
             }
         }
     });
-    println!("{} refused, {kept} kept as they were, {missing} not seen yet", refused.len());
+    println!(
+        "{} refused, {kept} kept as they were, {missing} not seen yet",
+        refused.len()
+    );
     assert!(kept > 0, "no changed page failed");
     assert_exact(&found(&world.folder, PIPE), &expected, "below the limit");
     assert!(run["counts"]["deletes"].as_u64() > Some(0), "{run:#}");
@@ -229,7 +260,11 @@ async fn pages_that_failed_below_the_limit_keep_their_rows() {
     world.shop.heal();
     let (code, run) = crawl(&world);
     assert_eq!(code, Some(0), "{run:#}");
-    assert_exact(&found(&world.folder, PIPE), &truth(world.model(), 1), "healed");
+    assert_exact(
+        &found(&world.folder, PIPE),
+        &truth(world.model(), 1),
+        "healed",
+    );
     world.shop.stop().await;
 }
 
@@ -259,13 +294,15 @@ async fn invariant_05_bounds_of_sitemaps_and_lists_hold_the_deletes() {
     for (lines, says) in [
         ("sitemap_files_max = 3\n", "sitemap_files_max"),
         ("sitemap_urls_max = 100\n", "sitemap_urls_max"),
-        ("sitemap_bytes_max = 8000\n", "sitemap_bytes_max"),
+        ("sitemap_bytes_max = 8000\n", "over 8000 bytes"),
     ] {
         world.write(&limits(lines));
         held(&world, says);
     }
     let lists = by_lists(world.model());
-    world.write(&Says::of(format!("{lists}\n[site.limits]\nlisting_pages_max = 2\n")));
+    world.write(&Says::of(format!(
+        "{lists}\n[site.limits]\nlisting_pages_max = 2\n"
+    )));
     held(&world, "listing_pages_max");
     world.write(&limits(""));
     heals(&world);
@@ -281,7 +318,11 @@ async fn a_first_crawl_that_is_incomplete_brings_what_it_saw() {
     let (code, run) = crawl(&world);
     assert_eq!(code, Some(3), "{run:#}");
     let (rows, all) = (found(&world.folder, PIPE), truth(world.model(), 0));
-    assert!(rows.len() >= 400 && rows.len() < all.len(), "{} rows", rows.len());
+    assert!(
+        rows.len() >= 400 && rows.len() < all.len(),
+        "{} rows",
+        rows.len()
+    );
     assert!(rows.iter().all(|(id, row)| all.get(id) == Some(row)));
     world.shop.heal();
     let (code, run) = crawl(&world);

@@ -138,7 +138,9 @@ fn undisturbed(world: &World) -> Undisturbed {
     };
     fast.write_to(&folder, &world.shop);
     world.shop.forget_seen();
-    Running::start(&folder, &["run", "--once"]).end(RUN_MAX).with_code(0);
+    Running::start(&folder, &["run", "--once"])
+        .end(RUN_MAX)
+        .with_code(0);
     let undisturbed = Undisturbed {
         rows: found(&folder, PIPE),
         asked: counts(&world.shop.seen()),
@@ -184,7 +186,10 @@ async fn a_crawl_killed_at_thirty_moments_and_moved_each_time_ends_exact() {
         let again = repeated(&counts(&world.shop.seen()), &undisturbed.asked);
         let bound = killed as f64 * (LOST_S_MAX * RATE_PER_S + f64::from(CONCURRENCY));
         println!("{what}: {again} of {all} requests again, at most {bound}");
-        assert!((again as f64) <= bound, "{what}: {again} requests again, at most {bound}");
+        assert!(
+            (again as f64) <= bound,
+            "{what}: {again} requests again, at most {bound}"
+        );
     }
     println!("{kills} kills in {crawls} crawls, {:?}", started.elapsed());
     undisturbed.check(&undisturbed.rows, &world, "undisturbed");
@@ -212,7 +217,9 @@ async fn killed_until_done(folder: &Folder, kills_max: usize, moments: &mut Smal
         kills += 1;
         move_to_another_machine(folder);
     }
-    Running::start(folder, &["run", "--once"]).end(RUN_MAX).with_code(0);
+    Running::start(folder, &["run", "--once"])
+        .end(RUN_MAX)
+        .with_code(0);
     kills
 }
 
@@ -227,7 +234,9 @@ fn check_deliveries(jobs: &[std::sync::Arc<JobRecord>], kills: usize) {
 
 async fn in_hand(ports: &Ports) -> Option<JobRecord> {
     let jobs = jobs(ports).await;
-    let found = jobs.iter().find(|job| job.in_hand && job.queue == QueueName::Crawl);
+    let found = jobs
+        .iter()
+        .find(|job| job.in_hand && job.queue == QueueName::Crawl);
     found.map(|job| JobRecord::clone(job))
 }
 
@@ -250,7 +259,12 @@ async fn invariant_09_a_crawl_told_to_leave_hands_back_and_loses_nothing() {
         running.terminate();
         let empty = loop {
             let looked = told.elapsed();
-            let job = ports.jobs().find(QueueName::Crawl, &held.job).await.unwrap().unwrap();
+            let job = ports
+                .jobs()
+                .find(QueueName::Crawl, &held.job)
+                .await
+                .unwrap()
+                .unwrap();
             if !job.in_hand {
                 assert_eq!(job.hand_backs, held.hand_backs + 1, "{job:?}");
                 assert_eq!((job.attempts, job.crashes), (0, 0), "{job:?}");
@@ -261,12 +275,17 @@ async fn invariant_09_a_crawl_told_to_leave_hands_back_and_loses_nothing() {
         };
         let ended = running.end(GONE_MAX);
         assert!(matches!(ended.code, Some(0 | 3)), "{ended:?}");
-        println!("empty hands after {empty:?}, gone after {:?}", told.elapsed());
+        println!(
+            "empty hands after {empty:?}, gone after {:?}",
+            told.elapsed()
+        );
         assert!(empty <= EMPTY_HANDS_MAX, "{empty:?}");
         under_way += CONCURRENCY as usize;
         move_to_another_machine(folder);
     }
-    Running::start(folder, &["run", "--once"]).end(RUN_MAX).with_code(0);
+    Running::start(folder, &["run", "--once"])
+        .end(RUN_MAX)
+        .with_code(0);
     Outcome::of(folder).await;
     let again = repeated(&counts(&world.shop.seen()), &undisturbed.asked);
     println!("{again} requests again, {under_way} may have been under way");
@@ -313,7 +332,10 @@ async fn a_fleet_whose_crawler_is_killed_goes_on_from_the_cloud_alone() {
     let due = chrono::DurationRound::duration_trunc(due, chrono::TimeDelta::minutes(1)).unwrap();
     let run = RunId::new(PipeId::parse(PIPE).unwrap(), due);
     let what = "the run done";
-    wait::wait_for(what, RUN_MAX, async || wait::is_done(&ports, &[run.clone()]).await).await;
+    wait::wait_for(what, RUN_MAX, async || {
+        wait::is_done(&ports, &[run.clone()]).await
+    })
+    .await;
     last.terminate();
     assert_eq!(last.wait(GONE_MAX).await, End::Left(0));
     Outcome::read(&ports, site.catalogue().await).await;
@@ -353,6 +375,12 @@ fn check_repeated(shop: &Shop, undisturbed: &BTreeMap<String, usize>) {
     let asked: BTreeSet<&String> = found.keys().collect();
     let again = repeated(&found, undisturbed);
     let bound = KILLS_OF_FLEET as f64 * (LOST_S_MAX * RATE_PER_S + f64::from(CONCURRENCY));
-    println!("{} addresses, {again} requests again, at most {bound}", asked.len());
-    assert!((again as f64) <= bound, "{again} requests again, at most {bound}");
+    println!(
+        "{} addresses, {again} requests again, at most {bound}",
+        asked.len()
+    );
+    assert!(
+        (again as f64) <= bound,
+        "{again} requests again, at most {bound}"
+    );
 }

@@ -26,6 +26,9 @@ const PARK_MAX: Duration = Duration::from_secs(15);
 /// way through two schedulers.
 const JITTER: Duration = Duration::from_millis(40);
 
+/// A job that fails is given up soon.
+const RETRY: &str = "[retry]\nattempts_max = 2\nbackoff_base_ms = 100\nbackoff_max_ms = 500\n";
+
 const USER_AGENT: &str = "Trawler/";
 const CONTACT: &str = "+https://example.com/test";
 
@@ -51,13 +54,19 @@ fn run(world: &World) -> crate::support::Ended {
 fn run_complete(world: &World) -> Rows {
     run(world).with_code(0);
     let rows = found(&world.folder, PIPE);
-    assert_exact(&rows, &truth(world.model(), world.shop.day()), "a complete crawl");
+    assert_exact(
+        &rows,
+        &truth(world.model(), world.shop.day()),
+        "a complete crawl",
+    );
     rows
 }
 
 fn of(shop: &Shop, prefix: &str) -> Vec<Seen> {
     let seen = shop.seen().into_iter();
-    let mut seen: Vec<Seen> = seen.filter(|seen| seen.path().starts_with(prefix)).collect();
+    let mut seen: Vec<Seen> = seen
+        .filter(|seen| seen.path().starts_with(prefix))
+        .collect();
     seen.sort_by_key(|seen| seen.at);
     seen
 }
@@ -71,26 +80,41 @@ async fn robots_is_asked_for_first_and_once_and_obeyed() {
     };
     let world = World::start(spec, |model| Says::of(by_everything(model))).await;
     // Redirects into what is forbidden are not followed.
-    world.shop.misbehave("/notice/2", Fault::RedirectTo(world.shop.url("/cart")));
+    world
+        .shop
+        .misbehave("/notice/2", Fault::RedirectTo(world.shop.url("/cart")));
     run_complete(&world);
     let seen = of(&world.shop, "/");
     assert_eq!(seen[0].path(), "/robots.txt");
     let later = seen[1].at;
-    assert!(seen[0].ended.is_some_and(|ended| ended <= later + JITTER), "{:?}", seen[0]);
+    assert!(
+        seen[0].ended.is_some_and(|ended| ended <= later + JITTER),
+        "{:?}",
+        seen[0]
+    );
     assert_eq!(of(&world.shop, "/robots.txt").len(), 1);
     for seen in &seen {
-        assert!(!world.model().site_forbids(&seen.target), "{} is forbidden", seen.target);
+        assert!(
+            !world.model().site_forbids(&seen.target),
+            "{} is forbidden",
+            seen.target
+        );
         let agent = seen.user_agent.as_deref().unwrap_or_default();
-        assert!(agent.starts_with(USER_AGENT) && agent.contains(CONTACT), "{seen:?}");
+        assert!(
+            agent.starts_with(USER_AGENT) && agent.contains(CONTACT),
+            "{seen:?}"
+        );
         assert_eq!(seen.method, "GET");
     }
-    let allowed = seen.iter().any(|seen| seen.path().starts_with("/private/open/"));
+    let allowed = seen
+        .iter()
+        .any(|seen| seen.path().starts_with("/private/open/"));
     assert!(allowed, "what a longer rule allows is asked for");
     world.shop.stop().await;
 }
 
-/// 5xx, no answer and a redirect inside mean that nobody knows: nothing is
-/// asked, and nobody is delisted.
+/// 5xx and no answer mean that nobody knows: nothing is asked, the run is tried
+/// again and fails in the end, and nobody is delisted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unreachable_robots_deny_everything_and_delist_nobody() {
     let _beside = turns::beside().await;
@@ -102,25 +126,36 @@ async fn unreachable_robots_deny_everything_and_delist_nobody() {
         ..plain("unreachable", 502, 80)
     };
     let world = World::start(spec, |model| Says {
-        net: "first_byte_s = 2\nidle_s = 2\n",
+        net: "first_byte_s = 1\nidle_s = 1\n",
+        more: RETRY.to_owned(),
         ..Says::of(by_everything(model))
     })
     .await;
     let before = run_complete(&world);
     world.shop.set_day(1);
     let silence = Fault::Stall { after_bytes: 5 };
-    for fault in [status(503, None), status(500, None), Fault::Reset, silence] {
+    for fault in [status(503, None), Fault::Reset, silence] {
         world.shop.heal();
         world.shop.forget_seen();
         world.shop.misbehave("/robots.txt", fault.clone());
-        run(&world).with_code(3);
+        let ended = run(&world);
+        assert_eq!(ended.code, Some(1), "{fault:?}: {ended:?}");
         let run = world.folder.last_run(PIPE);
-        assert!(run["incomplete"].to_string().contains("robots.txt"), "{fault:?}: {run:#}");
-        assert_eq!(run["counts"]["deletes"], 0, "{fault:?}: {run:#}");
+        assert_eq!(run["phase"], "failed", "{fault:?}: {run:#}");
+        assert!(
+            run["reason"].to_string().contains("robots.txt"),
+            "{fault:?}: {run:#}"
+        );
         assert_eq!(found(&world.folder, PIPE), before, "{fault:?}");
-        let asked: BTreeSet<String> = world.shop.seen().into_iter().map(|seen| seen.target).collect();
+        let asked: BTreeSet<String> = world
+            .shop
+            .seen()
+            .into_iter()
+            .map(|seen| seen.target)
+            .collect();
         assert_eq!(asked, ["/robots.txt".to_owned()].into(), "{fault:?}");
     }
+    assert_eq!(world.folder.dead_letters().len(), 3);
     world.shop.heal();
     run_complete(&world);
     world.shop.stop().await;
@@ -166,7 +201,12 @@ async fn crawl_delay_is_kept_between_any_two_requests() {
     // The robots file says it, and comes before it is known.
     for pair in seen[1..].windows(2) {
         let apart = pair[1].at - pair[0].at;
-        assert!(apart + JITTER >= delay, "{} {apart:?} after {}", pair[1].target, pair[0].target);
+        assert!(
+            apart + JITTER >= delay,
+            "{} {apart:?} after {}",
+            pair[1].target,
+            pair[0].target
+        );
     }
     world.shop.stop().await;
 }
@@ -176,7 +216,10 @@ fn most_a_second(seen: &[Seen]) -> usize {
     let starts: Vec<Duration> = seen.iter().map(|seen| seen.at).collect();
     let within = |from: &Duration| {
         let until = *from + Duration::from_secs(1);
-        starts.iter().filter(|at| (*from..until).contains(*at)).count()
+        starts
+            .iter()
+            .filter(|at| (*from..until).contains(*at))
+            .count()
     };
     starts.iter().map(within).max().unwrap_or(0)
 }
@@ -195,7 +238,10 @@ async fn rate_and_concurrency_are_those_of_the_pipe() {
     let took = started.elapsed();
     let seen = of(&world.shop, "/");
     let most = most_a_second(&seen);
-    println!("{} requests in {took:?}, at most {most} in a second", seen.len());
+    println!(
+        "{} requests in {took:?}, at most {most} in a second",
+        seen.len()
+    );
     assert!(most <= 33, "{most} requests in a second");
     assert!(took >= Duration::from_secs_f64(150.0 / 30.0), "{took:?}");
     let at_once = seen.iter().map(|seen| seen.in_flight).max();
@@ -208,7 +254,9 @@ async fn rate_and_concurrency_are_those_of_the_pipe() {
         ..Says::of(by_sitemaps())
     })
     .await;
-    world.shop.misbehave("/product/", Fault::Delay(Duration::from_millis(60)));
+    world
+        .shop
+        .misbehave("/product/", Fault::Delay(Duration::from_millis(60)));
     run_complete(&world);
     let at_once = of(&world.shop, "/").iter().map(|seen| seen.in_flight).max();
     assert_eq!(at_once, Some(4), "requests at once");
@@ -227,16 +275,28 @@ async fn a_shop_that_asks_for_a_rest_has_it() {
         .await;
         let resting = world.shop.products(0)[20].link.clone();
         let path = resting.strip_prefix(world.model().base_url()).unwrap();
-        world.shop.misbehave_by(Rule::new(path, status(code, Some(2))).first(1));
+        world
+            .shop
+            .misbehave_by(Rule::new(path, status(code, Some(2))).first(1));
         run_complete(&world);
         let seen = of(&world.shop, "/");
-        let asked = seen.iter().find(|seen| seen.status == code).expect("it was asked");
+        let asked = seen
+            .iter()
+            .find(|seen| seen.status == code)
+            .expect("it was asked");
         let from = asked.at + JITTER;
         let until = asked.at + Duration::from_secs(2) - JITTER;
-        let early: Vec<&Seen> = seen.iter().filter(|seen| (from..until).contains(&seen.at)).collect();
+        let early: Vec<&Seen> = seen
+            .iter()
+            .filter(|seen| (from..until).contains(&seen.at))
+            .collect();
         // One may have been on its way.
         assert!(early.len() <= 1, "{code}: {early:?}");
-        assert_eq!(seen.iter().filter(|seen| seen.status == code).count(), 1, "{code}");
+        assert_eq!(
+            seen.iter().filter(|seen| seen.status == code).count(),
+            1,
+            "{code}"
+        );
         world.shop.stop().await;
     }
 }
@@ -245,23 +305,23 @@ async fn a_shop_that_asks_for_a_rest_has_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shop_that_is_asked_too_often_is_asked_less() {
     let _beside = turns::beside().await;
-    let world = World::start(still(508, 400), |_| Says {
-        concurrency: 16,
-        ..Says::of(by_sitemaps())
-    })
-    .await;
-    world.shop.misbehave("/product/", Fault::Delay(Duration::from_millis(10)));
-    let busy = Fault::Busy {
-        in_flight_max: 4,
+    let world = World::start(still(508, 400), |_| Says::of(by_sitemaps())).await;
+    let often = Fault::Rate {
+        per_s: 50,
         code: 429,
         retry_after_s: None,
     };
-    world.shop.misbehave("/product/", busy);
+    world.shop.misbehave("/product/", often);
     run_complete(&world);
     let seen = of(&world.shop, "/product/");
     let refused = seen.iter().filter(|seen| seen.status == 429).count();
     println!("{refused} of {} requests were refused", seen.len());
-    assert!(refused * 4 <= seen.len(), "{refused} of {} were refused", seen.len());
+    assert!(refused > 0, "it was never asked too often");
+    assert!(
+        refused * 3 <= seen.len(),
+        "{refused} of {} were refused",
+        seen.len()
+    );
     world.shop.stop().await;
 }
 
@@ -283,16 +343,19 @@ async fn a_shop_under_load_is_slowed_down_to_and_sped_up_again() {
         least: Duration::from_millis(100),
         each: Duration::from_millis(100),
     };
-    shop.misbehave("/product/", light);
+    shop.misbehave("/product/", light.clone());
     let running = Running::start(&world.folder, &["run", "--once", "--pipe", PIPE]);
     let pages = || shop.stats().page.requests;
-    until("it is at full speed", || shop.stats().page.in_flight_max >= 16).await;
+    until("it is at full speed", || {
+        shop.stats().page.in_flight_max >= 16
+    })
+    .await;
     shop.misbehave("/product/", heavy);
     let known = pages();
-    until("it has met the load", || pages() >= known + 150).await;
+    until("it has met the load", || pages() >= known + 250).await;
     let slowed = of(shop, "/product/");
     shop.heal();
-    shop.misbehave("/product/", light_again());
+    shop.misbehave("/product/", light);
     shop.forget_seen();
     running.end(RUN_MAX).with_code(0);
     let at_once = |seen: &[Seen]| -> f64 {
@@ -300,19 +363,19 @@ async fn a_shop_under_load_is_slowed_down_to_and_sped_up_again() {
         tail.iter().map(|seen| seen.in_flight as f64).sum::<f64>() / tail.len() as f64
     };
     let (under_load, afterwards) = (at_once(&slowed), at_once(&of(shop, "/product/")[..]));
-    let peak = of(shop, "/product/").iter().map(|seen| seen.in_flight).max();
+    let peak = of(shop, "/product/")
+        .iter()
+        .map(|seen| seen.in_flight)
+        .max();
     println!("at once: {under_load:.1} under load, {afterwards:.1} at the end, {peak:?} at most");
-    assert!(under_load <= 5.0, "{under_load} at once under load");
+    assert!(under_load <= 8.0, "{under_load} at once under load, of 16");
     assert_eq!(peak, Some(16), "it comes back to full speed");
-    assert_exact(&found(&world.folder, PIPE), &truth(world.model(), 0), "loaded");
+    assert_exact(
+        &found(&world.folder, PIPE),
+        &truth(world.model(), 0),
+        "loaded",
+    );
     world.shop.stop().await;
-}
-
-fn light_again() -> Fault {
-    Fault::Loaded {
-        least: Duration::from_millis(30),
-        each: Duration::ZERO,
-    }
 }
 
 /// Credentials and cookies are the shop's alone, wherever it links, redirects
@@ -321,7 +384,9 @@ fn light_again() -> Fault {
 async fn invariant_08_credentials_and_cookies_stay_with_the_shop() {
     let _beside = turns::beside().await;
     let other = Server::start(|path| match path {
-        "/sitemap.xml" => Answer::of("<urlset><url><loc>http://nowhere.invalid/</loc></url></urlset>"),
+        "/sitemap.xml" => {
+            Answer::of("<urlset><url><loc>http://nowhere.invalid/</loc></url></urlset>")
+        }
         "/robots.txt" => Answer::not_found(),
         _ => Answer::of("<html><body>another shop</body></html>"),
     });
@@ -362,8 +427,16 @@ async fn invariant_08_credentials_and_cookies_stay_with_the_shop() {
     for secret in ["authorization", "sesame", "x-client", "cookie"] {
         assert!(!heads.contains(secret), "{secret} is in {heads}");
     }
-    let cookies: BTreeSet<String> = world.shop.seen().into_iter().filter_map(|seen| seen.cookie).collect();
-    assert!(cookies.iter().any(|cookie| cookie.contains("visit=")), "{cookies:?}");
+    let cookies: BTreeSet<String> = world
+        .shop
+        .seen()
+        .into_iter()
+        .filter_map(|seen| seen.cookie)
+        .collect();
+    assert!(
+        cookies.iter().any(|cookie| cookie.contains("visit=")),
+        "{cookies:?}"
+    );
     let foreign = cookies.iter().find(|cookie| cookie.contains("foreign"));
     assert_eq!(foreign, None, "another host's cookie");
     world.shop.stop().await;
@@ -387,7 +460,10 @@ async fn a_pipe_without_cookies_sends_none() {
     })
     .await;
     run(&world);
-    let sent: Vec<Seen> = of(&world.shop, "/").into_iter().filter(|seen| seen.cookie.is_some()).collect();
+    let sent: Vec<Seen> = of(&world.shop, "/")
+        .into_iter()
+        .filter(|seen| seen.cookie.is_some())
+        .collect();
     assert!(sent.is_empty(), "{sent:?}");
     let enter = of(&world.shop, "/enter").len();
     assert!(enter > 0, "the wall was met");
@@ -406,7 +482,11 @@ async fn outside_off_peak_hours_the_shop_is_left_alone() {
     let world = World::start(still(512, 150), |_| Says::of(by_sitemaps())).await;
     let window = |from_s: i64, until_s: i64| {
         let at = |s: i64| (now + TimeDelta::seconds(s)).to_rfc3339();
-        format!("{{ from = \"{}\", until = \"{}\" }}", at(from_s), at(until_s))
+        format!(
+            "{{ from = \"{}\", until = \"{}\" }}",
+            at(from_s),
+            at(until_s)
+        )
     };
     world.write(&Says {
         top: format!("off_peak = [{}, {}]\n", window(2, 8), window(14, 1_000)),
@@ -414,9 +494,18 @@ async fn outside_off_peak_hours_the_shop_is_left_alone() {
         concurrency,
         ..Says::of(by_sitemaps())
     });
-    Running::start(&world.folder, &["run", "--once"]).end(RUN_MAX).with_code(0);
-    assert_exact(&found(&world.folder, PIPE), &truth(world.model(), 0), "off-peak");
-    assert!(began.elapsed() >= Duration::from_secs(14), "it waited for the next hours");
+    Running::start(&world.folder, &["run", "--once"])
+        .end(RUN_MAX)
+        .with_code(0);
+    assert_exact(
+        &found(&world.folder, PIPE),
+        &truth(world.model(), 0),
+        "off-peak",
+    );
+    assert!(
+        began.elapsed() >= Duration::from_secs(14),
+        "it waited for the next hours"
+    );
     let seen = of(&world.shop, "/");
     // A request that had been started, and the look at the clock every 0.5 s.
     let is_outside = |seen: &&Seen| {
@@ -425,10 +514,20 @@ async fn outside_off_peak_hours_the_shop_is_left_alone() {
     };
     let outside: Vec<&Seen> = seen.iter().filter(is_outside).collect();
     assert!(outside.is_empty(), "{outside:?}");
-    let early = seen.iter().filter(|seen| seen.at < Duration::from_secs(12)).count();
-    assert!(early > 20 && early < seen.len(), "{early} of {}", seen.len());
+    let early = seen
+        .iter()
+        .filter(|seen| seen.at < Duration::from_secs(12))
+        .count();
+    assert!(
+        early > 20 && early < seen.len(),
+        "{early} of {}",
+        seen.len()
+    );
     let twice = twice(&world.shop);
-    assert!(twice.len() <= concurrency as usize, "asked for twice: {twice:?}");
+    assert!(
+        twice.len() <= concurrency as usize,
+        "asked for twice: {twice:?}"
+    );
     assert_eq!(world.folder.runs(PIPE).len(), 1);
     world.shop.stop().await;
 }
@@ -441,7 +540,11 @@ fn run_parked(world: &World) -> Value {
 /// What was asked for more than once, but robots.txt.
 fn twice(shop: &Shop) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for seen in shop.seen().iter().filter(|seen| seen.path() != "/robots.txt") {
+    for seen in shop
+        .seen()
+        .iter()
+        .filter(|seen| seen.path() != "/robots.txt")
+    {
         *counts.entry(seen.target.clone()).or_default() += 1;
     }
     counts.retain(|_, count| *count > 1);
@@ -462,7 +565,10 @@ async fn invariant_10_a_pause_parks_a_crawl_and_resume_goes_on() {
     .await;
     let running = Running::start(&world.folder, &["run", "--once", "--json"]);
     until("it crawls", || world.shop.stats().page.requests > 100).await;
-    world.folder.trawler(&["pause", "--pipe", PIPE]).with_code(0);
+    world
+        .folder
+        .trawler(&["pause", "--pipe", PIPE])
+        .with_code(0);
     let paused = Instant::now();
     let ended = running.end(RUN_MAX).with_code(3);
     assert!(paused.elapsed() < PARK_MAX, "{:?}", paused.elapsed());
@@ -472,12 +578,28 @@ async fn invariant_10_a_pause_parks_a_crawl_and_resume_goes_on() {
     assert!(found(&world.folder, PIPE).is_empty());
     // However often it is started.
     run_parked(&world);
-    assert_eq!(world.shop.stats().page.requests, asked, "asked while paused");
-    world.folder.trawler(&["resume", "--pipe", PIPE]).with_code(0);
-    Running::start(&world.folder, &["run", "--once"]).end(RUN_MAX).with_code(0);
-    assert_exact(&found(&world.folder, PIPE), &truth(world.model(), 0), "resumed");
+    assert_eq!(
+        world.shop.stats().page.requests,
+        asked,
+        "asked while paused"
+    );
+    world
+        .folder
+        .trawler(&["resume", "--pipe", PIPE])
+        .with_code(0);
+    Running::start(&world.folder, &["run", "--once"])
+        .end(RUN_MAX)
+        .with_code(0);
+    assert_exact(
+        &found(&world.folder, PIPE),
+        &truth(world.model(), 0),
+        "resumed",
+    );
     let twice = twice(&world.shop);
-    assert!(twice.len() <= concurrency as usize, "asked for twice: {twice:?}");
+    assert!(
+        twice.len() <= concurrency as usize,
+        "asked for twice: {twice:?}"
+    );
     assert_eq!(world.folder.runs(PIPE).len(), 1);
     world.shop.stop().await;
 }

@@ -138,7 +138,9 @@ pub(crate) fn assert_exact(found: &Rows, expected: &Rows, what: &str) {
     }
     missing.extend(elsewhere);
     let more = found.iter().filter(|(id, _)| !expected.contains_key(*id));
-    let more: Vec<String> = more.map(|(id, row)| format!("{id} at {}", row.link)).collect();
+    let more: Vec<String> = more
+        .map(|(id, row)| format!("{id} at {}", row.link))
+        .collect();
     let show = |list: &[String]| list[..list.len().min(SHOWN_MAX)].join("\n");
     assert!(
         missing.is_empty() && different.is_empty() && more.is_empty(),
