@@ -23,7 +23,7 @@ const LARGE_PAGE_BYTES: u32 = 500_000;
 /// Different large pages; what repeats more often would sit in the caches.
 const LARGE_PAGES: u32 = 20;
 /// Bytes of a run: enough for the clock, and little enough for small machines.
-const RUN_BYTES: usize = 40_000_000;
+const RUN_BYTES: usize = 20_000_000;
 /// Characters of a field that are read.
 const FIELD_CHARS_MAX: usize = 10_000;
 /// A book without description and a product without discount have one field less than eight.
@@ -206,4 +206,22 @@ fn large_pages(page_markup: PageMarkup) -> Result<Vec<Vec<u8>>> {
     (0..LARGE_PAGES)
         .map(|slot| render_page(&model, slot, 0).context("every slot has a page"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn large_pages_give_their_fields_in_every_way() {
+        let page = &large_pages(PageMarkup::Plain).unwrap()[0];
+        assert!(page.len() >= LARGE_PAGE_BYTES as usize);
+        let fields = Fields::parse(&PLAIN_SELECTORS).unwrap();
+        assert!(fields.read(&Document::parse(text(page))) >= FIELDS_MIN);
+        assert!(fields.read(&Document::parse_full(text(page))) >= FIELDS_MIN);
+        let page = &large_pages(PageMarkup::JsonLd).unwrap()[0];
+        assert_eq!(whole(page), FIELDS_MIN);
+    }
 }

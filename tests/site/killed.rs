@@ -333,7 +333,7 @@ async fn a_fleet_whose_crawler_is_killed_goes_on_from_the_cloud_alone() {
     let run = RunId::new(PipeId::parse(PIPE).unwrap(), due);
     let what = "the run done";
     wait::wait_for(what, RUN_MAX, async || {
-        wait::is_done(&ports, &[run.clone()]).await
+        wait::is_done(&ports, std::slice::from_ref(&run)).await
     })
     .await;
     last.terminate();

@@ -20,7 +20,8 @@ pub const HEADER_BYTES_MAX: usize = 4096;
 pub struct FetchOptions {
     /// Requests a second to one host; default 10, bound 0.01 to 100000.
     pub rate_per_s: f64,
-    /// Requests at once to one host; default 4, bound 1 to 64.
+    /// Requests at once to one host; default 4, bound 1 to 64. Two pipes of one
+    /// host have as many each.
     pub concurrency: u32,
     /// Sent with every request to the source; at most 32 of 4096 bytes. A
     /// value `env:NAME`, `file:/path` or `ssm:/name` is asked for by the worker

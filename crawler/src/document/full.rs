@@ -172,7 +172,12 @@ fn arena_of(html: &Html, page_bytes: usize) -> (Arena, bool) {
                 }
                 has_all_attributes &=
                     arena.attributes.len() + element.attrs.len() <= ATTRIBUTES_MAX;
-                open.push(push_element(&mut arena, parent, element, has_all_attributes));
+                open.push(push_element(
+                    &mut arena,
+                    parent,
+                    element,
+                    has_all_attributes,
+                ));
             }
             Node::Text(_)
             | Node::Document
@@ -195,12 +200,7 @@ fn push_text(arena: &mut Arena, parent: u32, text: &mut String) {
     text.clear();
 }
 
-fn push_element(
-    arena: &mut Arena,
-    parent: u32,
-    element: &Element,
-    with_attributes: bool,
-) -> u32 {
+fn push_element(arena: &mut Arena, parent: u32, element: &Element, with_attributes: bool) -> u32 {
     let start = arena.attributes.len();
     for (name, value) in element.attrs.iter().filter(|_| with_attributes) {
         // `xlink:href` is a name of another namespace; it keeps its prefix.

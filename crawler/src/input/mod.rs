@@ -5,6 +5,7 @@ mod file;
 mod http;
 mod inbox;
 mod landing;
+mod sftp;
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -21,6 +22,7 @@ use crate::crawler::CrawlerOptions;
 
 use file::hash_file;
 use inbox::Inbox;
+use sftp::Sftp;
 
 /// Name of the feed in the scratch folder.
 const FEED_FILE: &str = "feed";
@@ -79,8 +81,12 @@ impl Wanted<'_> {
                 };
                 self.unless_told(inbox.get()).await?
             }
-            Source::Sftp(_) => {
-                return Err(Failure::permanent("sftp"));
+            Source::Sftp(source) => {
+                let sftp = Sftp {
+                    wanted: self,
+                    source,
+                };
+                self.unless_told(sftp.get()).await?
             }
             Source::Site(_) => {
                 let reason = "a site is crawled and has no feed to be downloaded";

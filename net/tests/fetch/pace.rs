@@ -59,7 +59,7 @@ async fn a_crawl_keeps_its_rate_and_its_concurrency() {
 }
 
 #[tokio::test]
-async fn two_crawls_have_paces_of_their_own_under_one_gate() {
+async fn two_crawls_have_paces_of_their_own() {
     let server = Server::start(|_| {
         let body = ok(b"page").remove(0);
         vec![Step::Pause(Duration::from_millis(20)), body]
@@ -73,7 +73,7 @@ async fn two_crawls_have_paces_of_their_own_under_one_gate() {
     let fetcher = Fetcher::new(&config).unwrap();
     let settings = PaceSettings {
         rate_per_s: f64::INFINITY,
-        concurrency: 8,
+        concurrency: 3,
         ..PaceSettings::default()
     };
     let (one, two) = (Pace::new(settings), Pace::new(settings));
@@ -82,7 +82,9 @@ async fn two_crawls_have_paces_of_their_own_under_one_gate() {
         crawl(&fetcher, &server, &two, 20)
     );
     assert_eq!(crawls, (20, 20));
-    assert!(server.most_at_once() <= 2, "{}", server.most_at_once());
+    // Each as many as its pipe says, whatever others get without a pace.
+    let most = server.most_at_once();
+    assert!((3..=6).contains(&most), "{most}");
     assert_eq!(one.hosts()[0].requests, 20);
 }
 

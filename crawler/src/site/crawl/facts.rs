@@ -86,7 +86,9 @@ mod tests {
                 read_at: 12,
                 links: vec!["https://a.test/b".to_owned()],
             }),
-            ..Facts::of("https://a.test/").because("it was ö").noting("so")
+            ..Facts::of("https://a.test/")
+                .because("it was ö")
+                .noting("so")
         };
         assert_eq!(Facts::of_bytes(&facts.to_bytes()).unwrap(), facts);
         assert_eq!(Facts::of_bytes(b"?"), None);

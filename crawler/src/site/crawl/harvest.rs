@@ -232,7 +232,9 @@ impl Field<'_> {
         }
         let same = told.repeated - told.at_odds;
         if same > 0 {
-            remarks.push(format!("{same} row(s) were the same product at another URL"));
+            remarks.push(format!(
+                "{same} row(s) were the same product at another URL"
+            ));
         }
         remarks
     }

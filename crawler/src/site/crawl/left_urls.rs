@@ -17,9 +17,10 @@ impl LeftUrls {
 
     /// `None` where none was left.
     pub(super) fn words(&self) -> Option<String> {
-        let parts = self.0.iter().map(|(why, (count, example))| {
-            format!("{count} because {why}, such as {example}")
-        });
+        let parts = self
+            .0
+            .iter()
+            .map(|(why, (count, example))| format!("{count} because {why}, such as {example}"));
         let parts: Vec<String> = parts.collect();
         (!parts.is_empty()).then(|| format!("left URL(s) out: {}", parts.join("; ")))
     }
@@ -39,7 +40,10 @@ mod tests {
             left.note(Leave::OtherSite, &url);
         }
         let words = left.words().unwrap();
-        assert!(words.starts_with("left URL(s) out: 2 because its host"), "{words}");
+        assert!(
+            words.starts_with("left URL(s) out: 2 because its host"),
+            "{words}"
+        );
         assert!(words.ends_with("such as https://other.test/a"), "{words}");
     }
 }

@@ -175,11 +175,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn read(
-        mut self,
-        path: &Path,
-        limits: &SitemapLimits,
-    ) -> Result<(Summary, LeftUrls), Unread> {
+    fn read(mut self, path: &Path, limits: &SitemapLimits) -> Result<(Summary, LeftUrls), Unread> {
         let open = |error| Unread::Here(format!("open {}: {error}", path.display()));
         let file = BufReader::new(File::open(path).map_err(open)?);
         let rules = Arc::clone(&self.rules);

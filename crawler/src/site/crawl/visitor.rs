@@ -117,7 +117,10 @@ impl Visitor {
             if let Some((outcome, why)) = self.forbidden(&at).await {
                 return Reached::Forbidden(outcome, why);
             }
-            let to = match self.ask(&address, known.take().unwrap_or_default(), wants).await {
+            let to = match self
+                .ask(&address, known.take().unwrap_or_default(), wants)
+                .await
+            {
                 Ok(Asked::Answer(answer)) => return Reached::Answer { at, answer },
                 Ok(Asked::NotModified) => return Reached::NotModified,
                 Ok(Asked::Moved(to)) => to,
