@@ -552,7 +552,7 @@ async fn invariant_08_sitemaps_and_robots_lead_nowhere_private() {
     check(
         &world,
         &run,
-        End::Incomplete("sitemap"),
+        End::Incomplete("refused by the address policy"),
         "sitemaps of the pipe",
     );
     canaries.assert_silent("sitemaps of the pipe");

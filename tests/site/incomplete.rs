@@ -303,7 +303,7 @@ async fn invariant_05_bounds_of_sitemaps_and_lists_hold_the_deletes() {
     world.write(&Says::of(format!(
         "{lists}\n[site.limits]\nlisting_pages_max = 2\n"
     )));
-    held(&world, "listing_pages_max");
+    held(&world, "more than 2 pages");
     world.write(&limits(""));
     heals(&world);
     world.shop.stop().await;

@@ -190,7 +190,9 @@ fn lists(model: &Model) -> String {
         match paging {
             Paging::NextLink => list(""),
             Paging::UntilEmpty | Paging::UntilNotFound => {
-                list("pages = { parameter = \"page\" }");
+                // Some of its links are old addresses of products, which no
+                // pattern of product pages matches.
+                list("pages = { parameter = \"page\" }\nproducts = \"ul.products a\"");
             }
             Paging::Numbered => list("pages = { parameter = \"p\" }"),
             Paging::Json => {

@@ -56,7 +56,7 @@ fn everything_can_be_said() {
         "extract": {"fields": {"price": ["meta.p@content", ".price"], "title": "h1"}, "variants": "main"},
         "unchanged": {"lastmod": "ignore", "recheck_days": 0},
         "limits": {"pages_max": 10},
-        "render": "chromium",
+        "render": "none",
         "currency": "EUR",
     }))
     .unwrap();

@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn links_and_rows_come_back_as_they_were() {
-        let links = vec!["https://a.test/1".to_owned(), "https://a.test/2".to_owned()];
+        let links = ["https://a.test/1".to_owned(), "https://a.test/2".to_owned()];
         for (links, rows) in [(&links[..], &b"rows"[..]), (&[], b""), (&links[..1], b"")] {
             let bytes = packed(links, rows);
             assert_eq!(unpacked(&bytes).unwrap(), (links.to_vec(), rows));

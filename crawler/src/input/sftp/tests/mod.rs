@@ -202,7 +202,7 @@ async fn a_host_key_that_is_not_named_is_refused_and_shown() {
     let wrong = format!("SHA256:{}", "A".repeat(43));
     let refused = connect(
         world.server.port(),
-        &source(&[wrong.clone()]),
+        &source(std::slice::from_ref(&wrong)),
         &world.login(),
     )
     .await;
