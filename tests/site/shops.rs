@@ -188,10 +188,10 @@ fn lists(model: &Model) -> String {
             writeln!(text, "\n[[site.categories]]\nurl = \"{url}\"\n{lines}").unwrap();
         };
         match paging {
-            Paging::NextLink => list(""),
+            // Some links are old addresses of products, which no pattern of
+            // product pages matches.
+            Paging::NextLink => list("products = \"ul.products a\""),
             Paging::UntilEmpty | Paging::UntilNotFound => {
-                // Some of its links are old addresses of products, which no
-                // pattern of product pages matches.
                 list("pages = { parameter = \"page\" }\nproducts = \"ul.products a\"");
             }
             Paging::Numbered => list("pages = { parameter = \"p\" }"),

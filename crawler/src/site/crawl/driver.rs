@@ -50,6 +50,8 @@ pub(super) struct Crawl<'a> {
     pub(super) run: &'a RunId,
     pub(super) visitor: Arc<Visitor>,
     pub(super) frontier: Frontier,
+    /// To be asked for once the sitemaps are read.
+    pub(super) later: Vec<Find>,
     pub(super) checkpoint: SiteCheckpoint,
     /// Closed segments that are not among the blobs yet, by number.
     pub(super) not_put: VecDeque<(u32, PathBuf)>,
@@ -172,9 +174,14 @@ impl Crawl<'_> {
         if way.cut.is_some() || way.rests_until > self.ports.clock.monotonic() {
             return Ok(());
         }
+        if self.frontier.counters().pending(Lane::Source) == 0 {
+            let later = std::mem::take(&mut self.later);
+            self.take_in(&later)?;
+        }
         while way.visits.len() < self.bounds.visits_at_once {
             if asked(&self.frontier) + way.visits.len() as u64 >= self.bounds.pages_max {
-                way.cut = (self.pending() > way.visits.len() as u64).then_some(Cut::Pages);
+                let is_more = self.pending() > way.visits.len() as u64 || !self.later.is_empty();
+                way.cut = is_more.then_some(Cut::Pages);
                 return Ok(());
             }
             let Some(claimed) = self.frontier.claim().map_err(broken)? else {

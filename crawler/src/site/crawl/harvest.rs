@@ -141,7 +141,7 @@ impl Field<'_> {
             }
         }
         let pending: u64 = Lane::ALL.iter().map(|lane| counters.pending(*lane)).sum();
-        if pending > 0 {
+        if pending > 0 || self.cut.is_some() {
             let bound = match self.cut {
                 Some(Cut::Pages) => format!("site.limits.pages_max = {}", self.limits.pages_max),
                 Some(Cut::Time) | None => {

@@ -98,6 +98,8 @@ impl SiteCrawl<'_> {
             ctx: self.ctx,
             ports: &self.crawler.ports,
             run: self.run,
+            // Offered again by every delivery: what is known is not asked twice.
+            later: start::others(&visitor.rules, &site),
             visitor,
             frontier,
             checkpoint,
@@ -211,7 +213,7 @@ impl SiteCrawl<'_> {
             return Ok((frontier, checkpoint));
         }
         let mut frontier = Frontier::create(&dir, HashKey::random(), limits).map_err(broken)?;
-        let starts = start::starts(visitor, site, &visitor.rules.home).await?;
+        let starts = start::sitemaps(visitor, site, &visitor.rules.home).await?;
         driver::take_in(&mut frontier, &starts)?;
         Ok((frontier, SiteCheckpoint::new(self.fingerprint)))
     }

@@ -6,6 +6,7 @@ use trawler_core::verdict::{Ending, Failure};
 use super::super::robots::Availability;
 use super::super::url::CanonicalUrl;
 use super::kind::Kind;
+use super::site_rules::SiteRules;
 use super::visit::Find;
 use super::visitor::Visitor;
 
@@ -16,56 +17,60 @@ pub(super) const GUESSED: u32 = 1;
 /// Of one that an index names.
 pub(super) const PART: u32 = 2;
 
-/// What there is to begin with.
-pub(super) async fn starts(
+/// The sitemaps to begin with.
+pub(super) async fn sitemaps(
     visitor: &Visitor,
     options: &SiteOptions,
     home: &CanonicalUrl,
 ) -> Result<Vec<Find>, Ending> {
     reachable(visitor, home).await?;
-    let page = |url: String, depth| Find {
-        kind: Kind::Page,
-        url,
-        depth,
-        source: 0,
-        page: 0,
-        lastmod: None,
-        is_counted: false,
-    };
     let sitemap = |url: String, source| Find {
         kind: Kind::Sitemap,
         source,
-        ..page(url, 0)
+        ..page(url)
     };
-    let mut starts = Vec::new();
-    match &options.sitemaps {
-        Sitemaps::Word(SitemapWord::None) => {}
+    Ok(match &options.sitemaps {
+        Sitemaps::Word(SitemapWord::None) => Vec::new(),
         Sitemaps::Listed(urls) => {
-            starts.extend(urls.iter().map(|url| sitemap(url.to_string(), NAMED)));
+            let urls = urls.iter();
+            urls.map(|url| sitemap(url.to_string(), NAMED)).collect()
         }
         Sitemaps::Word(SitemapWord::Robots) => {
             let file = visitor.permissions.file(home).await;
             let named = file.access.sitemaps();
-            starts.extend(
-                named
-                    .iter()
-                    .filter_map(|url| visitor.rules.sitemap_url(home, url))
-                    .map(|url| sitemap(url, NAMED)),
-            );
             if named.is_empty() {
                 let guess = format!("{}/sitemap.xml", home.origin());
-                starts.push(sitemap(guess, GUESSED));
+                return Ok(vec![sitemap(guess, GUESSED)]);
             }
+            named
+                .iter()
+                .filter_map(|url| visitor.rules.sitemap_url(home, url))
+                .map(|url| sitemap(url, NAMED))
+                .collect()
         }
-    }
-    starts.extend(visitor.rules.lists.starts());
-    let canonical = |url| visitor.rules.canonical.of_url(url).ok();
+    })
+}
+
+/// What comes once the sitemaps are read: a page that one of them names comes
+/// with its date, and need not be asked for where that has not moved.
+pub(super) fn others(rules: &SiteRules, options: &SiteOptions) -> Vec<Find> {
+    let canonical = |url| rules.canonical.of_url(url).ok();
     let pages = options.urls.iter().filter_map(canonical);
-    starts.extend(pages.map(|url| page(url.into(), 0)));
-    if options.links.follow {
-        starts.push(page(home.as_str().to_owned(), 0));
+    let home = options.links.follow.then(|| rules.home.clone());
+    let pages = pages.chain(home).map(|url| page(url.into()));
+    rules.lists.starts().into_iter().chain(pages).collect()
+}
+
+fn page(url: String) -> Find {
+    Find {
+        kind: Kind::Page,
+        url,
+        depth: 0,
+        source: 0,
+        page: 0,
+        lastmod: None,
+        is_counted: false,
     }
-    Ok(starts)
 }
 
 /// A shop that cannot be asked what it allows is down, or as good as that: the
