@@ -36,10 +36,10 @@ const LIMITS: &str = "\n[site.limits]\npages_max = 500\npage_bytes_max = 1048576
                       sitemap_files_max = 20\nsitemap_bytes_max = 4194304\n\
                       sitemap_urls_max = 5000\nlisting_pages_max = 40\n";
 
-/// What `NET` gives a host that says nothing.
+/// How long a host is waited for that says nothing.
 const NET: &str = "connect_s = 2\nfirst_byte_s = 2\nidle_s = 2\n";
 
-/// A host that fails is left in peace soon.
+/// A job that fails is given up soon.
 const RETRY: &str = "[retry]\nattempts_max = 2\nbackoff_base_ms = 100\nbackoff_max_ms = 500\n";
 
 /// Names and addresses that the pipe itself takes for the shop's, so that
