@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
@@ -18,6 +19,7 @@ use trawler_tests::until;
 use crate::child::{Running, assert_tidy};
 use crate::cloud::Site;
 use crate::crew::{End, Member, Role};
+use crate::look::files;
 use crate::outcome::{Outcome, jobs, ports};
 use crate::rows::{Rows, assert_exact, found, printed, truth};
 use crate::shops::{PIPE, Says, World, by_everything, full};
@@ -230,6 +232,49 @@ fn check_deliveries(jobs: &[std::sync::Arc<JobRecord>], kills: usize) {
     assert!(kills < 5 || crashes > 0, "no kill met a delivery");
     let attempts: u32 = jobs.iter().map(|job| job.attempts).sum();
     assert_eq!(attempts, 0, "a kill is no attempt");
+}
+
+/// What was put away is gone, or is not what it was: the crawl begins anew, and
+/// that is no failure of the job.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crawl_whose_journal_cannot_be_used_begins_anew() {
+    let _beside = turns::beside().await;
+    let says_site = |model: &_| says(by_everything(model));
+    let world = World::start(full("damaged", 304, PRODUCTS / 3), says_site).await;
+    let remove_all = |paths: &[PathBuf]| paths.iter().for_each(|path| remove(path));
+    let damage_first = |paths: &[PathBuf]| {
+        let mut bytes = fs::read(&paths[0]).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        fs::write(&paths[0], bytes).unwrap();
+    };
+    let spoilers: [&dyn Fn(&[PathBuf]); 2] = [&remove_all, &damage_first];
+    for (at, spoil) in spoilers.into_iter().enumerate() {
+        let folder = Folder::new(&[], "");
+        says(by_everything(world.model())).write_to(&folder, &world.shop);
+        let mut running = Running::start(&folder, &["run", "--once"]);
+        until("a segment is put away", || !segments(&folder).is_empty()).await;
+        running.kill();
+        move_to_another_machine(&folder);
+        spoil(&segments(&folder));
+        Running::start(&folder, &["run", "--once"])
+            .end(RUN_MAX)
+            .with_code(0);
+        let what = format!("spoilt in way {at}");
+        assert_exact(&found(&folder, PIPE), &truth(world.model(), 0), &what);
+        Outcome::of(&folder).await;
+        check_deliveries(&jobs(&ports(&folder).await).await, 1);
+    }
+    world.shop.stop().await;
+}
+
+/// Segments of the crawl's journal among the blobs, in order.
+fn segments(folder: &Folder) -> Vec<PathBuf> {
+    files(&folder.path().join("trawler-data/blobs/inputs"))
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| path.parent().is_some_and(|of| of.ends_with("crawl")))
+        .collect()
 }
 
 async fn in_hand(ports: &Ports) -> Option<JobRecord> {

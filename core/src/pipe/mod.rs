@@ -196,6 +196,10 @@ impl Pipe {
             (Source::Site(SiteSource { url }), None, site) => {
                 let site = site.clone().unwrap_or_default();
                 below("site", site.problems(url));
+                if !self.fetch.query.is_empty() {
+                    let allowed = "none with source.kind = \"site\": pages have URLs of their own; give credentials in fetch.auth or fetch.headers";
+                    found.push("fetch.query", &"parameters (not shown)", allowed);
+                }
             }
             (
                 Source::Http(_) | Source::File(_) | Source::Inbox(_) | Source::Sftp(_),

@@ -20,9 +20,10 @@ pub struct SiteLimits {
     /// Bytes of a page after decompression; a longer one is an error. Default
     /// and most 8 MiB, at least 1 KiB.
     pub page_bytes_max: u64,
-    /// Seconds that a run may take, all deliveries of its job together. Default
-    /// 72,000 (20 hours), so that a daily run ends before the next one is due;
-    /// bound 1 to 604,800 (a week).
+    /// Seconds that a run may work, all deliveries of its job together; rests
+    /// that the shop asks for count, pauses, maintenance and the wait for
+    /// off-peak hours do not. Default 72,000 (20 hours), so that a daily run
+    /// ends before the next one is due; bound 1 to 604,800 (a week).
     pub whole_s: u64,
     /// Share of the pages asked for that may fail before the run is
     /// incomplete, 404 and 410 not counted; default 0.05, bound 0 to 1.

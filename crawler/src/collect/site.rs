@@ -21,13 +21,11 @@ impl Collect<'_> {
         let scratch = self.scratch()?;
         let mappings = self.mappings().await?;
         let print = fingerprint(self.pipe, &mappings.digest);
-        let started = self.document().load().await?.started;
         let crawl = SiteCrawl {
             crawler: self.crawler,
             pipe: self.pipe,
             home: &source.url,
             run: &self.run,
-            started: started.unwrap_or_else(|| self.crawler.ports.clock.now()),
             fingerprint: &print,
             scratch: scratch.path(),
             ctx: self.ctx,

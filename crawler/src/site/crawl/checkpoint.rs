@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use trawler_core::RunId;
 use trawler_core::ports::{BlobMeta, Blobs};
 use trawler_core::verdict::{Ending, Failure};
-use trawler_fleet::{CheckpointError, JobContext, chain};
+use trawler_fleet::{CheckpointError, DocumentError, JobContext, chain};
 use trawler_net::SavedCookies;
 
 const SEGMENT: BlobMeta = BlobMeta {
@@ -37,6 +37,9 @@ pub(super) struct SiteCheckpoint {
 #[serde(default)]
 pub(super) struct Tally {
     pub(super) bytes_down: u64,
+    /// Time in which the run was worked on, or rested as the shop had asked.
+    /// Pauses, maintenance and the wait for off-peak hours are not in it.
+    pub(super) worked_ms: u64,
     pub(super) sitemaps: u64,
     /// Not read, for `limits.sitemap_files_max`.
     pub(super) sitemaps_left: u64,
@@ -73,32 +76,66 @@ impl SiteCheckpoint {
         if ctx.epoch() <= 1 {
             return Ok(None);
         }
-        let found = ctx.checkpoint::<Self>().await;
-        let found = found.map_err(|error| Ending::Failed(error.into()))?;
-        Ok(found.filter(|found| found.fingerprint == fingerprint && !found.stretches.is_empty()))
+        let found = match ctx.checkpoint::<Self>().await {
+            Ok(found) => found,
+            // Of another program: the crawl begins anew.
+            Err(DocumentError::Unreadable { reason, .. }) => {
+                ctx.note(&format!("the checkpoint cannot be read: {reason}"));
+                None
+            }
+            Err(error) => return Err(Ending::Failed(error.into())),
+        };
+        Ok(found.filter(|found| found.fingerprint == fingerprint))
     }
 
-    /// Brings the segments to `dir`, in order.
+    /// Whether there is anything to go on with.
+    pub(super) fn has_segments(&self) -> bool {
+        !self.stretches.is_empty()
+    }
+
+    /// The same crawl, begun anew: what was done is gone, and the time that it
+    /// took is not.
+    pub(super) fn anew(&self) -> Self {
+        let tally = Tally {
+            bytes_down: self.tally.bytes_down,
+            worked_ms: self.tally.worked_ms,
+            ..Tally::default()
+        };
+        Self {
+            stretches: Vec::new(),
+            tally,
+            ..self.clone()
+        }
+    }
+
+    /// Brings the segments to `dir`, in order. `Err` says why they cannot be
+    /// had any more.
     pub(super) async fn fetch(
         &self,
         blobs: &dyn Blobs,
         ctx: &JobContext,
         dir: &Path,
-    ) -> Result<Vec<PathBuf>, Ending> {
+    ) -> Result<Result<Vec<PathBuf>, String>, Ending> {
         let mut paths = Vec::new();
         for stretch in &self.stretches {
             for number in stretch.from..stretch.until {
                 ctx.step().await?;
                 let key = segment_key(&stretch.prefix, number);
                 let got = ctx.unless_told(blobs.get(&key, None)).await?;
-                let bytes = got.map_err(|error| transient(&format!("get {key}"), &error))?;
+                let bytes = match got {
+                    Ok(bytes) => bytes,
+                    Err(error) if error.is_transient() => {
+                        return Err(transient(&format!("get {key}"), &error));
+                    }
+                    Err(error) => return Ok(Err(chain(&error))),
+                };
                 let path = dir.join(format!("fetched-{number:06}"));
                 let written = tokio::fs::write(&path, &bytes).await;
                 written.map_err(|error| transient(&format!("write {}", path.display()), &error))?;
                 paths.push(path);
             }
         }
-        Ok(paths)
+        Ok(Ok(paths))
     }
 
     /// Puts one more segment and saves the checkpoint that names it.
@@ -130,15 +167,22 @@ impl SiteCheckpoint {
                 until,
             }),
         }
-        let saved = ctx.save_checkpoint(self).await;
-        saved.map_err(|error| {
+        let saved = self.save(ctx).await;
+        if saved.is_err() {
             // What nobody was told of is not there.
             *self = before;
-            match error {
+        }
+        saved
+    }
+
+    /// Saves it without another segment: what was counted has changed.
+    pub(super) async fn save(&self, ctx: &JobContext) -> Result<(), NotPut> {
+        ctx.save_checkpoint(self)
+            .await
+            .map_err(|error| match error {
                 CheckpointError::Overtaken { .. } => NotPut::Overtaken,
                 CheckpointError::Document(error) => NotPut::Failed(error.into()),
-            }
-        })
+            })
     }
 }
 

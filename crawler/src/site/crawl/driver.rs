@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use trawler_core::RunId;
@@ -67,7 +66,8 @@ pub(super) struct CrawlBounds {
     pub(super) sitemaps_max: u64,
     /// Work is put away so often.
     pub(super) put_every: Duration,
-    pub(super) deadline: DateTime<Utc>,
+    /// Time of work, all deliveries of the run together.
+    pub(super) whole: Duration,
 }
 
 /// Why a crawl ended before its frontier was empty.
@@ -94,7 +94,10 @@ struct Way {
     next: u64,
     batches: mpsc::Receiver<Vec<Find>>,
     finds: mpsc::Sender<Vec<Find>>,
-    /// Monotonic.
+    /// Work of the deliveries before this one.
+    earlier: Duration,
+    /// Monotonic, as those below.
+    began: Duration,
     looked: Duration,
     put: Duration,
     put_bytes: u64,
@@ -113,6 +116,8 @@ impl Crawl<'_> {
             visits: JoinSet::new(),
             claimed: HashMap::new(),
             next: 0,
+            earlier: Duration::from_millis(self.checkpoint.tally.worked_ms),
+            began: now,
             batches,
             finds,
             looked: now,
@@ -130,6 +135,12 @@ impl Crawl<'_> {
             }),
             Err(ending) => {
                 way.visits.shutdown().await;
+                self.count_work(&way);
+                if let Ending::NotBefore { .. } = &ending {
+                    let now = self.ports.clock.monotonic();
+                    let rest = way.rests_until.saturating_sub(now);
+                    self.checkpoint.tally.worked_ms += millis(rest);
+                }
                 self.put_away_last(&ending).await;
                 Err(ending)
             }
@@ -283,6 +294,9 @@ impl Crawl<'_> {
         if let Some(why) = on.why {
             done.facts = std::mem::take(&mut done.facts).because(&why);
         }
+        if let Some(note) = on.note {
+            done.facts = std::mem::take(&mut done.facts).noting(&note);
+        }
         Ok(())
     }
 
@@ -331,12 +345,15 @@ impl Crawl<'_> {
         let counters = self.frontier.counters();
         let (settled, all) = (counters.settled_total(), counters.added);
         self.ctx.progress("crawl", settled, Some(all));
-        if clock.now() >= self.bounds.deadline {
+        let worked = self.count_work(way);
+        let is_more = self.pending() > 0 || !self.later.is_empty();
+        if worked >= self.bounds.whole && is_more {
             way.cut = way.cut.or(Some(Cut::Time));
             // What is under way may take as long as a partner likes; it stays
             // pending, as what was not begun.
             way.visits.abort_all();
         }
+        let clock = &self.ports.clock;
         let rest = way.rests_until.saturating_sub(clock.monotonic());
         if rest > REST_IN_PLACE_MAX && way.visits.is_empty() {
             return Err(Ending::NotBefore {
@@ -352,6 +369,14 @@ impl Crawl<'_> {
             way.put_bytes = self.frontier.journal_bytes();
         }
         Ok(())
+    }
+
+    /// Brings the time of work up to date.
+    fn count_work(&mut self, way: &Way) -> Duration {
+        let now = self.ports.clock.monotonic();
+        let worked = way.earlier + now.saturating_sub(way.began);
+        self.checkpoint.tally.worked_ms = millis(worked);
+        worked
     }
 
     /// Puts what was settled since the last time where another machine finds
@@ -380,12 +405,22 @@ impl Crawl<'_> {
         Ok(())
     }
 
-    /// The same, for a job that ends here. What does not succeed is done again.
+    /// The same, for a job that ends here, with what was counted. What does not
+    /// succeed is done again.
     async fn put_away_last(&mut self, ending: &Ending) {
-        let putting = tokio::time::timeout(LAST_PUT_WITHIN, self.put_away()).await;
-        let failed = match putting {
+        let putting = async {
+            self.put_away()
+                .await
+                .map_err(|ending| format!("{ending:?}"))?;
+            let saved = self.checkpoint.save(self.ctx).await;
+            saved.map_err(|not_put| match not_put {
+                NotPut::Overtaken => "a later delivery has the job".to_owned(),
+                NotPut::Failed(failure) => failure.reason,
+            })
+        };
+        let failed = match tokio::time::timeout(LAST_PUT_WITHIN, putting).await {
             Ok(Ok(())) => return,
-            Ok(Err(ending)) => format!("{ending:?}"),
+            Ok(Err(reason)) => reason,
             Err(_) => format!("not within {} s", LAST_PUT_WITHIN.as_secs()),
         };
         tracing::warn!(run = %self.run, ?ending, "the last steps of the crawl of {} were not put away: {failed}", self.run);
@@ -421,6 +456,10 @@ pub(super) fn asked(frontier: &Frontier) -> u64 {
         .iter()
         .filter(|(code, _)| Outcome::of_code(**code).is_some_and(was_asked));
     asked.map(|(_, count)| count).sum()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The scratch disk, or a journal that is not what was written. The next

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use trawler_net::Validators;
+
 use super::super::frontier::Entry;
 use super::super::url::CanonicalUrl;
 use super::facts::Facts;
@@ -10,7 +12,7 @@ use super::lists::{Brought, ListPage};
 use super::site_rules::SiteRules;
 use super::visit::{Done, Find, Visit};
 use super::visitor::{Answer, Meaning, Reached, Visitor, Wants, why};
-use trawler_net::Validators;
+use crate::page::PageKind;
 
 impl Visitor {
     pub(super) async fn visit_list(&self, entry: &Entry, url: &CanonicalUrl, kind: Kind) -> Visit {
@@ -96,7 +98,17 @@ impl SiteRules {
             }
             Kind::Category | Kind::Page | Kind::Sitemap => {
                 let category = self.lists.category(entry).ok_or_else(gone)?;
-                let (document, _) = self.document(answer, &at);
+                let (document, charset) = self.document(answer, &at);
+                // A wall in the place of a list looks like its end.
+                match self.kind_of(&document, charset, &at) {
+                    PageKind::Blocked | PageKind::Login => {
+                        return Err("it shows a wall or a login in place of the list".to_owned());
+                    }
+                    PageKind::Product
+                    | PageKind::Listing
+                    | PageKind::SoftNotFound
+                    | PageKind::Other => {}
+                }
                 let page = category.read(&at, &document, &self.canonical, &self.links);
                 let products = page.products.clone();
                 (Brought::Category(page), products)

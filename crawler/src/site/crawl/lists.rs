@@ -8,7 +8,7 @@ use trawler_fleet::chain;
 use super::super::frontier::Entry;
 use super::super::links::LinkRules;
 use super::super::listing::{
-    Category, CategoryPage, Endpoint, JsonPage, ListingError, Next, Place,
+    Category, CategoryPage, End, Endpoint, JsonPage, ListingError, Next, Place,
 };
 use super::super::url::{CanonicalRules, CanonicalUrl};
 use super::kind::{Kind, Outcome};
@@ -42,6 +42,8 @@ pub(super) struct GoesOn {
     pub(super) find: Option<Find>,
     pub(super) outcome: Outcome,
     pub(super) why: Option<String>,
+    /// What people should know of it.
+    pub(super) note: Option<String>,
 }
 
 impl Lists {
@@ -113,6 +115,9 @@ impl Lists {
             (Brought::Gone, _) => self.category(entry).map(|category| category.gone(place)),
         };
         let kind = Kind::of_code(entry.kind).unwrap_or(Kind::Category);
+        // It may be so, or its selector finds nothing any more.
+        let is_empty = matches!(&next, Some(Next::End(End::EmptyFromTheStart)));
+        let note = is_empty.then(|| "lists no product from its first page on".to_owned());
         let (find, outcome, why) = match next {
             Some(Next::Page(url, place)) => {
                 let find = find(kind, entry.source, url, place);
@@ -125,7 +130,12 @@ impl Lists {
                 (None, Outcome::ListBroken, Some(why))
             }
         };
-        GoesOn { find, outcome, why }
+        GoesOn {
+            find,
+            outcome,
+            why,
+            note,
+        }
     }
 }
 

@@ -30,8 +30,8 @@ mod visitor;
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use trawler_core::RunId;
 use trawler_core::book::BookRef;
 use trawler_core::pipe::{Pipe, SiteSource, Source};
@@ -42,7 +42,7 @@ use trawler_net::{CookieJar, HostBudget, Pace, PaceSettings, Request, Timeouts};
 use url::Url;
 
 use super::book::Book;
-use super::frontier::{Frontier, FrontierLimits, HashKey};
+use super::frontier::{Frontier, FrontierError, FrontierLimits, HashKey};
 use super::links::Traps;
 use crate::crawler::Crawler;
 use crate::credentials::Credentials;
@@ -66,8 +66,6 @@ pub(crate) struct SiteCrawl<'a> {
     pub(crate) pipe: &'a Pipe,
     pub(crate) home: &'a Url,
     pub(crate) run: &'a RunId,
-    /// When the first delivery of the run began.
-    pub(crate) started: DateTime<Utc>,
     pub(crate) fingerprint: &'a str,
     pub(crate) scratch: &'a Path,
     pub(crate) ctx: &'a JobContext,
@@ -110,19 +108,11 @@ impl SiteCrawl<'_> {
                 pages_max: site.limits.pages_max,
                 sitemaps_max: site.limits.sitemap_files_max,
                 put_every: self.crawler.options.checkpoint_every,
-                deadline: self.deadline(&site),
+                whole: Duration::from_secs(site.limits.whole_s),
             },
         };
         let ended = crawl.run().await?;
         self.bring_in(&site, ended).await
-    }
-
-    fn deadline(&self, site: &SiteOptions) -> DateTime<Utc> {
-        let whole_s = i64::try_from(site.limits.whole_s).unwrap_or(i64::MAX / 2);
-        let whole = chrono::Duration::try_seconds(whole_s).unwrap_or(chrono::Duration::MAX);
-        self.started
-            .checked_add_signed(whole)
-            .unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
     async fn visitor(
@@ -195,27 +185,55 @@ impl SiteCrawl<'_> {
         visitor: &Visitor,
         found: Option<SiteCheckpoint>,
     ) -> Result<(Frontier, SiteCheckpoint), Ending> {
-        let dir = self.scratch.join("frontier");
         let limits = frontier_limits(site);
-        if let Some(checkpoint) = found {
-            let blobs = &*self.crawler.ports.blobs;
-            let paths = checkpoint.fetch(blobs, self.ctx, self.scratch).await?;
-            let segments = paths.into_iter().map(Ok);
-            let (frontier, replayed) = Frontier::replay(&dir, limits, segments).map_err(broken)?;
-            if let Some(torn) = replayed.torn {
-                self.ctx.note(&format!(
-                    "segment {} of the crawl's journal ends at byte {}: {}; what follows is done again",
-                    torn.segment, torn.offset, torn.what
-                ));
+        let going_on = found.as_ref().filter(|found| found.has_segments());
+        if let Some(checkpoint) = going_on {
+            match self.replayed(checkpoint, limits).await? {
+                Ok(frontier) => return Ok((frontier, checkpoint.clone())),
+                Err(reason) => {
+                    self.ctx.note(&format!("the crawl begins anew: {reason}"));
+                    tracing::warn!(run = %self.run, %reason, "the crawl of {} begins anew, since what was put away cannot be used: {reason}", self.run);
+                }
             }
-            self.ctx
-                .note("the crawl goes on where an earlier delivery left it");
-            return Ok((frontier, checkpoint));
         }
+        let dir = self.scratch.join("frontier");
         let mut frontier = Frontier::create(&dir, HashKey::random(), limits).map_err(broken)?;
         let starts = start::sitemaps(visitor, site, &visitor.rules.home).await?;
         driver::take_in(&mut frontier, &starts)?;
-        Ok((frontier, SiteCheckpoint::new(self.fingerprint)))
+        let checkpoint = match found {
+            Some(found) => found.anew(),
+            None => SiteCheckpoint::new(self.fingerprint),
+        };
+        Ok((frontier, checkpoint))
+    }
+
+    /// The frontier as an earlier delivery left it. `Err` says why that cannot
+    /// be had.
+    async fn replayed(
+        &self,
+        checkpoint: &SiteCheckpoint,
+        limits: FrontierLimits,
+    ) -> Result<Result<Frontier, String>, Ending> {
+        let blobs = &*self.crawler.ports.blobs;
+        let paths = match checkpoint.fetch(blobs, self.ctx, self.scratch).await? {
+            Ok(paths) => paths,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let dir = self.scratch.join("replayed");
+        let (frontier, replayed) = match Frontier::replay(&dir, limits, paths.into_iter().map(Ok)) {
+            Ok(replayed) => replayed,
+            Err(error @ FrontierError::Disk(_)) => return Err(broken(error)),
+            Err(error) => return Ok(Err(chain(&error))),
+        };
+        if let Some(torn) = replayed.torn {
+            self.ctx.note(&format!(
+                "segment {} of the crawl's journal ends at byte {}: {}; what follows is done again",
+                torn.segment, torn.offset, torn.what
+            ));
+        }
+        self.ctx
+            .note("the crawl goes on where an earlier delivery left it");
+        Ok(Ok(frontier))
     }
 
     /// The page book of the last complete run, if it is of this very crawl.

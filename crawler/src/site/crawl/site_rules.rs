@@ -115,6 +115,20 @@ impl SiteRules {
         }
     }
 
+    /// What a page is, apart from what it sells.
+    pub(super) fn kind_of(
+        &self,
+        document: &Document,
+        charset: &'static str,
+        at: &CanonicalUrl,
+    ) -> PageKind {
+        let address = at.to_url();
+        let believed = |_: &Url| None;
+        self.extractor
+            .extract_from(document, Some(200), charset, &address, &believed)
+            .kind
+    }
+
     /// What is made of the page's word for its own canonical URL.
     fn believed(&self, at: &CanonicalUrl, address: &Url, named: &Url) -> Option<Url> {
         let mut names = self.canonical.resolver(address, None);

@@ -11,7 +11,7 @@ use trawler_core::site::SiteLimits;
 use trawler_fleet::chain;
 use trawler_net::{
     CookieJar, Fault, FetchClass, FetchError, Fetched, Fetcher, Limits, Pace, Request, StatusClass,
-    Timeouts, Validators,
+    Target, Timeouts, Validators,
 };
 
 use url::Url;
@@ -191,12 +191,12 @@ impl Visitor {
         })
     }
 
-    /// Whether it is the host that the pipe's credentials are for: no other of
-    /// the shop's hosts gets them, nor anybody who listens on the way.
+    /// Whether it is the place that the pipe's credentials are for: no other of
+    /// the shop's hosts and ports gets them, nor anybody who listens on the way.
     fn is_home(&self, address: &Url) -> bool {
-        let home = self.rules.home.to_url();
-        let is_as_safe = address.scheme() == "https" || home.scheme() == "http";
-        address.host() == home.host() && is_as_safe
+        let home = Target::checked(self.rules.home.to_url());
+        let address = Target::checked(address.clone());
+        matches!((home, address), (Ok(home), Ok(address)) if home.trusts(&address))
     }
 
     /// Why a page may not be asked for, if so.
