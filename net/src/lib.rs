@@ -43,6 +43,7 @@ mod fetcher;
 mod gate;
 mod judge;
 mod limits;
+mod memory;
 mod pace;
 mod policy;
 mod range;

@@ -342,6 +342,7 @@ pub(crate) fn fetcher(config: &Config, allow: &[String]) -> anyhow::Result<Fetch
     let settings = NetConfig {
         allow: parsed.map_err(|error| Misuse::new(error.to_string()))?,
         connect_ms: config.net.connect_s * 1000,
+        memory_bytes: config.net.memory_mib * 1024 * 1024,
         hosts: HostLimits::default(),
         ..NetConfig::of(config.net.user_agent())
     };

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use trawler_core::site::{LastmodTrust, UnchangedOptions};
-use trawler_net::Validators;
 
 use super::super::frontier::Entry;
 use super::super::links::LinkVerdict;
@@ -28,12 +27,10 @@ impl Visitor {
         {
             return Visit::done(self.as_known(entry, known.clone(), Outcome::Skipped));
         }
-        let validators = match &known {
-            Some(known) if !due => known.validators(),
-            Some(_) | None => Validators::default(),
-        };
+        let held = known.as_ref().filter(|_| !due);
+        let held = held.map(|known| known.as_held(url));
         let facts = || Facts::of(url.as_str());
-        match self.reach(url, validators, Wants::Page).await {
+        match self.reach(url, held, Wants::Page).await {
             Reached::Answer { at, answer } => self.read_page(entry, url, at, answer).await,
             Reached::NotModified => match known {
                 Some(known) => Visit::done(self.as_known(entry, known, Outcome::NotModified)),
@@ -111,6 +108,7 @@ impl Visitor {
                     lastmod: entry.lastmod,
                     etag: validators.etag,
                     last_modified: validators.last_modified,
+                    from: also.as_ref().map(CanonicalUrl::to_string),
                     read_at: self.clock.now().timestamp(),
                     links: finds.iter().map(|find| find.url.clone()).collect(),
                 });
@@ -162,6 +160,7 @@ impl Visitor {
             })
         });
         let finds = links.collect();
+        let also = known.came_from();
         let mut page = known.facts;
         page.lastmod = entry.lastmod;
         let mut done = Done::of(
@@ -173,6 +172,7 @@ impl Visitor {
         );
         done.rows = known.rows;
         done.finds = finds;
+        done.also = also;
         done
     }
 }

@@ -20,7 +20,7 @@ use super::super::frontier::Entry;
 use super::super::url::CanonicalUrl;
 use super::facts::Facts;
 use super::kind::{Kind, Outcome};
-use super::known_pages::KnownPages;
+use super::known_pages::{Held, KnownPages};
 use super::permission::{Permission, Permissions};
 use super::site_rules::SiteRules;
 use super::visit::{Done, Find, Visit};
@@ -108,19 +108,17 @@ impl Visitor {
     pub(super) async fn reach(
         &self,
         start: &CanonicalUrl,
-        known: Validators,
+        held: Option<Held>,
         wants: Wants,
     ) -> Reached {
         let (mut at, mut address) = (start.clone(), start.to_url());
-        let mut known = Some(known);
         for _ in 0..=HOPS_MAX {
             if let Some((outcome, why)) = self.forbidden(&at).await {
                 return Reached::Forbidden(outcome, why);
             }
-            let to = match self
-                .ask(&address, known.take().unwrap_or_default(), wants)
-                .await
-            {
+            let held = held.as_ref().filter(|held| held.at == at);
+            let known = held.map(|held| held.validators.clone());
+            let to = match self.ask(&address, known.unwrap_or_default(), wants).await {
                 Ok(Asked::Answer(answer)) => return Reached::Answer { at, answer },
                 Ok(Asked::NotModified) => return Reached::NotModified,
                 Ok(Asked::Moved(to)) => to,
