@@ -58,7 +58,10 @@ impl Claim {
         if self.over.is_some() {
             return 0;
         }
-        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let held = self
+            .held
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits);
         let needed = bytes.div_ceil(CHUNK_BYTES).saturating_sub(1);
         u32::try_from(needed.saturating_sub(held)).unwrap_or(u32::MAX)
     }

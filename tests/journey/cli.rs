@@ -24,7 +24,12 @@ fn shown(path: &Path) -> &str {
 #[test]
 fn a_reader_that_leaves_ends_the_command_quietly() {
     let folder = Folder::new(&[], "");
-    for words in [&["status"][..], &["status", "--json"], &["pipes"], &["runs"]] {
+    for words in [
+        &["status"][..],
+        &["status", "--json"],
+        &["pipes"],
+        &["runs"],
+    ] {
         let mut command = std::process::Command::new(TRAWLER);
         command.arg("-C").arg(folder.path()).args(words);
         let piped = std::process::Stdio::piped;

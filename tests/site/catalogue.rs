@@ -169,7 +169,6 @@ fn slot_of(model: &Model, target: &str) -> Option<u32> {
     digits.find_map(|number| model.slot_of(number))
 }
 
-
 /// Of the products whose pages are as they were none was sent again: each was
 /// not asked for, or answered with 304, behind redirects too.
 #[track_caller]

@@ -219,7 +219,8 @@ async fn show(letters: &DeadLetters, job: &str, as_json: bool) -> anyhow::Result
         say!("reason         {}", plain(&letter.reason));
         say!(
             "attempts       {}, crashes {}",
-            letter.attempts, letter.crashes
+            letter.attempts,
+            letter.crashes
         );
         say!("planned        {}", at(letter.planned));
         say!("first failure  {}", at(letter.first_failure));

@@ -61,9 +61,7 @@ pub(crate) async fn run(
             say!("{line}");
         }
         if let FleetCommand::Create { .. } = command {
-            say!(
-                "\nNext: trawler pipes push DIR, then start the roles: schedule, crawl, images"
-            );
+            say!("\nNext: trawler pipes push DIR, then start the roles: schedule, crawl, images");
         }
     }
     Ok(End::Done)

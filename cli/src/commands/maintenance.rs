@@ -110,7 +110,10 @@ async fn list(machine: &Machine, as_json: bool) -> anyhow::Result<End> {
             };
             say!(
                 "pipe {}: {days}{} to {}{zone} {}",
-                pipe.id, window.from, window.until, window.reason
+                pipe.id,
+                window.from,
+                window.until,
+                window.reason
             );
         }
     }

@@ -253,7 +253,9 @@ fn told(published: Published, as_json: bool) -> anyhow::Result<End> {
     } else if is_new {
         say!(
             "set {} is current: {} pipe(s), publication {}",
-            publication.set, publication.pipes, publication.number
+            publication.set,
+            publication.pipes,
+            publication.number
         );
         say!("runs that are planned from now on use it; earlier ones keep theirs");
     } else {

@@ -56,7 +56,9 @@ pub(crate) fn feed(report: &TryFeedReport) -> anyhow::Result<()> {
     for rejected in report.rejected_rows.iter().take(SHOWN_MAX) {
         say!(
             "rejected: line {}: {} (found {:?})",
-            rejected.line, rejected.reason, rejected.found
+            rejected.line,
+            rejected.reason,
+            rejected.found
         );
     }
     if !report.unmapped_fields.is_empty() {

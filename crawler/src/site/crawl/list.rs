@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-
 use super::super::frontier::Entry;
 use super::super::url::CanonicalUrl;
 use super::facts::Facts;

@@ -270,7 +270,16 @@ impl Meaning {
     }
 }
 
-/// The error in one line.
+/// The error of a page or list in one line.
 pub(super) fn why(error: &FetchError) -> String {
-    chain(error)
+    told(error, "limits.page_bytes_max")
+}
+
+/// The error in one line, with the key of the bound where the body was too long.
+pub(super) fn told(error: &FetchError, bytes_key: &str) -> String {
+    let words = chain(error);
+    match error.class() {
+        FetchClass::TooLarge => format!("{words}; {bytes_key} is the bound"),
+        _ => words,
+    }
 }
