@@ -258,6 +258,7 @@ impl Machine {
         Ok(ImageWorker::new(
             self.ports.clone(),
             self.pipes.clone(),
+            Arc::clone(&self.secrets),
             fetcher.clone(),
             studio(config)?,
             ImageWorkerOptions {
