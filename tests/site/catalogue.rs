@@ -21,7 +21,7 @@ use crate::shops::{
 use crate::turns;
 
 /// About 20,000 pages with categories, redirects and what sells nothing.
-const PRODUCTS: u32 = 17_500;
+pub(crate) const PRODUCTS: u32 = 17_500;
 
 /// Pages of the large shop, sitemaps and lists included, that are asked for at
 /// least.
@@ -354,10 +354,15 @@ async fn forbidden_products_are_left_and_allowed_ones_within_are_not() {
 }
 
 /// What `lastmod` and validators are worth, asked of the shop's log.
-async fn asks_again(what: &str, spec: ShopSpec, site: String, expected: Again) {
+async fn asks_again(
+    what: &str,
+    spec: ShopSpec,
+    site: impl FnOnce(&Model) -> String,
+    expected: Again,
+) {
     let _beside = turns::beside().await;
     let began = Utc::now().date_naive();
-    let world = World::start(spec, |_| Says::of(site + RARE_RECHECK)).await;
+    let world = World::start(spec, |model| Says::of(site(model) + RARE_RECHECK)).await;
     crawl(&world);
     world.shop.set_day(1);
     world.shop.forget_seen();
@@ -387,6 +392,10 @@ async fn asks_again(what: &str, spec: ShopSpec, site: String, expected: Again) {
     world.shop.stop().await;
 }
 
+fn sitemaps(_: &Model) -> String {
+    by_sitemaps()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Again {
     OnlyMoved,
@@ -397,7 +406,19 @@ enum Again {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_whose_lastmod_did_not_move_are_not_asked_for() {
     let spec = with_site(143, |_| {});
-    asks_again("lastmod", spec, by_sitemaps(), Again::OnlyMoved).await;
+    asks_again("lastmod", spec, sitemaps, Again::OnlyMoved).await;
+}
+
+/// Lists and links name the same pages without `lastmod`: they are followed
+/// once the sitemaps are read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_and_links_do_not_ask_for_what_the_sitemap_says_is_unchanged() {
+    let spec = with_site(149, |site| {
+        site.paging = PagingMix::Mixed;
+        site.places.related_share = 0.0;
+    });
+    let what = "lastmod beside lists and links";
+    asks_again(what, spec, by_everything, Again::OnlyMoved).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -405,7 +426,7 @@ async fn without_lastmod_pages_are_asked_for_with_their_validators() {
     for (seed, lastmod) in [(144, Lastmod::Absent), (145, Lastmod::Today)] {
         let spec = with_site(seed, |site| site.lastmod = lastmod);
         let what = format!("lastmod {lastmod:?}");
-        asks_again(&what, spec, by_sitemaps(), Again::OthersConditionally).await;
+        asks_again(&what, spec, sitemaps, Again::OthersConditionally).await;
     }
 }
 
@@ -415,7 +436,7 @@ async fn a_shop_without_lastmod_and_validators_is_read_whole_and_costs_no_file()
         validators: Validators::NONE,
         ..with_site(147, |site| site.lastmod = Lastmod::Absent)
     };
-    asks_again("nothing to go by", spec.clone(), by_sitemaps(), Again::All).await;
+    asks_again("nothing to go by", spec.clone(), sitemaps, Again::All).await;
     let _beside = turns::beside().await;
     let world = World::start(spec, |_| Says::of(by_sitemaps())).await;
     crawl(&world);
