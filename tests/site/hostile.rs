@@ -258,7 +258,9 @@ async fn lays_to(seed: u64, trap: Trap, end: End, says_on_day_1: impl FnOnce(&Wo
     let run = endure(&world, what);
     let asked = world.shop.stats().requests() - before;
     let met = world.shop.seen().into_iter();
-    let met = met.filter(|seen| seen.path().starts_with("/trap/0/")).count();
+    let met = met
+        .filter(|seen| seen.path().starts_with("/trap/0/"))
+        .count();
     println!("{what}: {asked} requests, {met} of them for the trap");
     assert!(met > 0, "{what}: the trap was never asked for");
     // Pages, and what is asked beside them: sitemaps, robots, second tries.
@@ -298,9 +300,8 @@ traps! {
 /// The pipe declares the trap as a category of the shop.
 fn says_category(world: &World, pages: &str) -> Says {
     let url = world.shop.url("/trap/0/0");
-    let category = format!(
-        "\n[[site.categories]]\nurl = \"{url}\"\nproducts = \"ul.products a\"\n{pages}"
-    );
+    let category =
+        format!("\n[[site.categories]]\nurl = \"{url}\"\nproducts = \"ul.products a\"\n{pages}");
     let mut says = says();
     says.site.push_str(&category);
     says

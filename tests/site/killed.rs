@@ -244,7 +244,9 @@ impl<'a> Lives<'a> {
     /// Addresses that were asked for, in this life or an earlier one.
     fn addresses(&self) -> usize {
         let new = counts(&self.world.shop.seen());
-        let new = new.keys().filter(|target| !self.asked.contains_key(*target));
+        let new = new
+            .keys()
+            .filter(|target| !self.asked.contains_key(*target));
         self.asked.len() + new.count()
     }
 
@@ -329,7 +331,10 @@ async fn what_a_long_life_had_put_away_is_not_asked_for_again() {
     undisturbed.check(&found(folder, PIPE), &world, "after a long life");
     let again = repeated(&counts(&world.shop.seen()), &undisturbed.asked);
     let bound = LOST_S_MAX * RATE_PER_S + f64::from(CONCURRENCY);
-    println!("{again} of {} requests again, at most {bound}", before.len());
+    println!(
+        "{again} of {} requests again, at most {bound}",
+        before.len()
+    );
     assert!((again as f64) <= bound, "{again} requests again");
     assert!(
         again * 2 < before.len(),
