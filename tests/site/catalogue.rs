@@ -464,6 +464,30 @@ async fn a_lastmod_that_is_not_trusted_is_not_believed() {
     world.shop.stop().await;
 }
 
+/// With no days between two readings every page is read by every run, whatever
+/// it says of itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_days_between_two_readings_every_page_is_read_again() {
+    let _beside = turns::beside().await;
+    let spec = ShopSpec {
+        ..plain("every page", 150, 300)
+    };
+    let unchanged = "\n[site.unchanged]\nrecheck_days = 0\n";
+    let world = World::start(spec, |_| Says::of(by_sitemaps() + unchanged)).await;
+    crawl(&world);
+    world.shop.forget_seen();
+    crawl(&world);
+    let rows = check(&world, 0, "read again");
+    let seen = world.shop.seen();
+    let pages = seen
+        .iter()
+        .filter(|seen| slot_of(world.model(), &seen.target).is_some());
+    let statuses: Vec<u16> = pages.map(|seen| seen.status).collect();
+    assert_eq!(statuses.len(), rows.len());
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    world.shop.stop().await;
+}
+
 /// A page that is not read again still leads to what it linked to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_that_are_not_read_again_keep_what_they_lead_to() {

@@ -5,19 +5,20 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
 use super::items::Reader;
-use super::real_tests::{files, real};
+use super::real_tests::files;
 use super::remarks::Remarks;
 use super::scan::{self, Syntax};
 use super::value::{Value, local_name, type_name};
 use super::*;
 use crate::document::Document;
+use crate::real::real;
 
 /// Types whose items are compared.
 const TYPES: &[&str] = &[
@@ -29,6 +30,10 @@ const TYPES: &[&str] = &[
     "BreadcrumbList",
     "ProductGroup",
 ];
+
+/// Pages that have a reference, and references to their RDFa.
+const PAGES: usize = 0;
+const EXPANDED: usize = 13;
 
 /// References that are not named as their page is.
 const NAMED_OTHERWISE: &[(&str, &str)] = &[
@@ -184,6 +189,7 @@ fn their_lines(value: &Json, path: &str, lines: &mut Lines) {
                 match key.as_str() {
                     // The reference's own marks are not of the page.
                     "@type" | "type" | "_nodeId_" | "@context" => {}
+                    "@value" => their_lines(member, path, lines),
                     "properties" => their_lines(member, path, lines),
                     "id" => their_lines(member, &format!("{path}.@id"), lines),
                     key => their_lines(member, &format!("{path}.{}", local_name(key)), lines),
@@ -230,7 +236,8 @@ fn items_of(path: &Path) -> Vec<Lines> {
 fn pairs(folder: &Path) -> Vec<(String, PathBuf, PathBuf)> {
     let mut pairs = Vec::new();
     for page in files(folder) {
-        for extension in ["json", "jsonld"] {
+        // What is written as `expanded` is RDFa as JSON-LD.
+        for extension in ["json", "jsonld", "expanded.json"] {
             let reference = page.with_extension(extension);
             if reference.is_file() {
                 let name = reference.strip_prefix(folder).unwrap();
@@ -248,20 +255,26 @@ fn pairs(folder: &Path) -> Vec<(String, PathBuf, PathBuf)> {
     pairs
 }
 
-/// The item of ours that is most like one of theirs is compared with it.
-fn differences(name: &str, theirs: &[Lines], ours: &[Lines]) -> Vec<(String, String)> {
-    let mut left: Vec<&Lines> = ours.iter().collect();
+/// The item of ours that is most like one of theirs is compared with it; `met`
+/// has the numbers of those that were.
+fn differences(
+    name: &str,
+    theirs: &[Lines],
+    ours: &[Lines],
+    met: &mut BTreeSet<usize>,
+) -> Vec<(String, String)> {
+    let mut left: Vec<(usize, &Lines)> = ours.iter().enumerate().collect();
     let mut found = Vec::new();
     for their in theirs {
         let alike = left
             .iter()
             .enumerate()
-            .max_by_key(|(at, our)| (our.intersection(their).count(), std::cmp::Reverse(*at)));
+            .max_by_key(|(at, (_, our))| (our.intersection(their).count(), std::cmp::Reverse(*at)));
         let our = match alike {
-            Some((at, our)) if our.intersection(their).next().is_some() => {
-                let our = (*our).clone();
-                left.remove(at);
-                our
+            Some((at, (_, our))) if our.intersection(their).next().is_some() => {
+                let (number, our) = left.remove(at);
+                met.insert(number);
+                our.clone()
             }
             _ => Lines::new(),
         };
@@ -272,21 +285,47 @@ fn differences(name: &str, theirs: &[Lines], ours: &[Lines]) -> Vec<(String, Str
     found
 }
 
+/// Items of ours that no reference of their page has, as `+` and their types.
+fn extra(page: &str, ours: &[Lines], met: &BTreeSet<usize>) -> Vec<(String, String)> {
+    let left = ours.iter().enumerate();
+    let left = left.filter(|(number, _)| !met.contains(number));
+    let types = |lines: &Lines| -> Vec<String> {
+        let types = lines.iter().filter_map(|line| line.strip_prefix("@type="));
+        types.map(str::to_owned).collect()
+    };
+    left.map(|(_, lines)| (page.to_owned(), format!("+{}", types(lines).join(" "))))
+        .collect()
+}
+
 #[test]
 fn product_like_items_agree_with_the_references() {
     let Some(folder) = real("structured") else {
         return;
     };
-    let mut items = 0;
+    let (mut items, mut expanded) = (0, 0);
     let mut found: Vec<(String, String)> = Vec::new();
+    let mut pages: BTreeMap<PathBuf, Vec<(String, PathBuf)>> = BTreeMap::new();
     for (name, page, reference) in pairs(&folder) {
-        let reference: Json = serde_json::from_slice(&fs::read(reference).unwrap()).unwrap();
-        let mut expected = Vec::new();
-        theirs(&reference, &mut expected);
-        items += expected.len();
-        if !expected.is_empty() {
-            found.extend(differences(&name, &expected, &items_of(&page)));
+        expanded += usize::from(name.ends_with(".expanded.json"));
+        pages.entry(page).or_default().push((name, reference));
+    }
+    assert_eq!(
+        (pages.len(), expanded),
+        (PAGES, EXPANDED),
+        "pages with references"
+    );
+    for (page, references) in pages {
+        let ours = items_of(&page);
+        let mut met = BTreeSet::new();
+        for (name, reference) in references {
+            let reference: Json = serde_json::from_slice(&fs::read(reference).unwrap()).unwrap();
+            let mut expected = Vec::new();
+            theirs(&reference, &mut expected);
+            items += expected.len();
+            found.extend(differences(&name, &expected, &ours, &mut met));
         }
+        let page = page.strip_prefix(&folder).unwrap().display().to_string();
+        found.extend(extra(&page, &ours, &met));
     }
     assert!(items >= 30, "{items} items compared");
     found.sort();
