@@ -538,7 +538,7 @@ fn try_page_names_what_a_program_asks_for() {
     let absent = ["regularPrice", "sku", "mpn", "gtin", "brand", "description"];
     for name in absent {
         assert!(
-            bare.get(name).is_some_and(Value::is_null),
+            bare.get(name).is_some_and(serde_json::Value::is_null),
             "{name}: {bare:#}"
         );
     }
@@ -556,7 +556,7 @@ fn try_page_names_what_a_program_asks_for() {
         .chain(&absent)
     {
         assert!(
-            none.get(name).is_some_and(Value::is_null),
+            none.get(name).is_some_and(serde_json::Value::is_null),
             "{name}: {none:#}"
         );
     }
