@@ -25,6 +25,8 @@ pub mod normalise;
 pub mod page;
 mod parse;
 mod plan_images;
+#[cfg(test)]
+mod real;
 mod report;
 mod run_document;
 mod scratch;

@@ -100,9 +100,9 @@ impl SiteCrawl<'_> {
             later: start::others(&visitor.rules, &site),
             visitor,
             frontier,
+            traps: Traps::of(site.limits.urls_per_path_max, &checkpoint.paths),
             checkpoint,
             not_put: VecDeque::new(),
-            traps: Traps::new(site.limits.urls_per_path_max),
             bounds: CrawlBounds {
                 visits_at_once: (fetch.concurrency as usize * 2).clamp(2, VISITS_MAX),
                 pages_max: site.limits.pages_max,

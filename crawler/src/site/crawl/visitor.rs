@@ -210,19 +210,20 @@ impl Visitor {
     pub(super) fn given_up(&self, entry: &Entry, why: &str) -> Done {
         let facts = Facts::of(&entry.url).because(why);
         match Kind::of_code(entry.kind) {
-            Some(Kind::Page) | None => self.failed_page(&entry.url, facts, Outcome::Failed),
+            Some(Kind::Page) | None => self.failed_page(entry, facts, Outcome::Failed),
             Some(Kind::Sitemap | Kind::Category | Kind::Json) => {
                 Done::of(Outcome::ListBroken, facts)
             }
         }
     }
 
-    /// A page that did not come keeps the rows that the last complete run saw:
-    /// that it failed says nothing of its products.
-    pub(super) fn failed_page(&self, url: &str, mut facts: Facts, outcome: Outcome) -> Done {
-        let known = self.known.get(url);
+    /// A page that did not come keeps the rows that the last complete run saw,
+    /// and what it led to: that it failed says nothing of its products.
+    pub(super) fn failed_page(&self, entry: &Entry, mut facts: Facts, outcome: Outcome) -> Done {
+        let known = self.known.get(&entry.url);
         let mut done = Done::of(outcome, Facts::default());
         if let Some(known) = known {
+            done.finds = self.led_to(entry, &known);
             facts.page = Some(known.facts);
             done.rows = known.rows;
         }
