@@ -367,7 +367,7 @@ async fn a_crawl_whose_journal_cannot_be_used_begins_anew() {
         bytes[middle] ^= 0xff;
         fs::write(&paths[0], bytes).unwrap();
     };
-    let spoilers: [&dyn Fn(&[PathBuf]); 2] = [&remove_all, &damage_first];
+    let spoilers: [Spoil<'_>; 2] = [&remove_all, &damage_first];
     for (at, spoil) in spoilers.into_iter().enumerate() {
         let folder = Folder::new(&[], "");
         says(by_everything(world.model())).write_to(&folder, &world.shop);
@@ -386,6 +386,9 @@ async fn a_crawl_whose_journal_cannot_be_used_begins_anew() {
     }
     world.shop.stop().await;
 }
+
+/// What is done to the segments of a journal.
+type Spoil<'a> = &'a dyn Fn(&[PathBuf]);
 
 /// Segments of the crawl's journal among the blobs, in order.
 fn segments(folder: &Folder) -> Vec<PathBuf> {

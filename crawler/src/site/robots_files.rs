@@ -1,8 +1,9 @@
 //! The robots files of the hosts that this process crawls: each is asked for
-//! once and kept for at most a day, whichever pipes share the host.
+//! twice a day at most and kept for a day at most, whichever pipes share the
+//! host.
 //!
-//! What became unreachable is known from the last answer if there was one, as
-//! RFC 9309 (2.4) allows, and asked for again before long.
+//! What became unreachable is known from the last answer of the day if there
+//! was one, as RFC 9309 (2.4) allows, and asked for again before long.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
