@@ -10,6 +10,7 @@ use super::lists::{Brought, ListPage};
 use super::site_rules::SiteRules;
 use super::visit::{Done, Find, Visit};
 use super::visitor::{Answer, Meaning, Reached, Visitor, Wants, why};
+use trawler_fleet::chain;
 use trawler_net::Validators;
 
 impl Visitor {
@@ -27,6 +28,10 @@ impl Visitor {
                 Visit::done(Done::of(Outcome::DeniedUnknown, facts().because(&why)))
             }
             Reached::Forbidden(_, why) | Reached::Away(why) | Reached::Lost(why) => broken(&why),
+            Reached::Unbuilt(error) if error.is_of_page() => broken(&chain(&error)),
+            Reached::Unbuilt(error) => Visit::Again {
+                why: chain(&error),
+            },
             Reached::Failed(error) => match Meaning::of(&error) {
                 Meaning::Gone => {
                     let mut done = Done::of(Outcome::ListRead, facts());
