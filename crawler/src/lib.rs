@@ -25,6 +25,7 @@ pub mod normalise;
 pub mod page;
 mod parse;
 mod plan_images;
+pub mod render;
 mod report;
 mod run_document;
 mod scratch;

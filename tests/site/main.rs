@@ -35,6 +35,7 @@ mod hostile;
 mod incomplete;
 mod killed;
 mod polite;
+mod render;
 mod rows;
 mod shops;
 mod turns;

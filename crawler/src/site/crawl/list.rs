@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use trawler_fleet::chain;
 use trawler_net::Validators;
 
 use super::super::frontier::Entry;
@@ -29,6 +30,8 @@ impl Visitor {
                 Visit::done(Done::of(Outcome::DeniedUnknown, facts().because(&why)))
             }
             Reached::Forbidden(_, why) | Reached::Away(why) | Reached::Lost(why) => broken(&why),
+            Reached::Unbuilt(error) if error.is_of_page() => broken(&chain(&error)),
+            Reached::Unbuilt(error) => Visit::Again { why: chain(&error) },
             Reached::Failed(error) => match Meaning::of(&error) {
                 Meaning::Gone => {
                     let mut done = Done::of(Outcome::ListRead, facts());

@@ -20,6 +20,7 @@ mod lists;
 mod new_book;
 mod page;
 mod permission;
+mod rendering;
 mod rows;
 mod site_rules;
 mod sitemap;
@@ -139,16 +140,20 @@ impl SiteCrawl<'_> {
         let fetcher = credentials.fetcher(&crawler.fetcher);
         let user_agent = crawler.options.user_agent.clone();
         let clock = Arc::clone(&crawler.ports.clock);
+        let permissions = Arc::new(Permissions {
+            rule: site.robots,
+            files: Arc::clone(&crawler.robots),
+            fetcher: fetcher.clone(),
+            clock: Arc::clone(&clock),
+            user_agent: user_agent.clone(),
+            pace: Arc::clone(&pace),
+            hosts: Mutex::new(HashMap::new()),
+        });
+        let cookies = self.pipe.fetch.cookies;
+        let session = rendering::session(crawler, site, &fetcher, &permissions, cookies).await?;
         Ok(Visitor {
-            permissions: Permissions {
-                rule: site.robots,
-                files: Arc::clone(&crawler.robots),
-                fetcher: fetcher.clone(),
-                clock: Arc::clone(&clock),
-                user_agent: user_agent.clone(),
-                pace: Arc::clone(&pace),
-                hosts: Mutex::new(HashMap::new()),
-            },
+            permissions,
+            session,
             fetcher,
             pace,
             clock,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use trawler_core::site::{LastmodTrust, UnchangedOptions};
+use trawler_fleet::chain;
 use trawler_net::Validators;
 
 use super::super::frontier::Entry;
@@ -50,6 +51,13 @@ impl Visitor {
             }
             Reached::Lost(why) => self.broken_page(url, &why),
             Reached::Failed(error) => self.page_error(url, &Meaning::of(&error), &why(&error)),
+            Reached::Unbuilt(error) => {
+                let meaning = match error.is_of_page() {
+                    true => Meaning::Failed,
+                    false => Meaning::Again,
+                };
+                self.page_error(url, &meaning, &chain(&error))
+            }
         }
     }
 
