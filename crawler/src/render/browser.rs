@@ -25,6 +25,7 @@ use super::RenderError;
 use super::arguments::arguments;
 use super::introduce::introduce;
 use super::process::Process;
+use super::profile::Profile;
 use super::relay::Relay;
 use super::session::Way;
 use super::settings::BrowserSettings;
@@ -45,6 +46,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Running {
     pub(super) process: Process,
     pub(super) pages: u32,
+    _profile: Profile,
     browser: Browser,
     contexts: Vec<Context>,
     /// Drives the connection, and keeps it within bounds.
@@ -69,9 +71,10 @@ impl Running {
             why,
         };
         let folder = profile.to_owned();
-        let made = tokio::task::spawn_blocking(move || fs::create_dir_all(folder)).await;
+        let made = tokio::task::spawn_blocking(move || Profile::make(folder)).await;
         let made = made.map_err(std::io::Error::other).and_then(|made| made);
-        made.map_err(|error| start(format!("make {}: {error}", profile.display())))?;
+        let made = made.map_err(|error| start(format!("make {}: {error}", profile.display())))?;
+        let profile = made.path();
         let is_root = is_root();
         if is_root {
             warn_of_root();
@@ -101,6 +104,7 @@ impl Running {
         Ok(Self {
             process,
             pages: 0,
+            _profile: made,
             browser,
             contexts: Vec::new(),
             _tasks: tasks,

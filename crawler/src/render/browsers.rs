@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use trawler_net::Fetcher;
 
 use super::browser::Running;
 use super::find::{NoChromium, find_chromium};
-use super::session::{PageRules, Session, SessionBounds, Way};
-use super::{BrowserSettings, RenderError, memory};
+use super::session::{Session, SessionOptions, Way};
+use super::{BrowserSettings, RenderError, memory, profile};
 
 /// All browsers of a process.
 pub struct Browsers {
@@ -19,6 +19,8 @@ pub struct Browsers {
     room: Arc<Semaphore>,
     idle: Mutex<Idle>,
     started: AtomicU64,
+    /// Once what earlier processes left is gone.
+    swept: OnceCell<()>,
 }
 
 #[derive(Default)]
@@ -42,6 +44,7 @@ impl Browsers {
             room: Arc::new(Semaphore::new(settings.browsers.max(1))),
             idle: Mutex::default(),
             started: AtomicU64::new(0),
+            swept: OnceCell::new(),
             settings,
         })
     }
@@ -56,11 +59,10 @@ impl Browsers {
     pub async fn session(
         self: &Arc<Self>,
         fetcher: &Fetcher,
-        rules: Arc<dyn PageRules>,
-        bounds: SessionBounds,
+        options: SessionOptions,
     ) -> Result<Session, RenderError> {
         self.chromium()?;
-        let session = Session::open(Arc::clone(self), fetcher, rules, bounds).await?;
+        let session = Session::open(Arc::clone(self), fetcher, options).await?;
         self.idle(|idle| idle.sessions += 1);
         Ok(session)
     }
@@ -108,12 +110,21 @@ impl Browsers {
             }
         }
         let program = self.chromium()?;
+        self.swept.get_or_init(|| self.sweep()).await;
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let name = format!("browser-{}-{number}", std::process::id());
         let profile = self.settings.profiles.join(name);
         let running = Running::start(&program, &profile, &self.settings).await?;
         lease.running = Some(running);
         Ok(lease)
+    }
+
+    async fn sweep(&self) {
+        let profiles = self.settings.profiles.clone();
+        let swept = tokio::task::spawn_blocking(move || profile::sweep(&profiles)).await;
+        if let Err(error) = swept {
+            tracing::warn!("what earlier browsers left cannot be removed: {error}");
+        }
     }
 
     fn idle<T>(&self, work: impl FnOnce(&mut Idle) -> T) -> T {

@@ -3,8 +3,9 @@
 //! The page itself has come already, by the fetcher and under all rules of the
 //! crawl; a browser is given it and runs it until nothing more is on its way
 //! (`page`). What its scripts ask for goes through Trawler's own tunnel, which
-//! judges every address (invariant 8), and is asked of robots.txt first
-//! (`traffic`, `session`); images, fonts and media are not loaded. Where the
+//! judges every address (invariant 8), is asked of robots.txt first (`traffic`,
+//! `session`), and waits for the turn of its host (`turns`); images, fonts and
+//! media are not loaded. Cookies are those of the crawl (`cookies`). Where the
 //! page wants to be elsewhere, that is said and not done, so that the crawl
 //! judges it as any redirect.
 //!
@@ -18,24 +19,28 @@
 mod arguments;
 mod browser;
 mod browsers;
+mod cookies;
 mod error;
 mod find;
 mod introduce;
 mod memory;
 mod page;
 mod process;
+mod profile;
 mod progress;
 mod relay;
+mod requests;
 mod session;
 mod settings;
 mod traffic;
+mod turns;
 
 use url::Url;
 
 pub use browsers::Browsers;
 pub use error::RenderError;
 pub use find::{NAMES, NoChromium, find_chromium};
-pub use session::{Asked, PageRules, Session, SessionBounds};
+pub use session::{Asked, MayNot, PageRules, Session, SessionOptions};
 pub use settings::{BROWSERS, BrowserSettings};
 
 /// A page as it came.
@@ -68,7 +73,20 @@ pub struct Built {
     pub refused: u32,
     /// Whether everything on its way came; if not, the time was up.
     pub is_settled: bool,
+    /// What its scripts asked for and did not get, so that the page may lack
+    /// it; the first [`BROKEN_MAX`].
+    pub broken: Vec<Broken>,
 }
+
+/// A request of a page's scripts that failed, by no fault of the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    pub url: Url,
+    pub why: String,
+}
+
+/// Of one page, those that are told.
+pub const BROKEN_MAX: usize = 32;
 
 /// What the HTML of a page that is built says it is.
 pub const BUILT_TYPE: &str = "text/html; charset=utf-8";

@@ -3,15 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use chromiumoxide::cdp::browser_protocol::fetch::{
-    ContinueRequestParams, EventRequestPaused, FailRequestParams, FulfillRequestParams,
-    HeaderEntry, RequestId as PausedId,
-};
+use chromiumoxide::cdp::browser_protocol::fetch::EventRequestPaused;
 use chromiumoxide::cdp::browser_protocol::network::{
-    ClearBrowserCookiesParams, ErrorReason, EventLoadingFailed, EventLoadingFinished,
-    EventRequestWillBeSent, SetCacheDisabledParams,
+    ClearBrowserCookiesParams, EventLoadingFailed, EventLoadingFinished, EventRequestWillBeSent,
+    EventResponseReceived, SetCacheDisabledParams,
 };
 use chromiumoxide::cdp::browser_protocol::page::{
     CreateIsolatedWorldParams, EventLifecycleEvent, FrameId, NavigateParams,
@@ -21,20 +16,19 @@ use chromiumoxide::cdp::js_protocol::runtime::{self, EvaluateParams};
 use chromiumoxide::listeners::EventStream;
 use chromiumoxide::page::Page;
 use futures::StreamExt;
-use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use serde::Deserialize;
-use tokio::time::{Instant, interval, sleep_until, timeout};
-use trawler_net::Tunnel;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use trawler_net::{JarCookie, Tunnel};
 
-use super::arguments::CONTENT_POLICY;
 use super::introduce::intercept;
 use super::process::Process;
-use super::progress::Progress;
+use super::progress::{Fell, Progress};
+use super::requests::{Answer, Passed, latest};
 use super::session::Way;
 use super::settings::BrowserSettings;
-use super::traffic::{PIXEL, Ruling, Wanted, rule};
-use super::{Built, Document, RenderError, Rendered, memory};
+use super::turns::Turns;
+use super::{Built, Document, RenderError, Rendered, cookies, memory};
 
 /// Memory and bytes are looked at so often. A page that takes memory as fast
 /// as it can has some hundred MiB more by then.
@@ -66,21 +60,18 @@ pub(super) struct Building<'a> {
     pub(super) way: &'a Arc<Way>,
     pub(super) settings: &'a BrowserSettings,
     pub(super) tunnel: &'a Tunnel,
-    pub(super) keeps_cookies: bool,
+    pub(super) turns: Turns<'a>,
 }
 
 /// What the browser says of a page.
 struct Events {
     paused: EventStream<EventRequestPaused>,
     sent: EventStream<EventRequestWillBeSent>,
+    answered: EventStream<EventResponseReceived>,
     finished: EventStream<EventLoadingFinished>,
     failed: EventStream<EventLoadingFailed>,
     life: EventStream<EventLifecycleEvent>,
 }
-
-/// An answer about a request on its way to the browser; whether it was let
-/// through.
-type Answer<'a> = BoxFuture<'a, Result<bool, RenderError>>;
 
 impl Building<'_> {
     pub(super) async fn build(&self, process: &mut Process) -> Result<Rendered, RenderError> {
@@ -88,13 +79,11 @@ impl Building<'_> {
         let late = || RenderError::Time {
             wait_s: wait.as_secs(),
         };
-        let deadline = Instant::now() + wait;
-        // Time is left to read a page that never came to rest.
-        let rests_until = deadline - ANSWER_WAIT.min(wait / 2);
+        let began = Instant::now();
         let prepared = timeout(wait, self.prepare()).await;
-        let (mut events, main) = prepared.map_err(|_| late())??;
+        let (mut events, main, lent) = prepared.map_err(|_| late())??;
         let mut progress = Progress::new(main);
-        let ran = self.run(process, &mut events, &mut progress, rests_until);
+        let ran = self.run(process, &mut events, &mut progress, began);
         let is_settled = ran.await?;
         let rendered = match progress.moved.take() {
             Some(url) => Rendered::Moved(url),
@@ -108,19 +97,21 @@ impl Building<'_> {
                     requests: progress.requests,
                     refused: progress.refused,
                     is_settled,
+                    broken: std::mem::take(&mut progress.broken),
                 })
             }
         };
-        let forgotten = timeout(ANSWER_WAIT, self.forget()).await;
+        let forgotten = timeout(ANSWER_WAIT, self.forget(&lent)).await;
         forgotten.map_err(|_| late())??;
         Ok(rendered)
     }
 
-    async fn prepare(&self) -> Result<(Events, FrameId), RenderError> {
+    async fn prepare(&self) -> Result<(Events, FrameId, Vec<JarCookie>), RenderError> {
         let page = self.page;
         let events = Events {
             paused: page.event_listener().await?,
             sent: page.event_listener().await?,
+            answered: page.event_listener().await?,
             finished: page.event_listener().await?,
             failed: page.event_listener().await?,
             life: page.event_listener().await?,
@@ -132,7 +123,8 @@ impl Building<'_> {
         page.execute(log::DisableParams::default()).await?;
         page.execute(performance::DisableParams::default()).await?;
         let main = page.mainframe().await?.ok_or(RenderError::Ended)?;
-        Ok((events, main))
+        let lent = cookies::lend(page, self.way).await?;
+        Ok((events, main, lent))
     }
 
     /// Runs the page until it rests, wants to be elsewhere, or has had its
@@ -142,8 +134,13 @@ impl Building<'_> {
         process: &mut Process,
         events: &mut Events,
         progress: &mut Progress,
-        until: Instant,
+        began: Instant,
     ) -> Result<bool, RenderError> {
+        // Time is left to read a page that never came to rest.
+        let wait = self.settings.page_wait;
+        let reading = ANSWER_WAIT.min(wait / 2);
+        let mut until = began + wait - reading;
+        let last = began + latest(wait) - reading;
         let going = self
             .page
             .execute(NavigateParams::new(self.document.url.as_str()));
@@ -151,6 +148,8 @@ impl Building<'_> {
         let mut is_going = true;
         let mut answers: FuturesUnordered<Answer<'_>> = FuturesUnordered::new();
         let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looked = began;
         let brought_before = self.tunnel.figures().bytes_down;
         loop {
             let rests = progress.rests(answers.is_empty());
@@ -161,6 +160,12 @@ impl Building<'_> {
                 () = sleep_until(until) => return Ok(false),
                 _ = look.tick() => {
                     self.judge(process, brought_before, progress).await?;
+                    self.turns.let_go();
+                    // The shop's pace is not the page's fault.
+                    if self.turns.are_awaited() {
+                        until = (until + looked.elapsed()).min(last);
+                    }
+                    looked = Instant::now();
                     if progress.moved.is_some() {
                         return Ok(true);
                     }
@@ -171,12 +176,28 @@ impl Building<'_> {
                     None => return Err(RenderError::Ended),
                 },
                 Some(event) = events.sent.next() => progress.sent(&event),
-                Some(event) = events.finished.next() => progress.ended(&event.request_id),
-                Some(event) = events.failed.next() => progress.ended(&event.request_id),
+                Some(event) = events.answered.next() => {
+                    self.turns.answered(&event);
+                    progress.answered(&event);
+                }
+                Some(event) = events.finished.next() => {
+                    self.turns.ended(&event.request_id);
+                    progress.ended(&event.request_id);
+                }
+                Some(event) = events.failed.next() => {
+                    match progress.failed(&event) {
+                        Fell::ByHost => self.turns.broke(&event.request_id),
+                        Fell::Otherwise => self.turns.ended(&event.request_id),
+                    }
+                }
                 Some(event) = events.life.next() => progress.lives(&event),
                 Some(answered) = answers.next(), if !answers.is_empty() => match answered? {
-                    true => progress.requests += 1,
-                    false => progress.refused += 1,
+                    Passed::Yes => progress.requests += 1,
+                    Passed::No => progress.refused += 1,
+                    Passed::Missed(broken) => {
+                        progress.refused += 1;
+                        progress.missed(broken);
+                    }
                 },
                 // It ends with the page's beginning, or with its failure, of
                 // which the events say more.
@@ -184,69 +205,6 @@ impl Building<'_> {
                 () = sleep_until(quiet_at), if rests => return Ok(true),
             }
         }
-    }
-
-    /// What is done about a request, told to the browser.
-    fn answer<'a>(&'a self, event: &EventRequestPaused, progress: &mut Progress) -> Answer<'a> {
-        let id = event.request_id.clone();
-        let page = self.page;
-        progress.asked += 1;
-        let mut ruling = rule(&Wanted {
-            kind: &event.resource_type,
-            method: &event.request.method,
-            url: &event.request.url,
-            is_main_frame: event.frame_id == progress.main,
-            has_document: progress.has_document,
-        });
-        if progress.requests >= self.settings.requests_max {
-            ruling = Ruling::Refused;
-        }
-        progress.has_document |= ruling == Ruling::Document;
-        let refuse = move |id| async move {
-            let reason = ErrorReason::BlockedByClient;
-            page.execute(FailRequestParams::new(id, reason)).await?;
-            Ok(false)
-        };
-        match ruling {
-            Ruling::Document => {
-                let fulfil = self.fulfil(id);
-                Box::pin(async move {
-                    page.execute(fulfil).await?;
-                    Ok(true)
-                })
-            }
-            Ruling::Pixel => Box::pin(async move {
-                page.execute(pixel(id)).await?;
-                Ok(false)
-            }),
-            Ruling::Moved(url) => {
-                progress.moved.get_or_insert(url);
-                Box::pin(refuse(id))
-            }
-            Ruling::Refused => Box::pin(refuse(id)),
-            Ruling::Ask(url) => Box::pin(async move {
-                if let Err(why) = self.way.rules.may_ask(&url).await {
-                    tracing::debug!(%url, "a page's script may not ask: {why}");
-                    return refuse(id).await;
-                }
-                page.execute(ContinueRequestParams::new(id)).await?;
-                Ok(true)
-            }),
-        }
-    }
-
-    /// The page itself, as it came, under the policy for all pages.
-    fn fulfil(&self, id: PausedId) -> FulfillRequestParams {
-        let mut headers = vec![HeaderEntry::new("Content-Security-Policy", CONTENT_POLICY)];
-        let content_type = self.document.content_type.as_deref().unwrap_or("text/html");
-        headers.push(HeaderEntry::new("Content-Type", content_type));
-        for cookie in &self.document.set_cookies {
-            headers.push(HeaderEntry::new("Set-Cookie", cookie));
-        }
-        let mut fulfil = FulfillRequestParams::new(id, 200);
-        fulfil.response_headers = Some(headers);
-        fulfil.body = Some(STANDARD.encode(&self.document.body).into());
-        fulfil
     }
 
     /// Whether the page keeps its bounds.
@@ -301,9 +259,10 @@ impl Building<'_> {
         html.filter(fits).ok_or(RenderError::TooLarge { bytes_max })
     }
 
-    /// Forgets what the page has put down, where nothing of it is kept.
-    async fn forget(&self) -> Result<(), RenderError> {
-        if !self.keeps_cookies {
+    /// Takes the cookies back, or forgets what the page has put down.
+    async fn forget(&self, lent: &[JarCookie]) -> Result<(), RenderError> {
+        cookies::take_back(self.page, self.way, lent).await?;
+        if self.way.cookies.is_none() {
             let origin = self.document.url.origin().ascii_serialization();
             let forget = storage::ClearDataForOriginParams::new(origin, "all");
             self.page.execute(forget).await?;
@@ -313,11 +272,4 @@ impl Building<'_> {
         }
         Ok(())
     }
-}
-
-fn pixel(id: PausedId) -> FulfillRequestParams {
-    let mut pixel = FulfillRequestParams::new(id, 200);
-    pixel.response_headers = Some(vec![HeaderEntry::new("Content-Type", "image/gif")]);
-    pixel.body = Some(PIXEL.to_owned().into());
-    pixel
 }

@@ -20,24 +20,26 @@ use super::RenderError;
 
 /// `$1` is the folder of the browser's files, the rest is its command line.
 /// What the browser leaves behind is told to end before its files are removed,
-/// and is ended with the shell after that.
+/// and is ended with the shell after that. Words of the shell would be written
+/// to a pipe that nobody reads any more, which would end it early.
 const GUARD: &str = r#"
 profile=$1
 shift
 exec 3<&0
 "$@" </dev/null 3<&- &
 browser=$!
+exec 2>/dev/null
 (
     cat <&3 >/dev/null
     kill -KILL "$browser"
-) 2>/dev/null &
+) &
 wait "$browser"
 trap '' TERM
 kill -TERM 0
 for again in 1 2 3 4 5 6 7 8 9 10; do
     rm -rf -- "$profile" && break
     sleep 0.1
-done 2>/dev/null
+done
 kill -KILL 0
 "#;
 

@@ -6,17 +6,35 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use trawler_net::{
-    Fetcher, Ruling as TunnelRuling, Secret, Tunnel, TunnelAsk, TunnelFigures, TunnelRules,
-    TunnelSettings,
+    CookieJar, Fetcher, Pace, Ruling as TunnelRuling, Secret, Tunnel, TunnelAsk, TunnelFigures,
+    TunnelRules, TunnelSettings,
 };
 use url::Url;
 
 use super::page::Building;
 use super::settings::BrowserSettings;
+use super::turns::{Cached, Turns};
 use super::{Browsers, Document, RenderError, Rendered};
 
 /// Yes, or why not.
-pub type Asked<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+pub type Asked<'a> = Pin<Box<dyn Future<Output = Result<(), MayNot>> + Send + 'a>>;
+
+/// Why something is not asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MayNot {
+    /// It is forbidden, and will be the next time.
+    Forbidden(String),
+    /// Nobody knows at the moment.
+    Unknown(String),
+}
+
+impl MayNot {
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Forbidden(why) | Self::Unknown(why) => why,
+        }
+    }
+}
 
 /// What the scripts of a shop's pages may ask for, besides the address policy.
 pub trait PageRules: Send + Sync {
@@ -31,6 +49,10 @@ pub(super) struct Way {
     pub(super) user: &'static str,
     pub(super) password: Secret,
     pub(super) rules: Arc<dyn PageRules>,
+    pub(super) fetcher: Fetcher,
+    pub(super) pace: Arc<Pace>,
+    pub(super) cookies: Option<Arc<CookieJar>>,
+    pub(super) cached: Cached,
 }
 
 /// Builds the pages of one crawl. What browsers kept for it goes with it.
@@ -38,16 +60,18 @@ pub struct Session {
     browsers: Arc<Browsers>,
     tunnel: Tunnel,
     way: Arc<Way>,
-    keeps_cookies: bool,
 }
 
-/// What pages one crawl builds.
-#[derive(Debug, Clone, Copy)]
-pub struct SessionBounds {
+/// What a crawl has for its pages.
+pub struct SessionOptions {
+    pub rules: Arc<dyn PageRules>,
+    /// In which the requests of pages take their turns.
+    pub pace: Arc<Pace>,
+    /// Lent to every page and taken back; `None` is no cookies from one page to
+    /// the next.
+    pub cookies: Option<Arc<CookieJar>>,
     /// Pages in all: bounds the bytes of the tunnel.
     pub pages_max: u64,
-    /// Whether a page sees the cookies of the pages before it.
-    pub keeps_cookies: bool,
 }
 
 /// The same rules for what passes the tunnel in the open. What is encrypted is
@@ -57,7 +81,10 @@ struct Open(Arc<dyn PageRules>);
 impl TunnelRules for Open {
     fn judge<'a>(&'a self, ask: &'a TunnelAsk) -> TunnelRuling<'a> {
         match ask {
-            TunnelAsk::Plain { url, .. } => self.0.may_ask(url),
+            TunnelAsk::Plain { url, .. } => Box::pin(async move {
+                let asked = self.0.may_ask(url).await;
+                asked.map_err(|may_not| may_not.why().to_owned())
+            }),
             TunnelAsk::Connect { .. } => Box::pin(async { Ok(()) }),
         }
     }
@@ -67,24 +94,26 @@ impl Session {
     pub(super) async fn open(
         browsers: Arc<Browsers>,
         fetcher: &Fetcher,
-        rules: Arc<dyn PageRules>,
-        bounds: SessionBounds,
+        options: SessionOptions,
     ) -> Result<Self, RenderError> {
-        let settings = tunnel_settings(browsers.settings(), bounds.pages_max);
-        let open = Arc::new(Open(Arc::clone(&rules)));
+        let settings = tunnel_settings(browsers.settings(), options.pages_max);
+        let open = Arc::new(Open(Arc::clone(&options.rules)));
         let tunnel = fetcher.tunnel(settings, Some(open)).await;
         let tunnel = tunnel.map_err(RenderError::Tunnel)?;
         let way = Arc::new(Way {
             address: tunnel.address(),
             user: tunnel.user(),
             password: tunnel.password().clone(),
-            rules,
+            rules: options.rules,
+            fetcher: fetcher.clone(),
+            pace: options.pace,
+            cookies: options.cookies,
+            cached: Cached::default(),
         });
         Ok(Self {
             browsers,
             tunnel,
             way,
-            keeps_cookies: bounds.keeps_cookies,
         })
     }
 
@@ -100,7 +129,7 @@ impl Session {
             way: &self.way,
             settings,
             tunnel: &self.tunnel,
-            keeps_cookies: self.keeps_cookies,
+            turns: Turns::new(&self.way),
         };
         let browser = lease.browser();
         let built = match building.build(&mut browser.process).await {

@@ -45,15 +45,15 @@ pub(super) fn rule(wanted: &Wanted<'_>) -> Ruling {
         | ResourceType::Xhr
         | ResourceType::Fetch
         | ResourceType::Preflight
-        | ResourceType::TextTrack
-        | ResourceType::EventSource => url.map_or(Ruling::Refused, Ruling::Ask),
+        | ResourceType::TextTrack => url.map_or(Ruling::Refused, Ruling::Ask),
         // What is asked for ahead; and the icons of windows, which nobody sees.
         ResourceType::Other => match url {
             Some(url) if !is_image(&url) => Ruling::Ask(url),
             _ => Ruling::Refused,
         },
-        // No product is in them, or they are told of somebody.
-        ResourceType::Media
+        // No product is in them, they stay open, or they are told of somebody.
+        ResourceType::EventSource
+        | ResourceType::Media
         | ResourceType::Font
         | ResourceType::Prefetch
         | ResourceType::WebSocket
@@ -108,6 +108,7 @@ mod tests {
         check(ResourceType::Media, Ruling::Refused);
         check(ResourceType::Ping, Ruling::Refused);
         check(ResourceType::WebSocket, Ruling::Refused);
+        check(ResourceType::EventSource, Ruling::Refused);
         check(ResourceType::Prefetch, Ruling::Refused);
         check(ResourceType::Other, ask());
         let icon = wanted(&ResourceType::Other, "https://shop.test/favicon.ico");

@@ -3,17 +3,21 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod crawl;
 mod ends;
 mod hostile;
 mod pages;
+mod proxied;
 mod shop;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use trawler_crawler::render::{
-    Asked, BrowserSettings, Browsers, Built, Document, PageRules, Rendered, Session, SessionBounds,
+    Asked, BrowserSettings, Browsers, Built, Document, MayNot, PageRules, Rendered, Session,
+    SessionOptions,
 };
+use trawler_net::{CookieJar, Fetcher, Pace, PaceSettings};
 use url::Url;
 
 /// robots.txt of every shop here: `Disallow: /private`.
@@ -23,7 +27,9 @@ impl PageRules for Robots {
     fn may_ask<'a>(&'a self, url: &'a Url) -> Asked<'a> {
         Box::pin(async move {
             match url.path().starts_with("/private") {
-                true => Err("robots.txt, line 2: Disallow: /private".to_owned()),
+                true => Err(MayNot::Forbidden(
+                    "robots.txt, line 2: Disallow: /private".to_owned(),
+                )),
                 false => Ok(()),
             }
         })
@@ -51,14 +57,33 @@ impl Yard {
     }
 
     async fn session(&self, shop: &shop::Shop) -> Session {
-        let bounds = SessionBounds {
-            pages_max: 1_000,
-            keeps_cookies: true,
-        };
-        let rules = Arc::new(Robots);
-        let session = self.browsers.session(&shop.fetcher(), rules, bounds).await;
-        session.unwrap()
+        self.session_with(&shop.fetcher(), |_| {}).await
     }
+
+    async fn session_with(
+        &self,
+        fetcher: &Fetcher,
+        change: impl FnOnce(&mut SessionOptions),
+    ) -> Session {
+        let mut options = SessionOptions {
+            rules: Arc::new(Robots),
+            pace: pace(f64::INFINITY, 64),
+            cookies: Some(CookieJar::new()),
+            pages_max: 1_000,
+        };
+        change(&mut options);
+        let session = self.browsers.session(fetcher, options).await;
+        // These tests need a Chromium, and say how to get one.
+        session.unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+fn pace(rate_per_s: f64, concurrency: u32) -> Arc<Pace> {
+    Pace::new(PaceSettings {
+        rate_per_s,
+        concurrency,
+        ..PaceSettings::default()
+    })
 }
 
 fn document(url: &str, html: &str) -> Document {

@@ -60,6 +60,12 @@ impl Visitor {
         answer: Answer,
     ) -> Visit {
         let (rules, of) = (Arc::clone(&self.rules), entry.clone());
+        // A list that lacks something looks like its end.
+        if let Some(doubt) = answer.doubt.as_ref().filter(|doubt| doubt.is_of_shop) {
+            return Visit::Again {
+                why: doubt.why.clone(),
+            };
+        }
         let bytes_down = answer.bytes_down;
         let facts = Facts::of(url.as_str());
         let reading = tokio::task::spawn_blocking(move || rules.read_list(&of, kind, at, &answer));

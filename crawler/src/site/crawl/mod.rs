@@ -128,7 +128,10 @@ impl SiteCrawl<'_> {
             .map_err(Ending::Failed)?;
         self.try_out(&credentials).map_err(Ending::Failed)?;
         let budget = HostBudget {
-            requests_max: site.limits.pages_max.saturating_mul(2),
+            requests_max: site
+                .limits
+                .pages_max
+                .saturating_mul(rendering::requests_a_page(site.render)),
             ..HostBudget::default()
         };
         let pace = Pace::new(PaceSettings {
@@ -149,8 +152,9 @@ impl SiteCrawl<'_> {
             pace: Arc::clone(&pace),
             hosts: Mutex::new(HashMap::new()),
         });
-        let cookies = self.pipe.fetch.cookies;
-        let session = rendering::session(crawler, site, &fetcher, &permissions, cookies).await?;
+        let cookies = fetch.cookies.then(|| jar(found));
+        let session =
+            rendering::session(crawler, site, &fetcher, &permissions, cookies.as_ref()).await?;
         Ok(Visitor {
             permissions,
             session,
@@ -160,7 +164,7 @@ impl SiteCrawl<'_> {
             rules: Arc::new(rules),
             known: self.known_pages().await?,
             credentials,
-            cookies: fetch.cookies.then(|| jar(found)),
+            cookies,
             user_agent,
             limits: site.limits.clone(),
             timeouts: Timeouts {

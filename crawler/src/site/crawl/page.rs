@@ -13,6 +13,7 @@ use super::super::url::CanonicalUrl;
 use super::facts::{Facts, PageFacts};
 use super::kind::{Kind, Outcome};
 use super::known_pages::KnownPage;
+use super::rendering::Doubt;
 use super::site_rules::PageRead;
 use super::visit::{Done, Find, Visit};
 use super::visitor::{Answer, Meaning, Reached, Visitor, Wants, why};
@@ -94,6 +95,7 @@ impl Visitor {
     ) -> Visit {
         let (rules, depth) = (Arc::clone(&self.rules), entry.depth);
         let (validators, bytes_down) = (answer.validators.clone(), answer.bytes_down);
+        let doubt = answer.doubt.clone();
         let also = (at != *url).then(|| at.clone());
         let reading = tokio::task::spawn_blocking(move || rules.read_page(&answer, &at, depth));
         let read = match reading.await {
@@ -102,6 +104,9 @@ impl Visitor {
                 return self.broken_page(url, &format!("reading the page failed: {error}"));
             }
         };
+        if let Some(doubt) = doubt.filter(|doubt| self.counts(doubt, url, &read)) {
+            return Visit::Again { why: doubt.why };
+        }
         let PageRead {
             outcome,
             why,
@@ -131,6 +136,17 @@ impl Visitor {
         done.bytes_down = bytes_down;
         done.also = also;
         Visit::done(done)
+    }
+
+    /// Whether a page is not believed that shows no product: where the shop
+    /// itself was in the way, or the last complete run saw one there.
+    fn counts(&self, doubt: &Doubt, url: &CanonicalUrl, read: &PageRead) -> bool {
+        let shows_none = matches!(read.outcome, Outcome::NoProduct | Outcome::SoftGone);
+        let had_some = || {
+            let known = self.known.get(url.as_str());
+            known.is_some_and(|known| !known.rows.is_empty())
+        };
+        shows_none && (doubt.is_of_shop || had_some())
     }
 
     /// Whether the page has to be read, whatever it says of itself.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use trawler_core::site::{Render, SiteOptions};
 use trawler_core::verdict::{Ending, Failure};
 use trawler_fleet::chain;
-use trawler_net::{Fetcher, Validators};
+use trawler_net::{CookieJar, Fetcher, Validators};
 use url::Url;
 
 use super::super::url::CanonicalUrl;
@@ -17,7 +17,8 @@ use super::permission::{Permission, Permissions};
 use super::visitor::{Answer, Visitor};
 use crate::crawler::Crawler;
 use crate::render::{
-    Asked, BUILT_TYPE, Document, PageRules, RenderError, Rendered, Session, SessionBounds,
+    Asked, BUILT_TYPE, Built as BuiltPage, Document, MayNot, PageRules, RenderError, Rendered,
+    Session, SessionOptions,
 };
 
 /// What building a page gave.
@@ -25,6 +26,15 @@ pub(super) enum Built {
     Answer(Answer),
     /// A script wants to be elsewhere; judged as any redirect.
     Moved(Url),
+}
+
+/// Why a page that a browser has built may show less than it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Doubt {
+    pub(super) why: String,
+    /// Whether the shop itself is in the way, and not one of the others whom
+    /// its pages ask, most of which have nothing to do with its products.
+    pub(super) is_of_shop: bool,
 }
 
 /// robots.txt of every host that a script asks.
@@ -37,12 +47,25 @@ impl PageRules for ScriptRules {
             let mut plain = url.clone();
             plain.set_fragment(None);
             let url = CanonicalUrl::stored(plain.as_str());
-            let url = url.ok_or_else(|| "it is no URL that can be asked for".to_owned())?;
+            let url = url.ok_or_else(|| {
+                MayNot::Forbidden("it is no URL that can be asked for".to_owned())
+            })?;
             match self.0.of(&url).await {
                 Permission::Granted => Ok(()),
-                Permission::Denied(why) | Permission::Unknown(why) => Err(why),
+                Permission::Denied(why) => Err(MayNot::Forbidden(why)),
+                Permission::Unknown(why) => Err(MayNot::Unknown(why)),
             }
         })
+    }
+}
+
+/// Requests that a page may cost a host over a whole crawl, for the budget:
+/// with its redirects and retries, or with all that its scripts ask for.
+pub(super) fn requests_a_page(render: Render) -> u64 {
+    match render {
+        Render::None => 2,
+        // A shop's page makes 20 to 200, most of which a browser keeps.
+        Render::Chromium => 100,
     }
 }
 
@@ -52,17 +75,18 @@ pub(super) async fn session(
     site: &SiteOptions,
     fetcher: &Fetcher,
     permissions: &Arc<Permissions>,
-    keeps_cookies: bool,
+    cookies: Option<&Arc<CookieJar>>,
 ) -> Result<Option<Session>, Ending> {
     match site.render {
         Render::None => Ok(None),
         Render::Chromium => {
-            let rules = Arc::new(ScriptRules(Arc::clone(permissions)));
-            let bounds = SessionBounds {
+            let options = SessionOptions {
+                rules: Arc::new(ScriptRules(Arc::clone(permissions))),
+                pace: Arc::clone(&permissions.pace),
+                cookies: cookies.cloned(),
                 pages_max: site.limits.pages_max,
-                keeps_cookies,
             };
-            let opened = crawler.browsers.session(fetcher, rules, bounds).await;
+            let opened = crawler.browsers.session(fetcher, options).await;
             opened.map(Some).map_err(|error| {
                 Ending::Failed(match error {
                     RenderError::NoChromium(error) => Failure::permanent(error.to_string()),
@@ -89,6 +113,7 @@ impl Visitor {
         match session.render(&document).await? {
             Rendered::Moved(to) => Ok(Built::Moved(to)),
             Rendered::Built(built) => Ok(Built::Answer(Answer {
+                doubt: self.doubt(&built),
                 body: built.html.into_bytes().into(),
                 content_type: Some(BUILT_TYPE.to_owned()),
                 // They are of what came, and say nothing of what was fetched
@@ -98,6 +123,33 @@ impl Visitor {
                 bytes_down: answer.bytes_down,
             })),
         }
+    }
+}
+
+impl Visitor {
+    /// Why a page may show less than it has.
+    fn doubt(&self, built: &BuiltPage) -> Option<Doubt> {
+        if !built.is_settled {
+            return Some(Doubt {
+                why: "its scripts had not come to rest when its time was up".to_owned(),
+                is_of_shop: true,
+            });
+        }
+        let is_of_shop = |url: &Url| {
+            url.host_str()
+                .is_some_and(|host| self.rules.links.is_host(host))
+        };
+        let own = built.broken.iter().find(|broken| is_of_shop(&broken.url));
+        let told = own.or(built.broken.first())?;
+        Some(Doubt {
+            why: format!(
+                "{} request(s) of its scripts failed, such as {}: {}",
+                built.broken.len(),
+                trawler_net::shown(&told.url),
+                told.why
+            ),
+            is_of_shop: own.is_some(),
+        })
     }
 }
 

@@ -22,7 +22,7 @@ use super::facts::Facts;
 use super::kind::{Kind, Outcome};
 use super::known_pages::KnownPages;
 use super::permission::{Permission, Permissions};
-use super::rendering::Built;
+use super::rendering::{Built, Doubt};
 use super::site_rules::SiteRules;
 use super::visit::{Done, Find, Visit};
 use crate::credentials::Credentials;
@@ -58,6 +58,8 @@ pub(super) struct Answer {
     pub(super) validators: Validators,
     /// `Set-Cookie`, for a browser.
     pub(super) set_cookies: Vec<String>,
+    /// Of a page that a browser has built.
+    pub(super) doubt: Option<Doubt>,
     pub(super) bytes_down: u64,
 }
 
@@ -178,6 +180,7 @@ impl Visitor {
                     Some(_) => set_cookies(&response),
                     None => Vec::new(),
                 },
+                doubt: None,
                 validators: response.validators,
                 bytes_down: response.raw_bytes,
                 body: response.body,
