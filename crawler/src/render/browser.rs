@@ -20,15 +20,18 @@ use chromiumoxide::page::Page;
 use futures::StreamExt;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use trawler_net::JarCookie;
 
 use super::RenderError;
 use super::arguments::arguments;
+use super::cookies;
 use super::introduce::introduce;
 use super::process::Process;
 use super::profile::Profile;
 use super::relay::Relay;
 use super::session::Way;
 use super::settings::BrowserSettings;
+use super::turns::Cached;
 
 /// Crawls whose cookies and scripts one browser keeps; that of the crawl that
 /// came first makes room.
@@ -58,6 +61,15 @@ pub(super) struct Running {
 struct Context {
     of: Weak<Way>,
     id: BrowserContextId,
+    cached: Arc<Cached>,
+}
+
+/// A page with what was lent for it.
+pub(super) struct Opened {
+    pub(super) page: Page,
+    pub(super) cached: Arc<Cached>,
+    context: BrowserContextId,
+    lent: Vec<JarCookie>,
 }
 
 impl Running {
@@ -116,14 +128,21 @@ impl Running {
     }
 
     /// A page of the crawl's own context.
-    pub(super) async fn page(&mut self, way: &Arc<Way>) -> Result<Page, RenderError> {
+    pub(super) async fn page(&mut self, way: &Arc<Way>) -> Result<Opened, RenderError> {
         self.pages += 1;
         let known = self.contexts.iter().find(|context| context.is_of(way));
-        let context = match known.map(|context| context.id.clone()) {
-            Some(id) => id,
+        let (context, cached) = match known {
+            Some(known) => (known.id.clone(), Arc::clone(&known.cached)),
             None => self.context(way).await?,
         };
-        self.blank(context).await
+        let lent = cookies::lend(&self.browser, &context, way).await?;
+        let page = self.blank(context.clone()).await?;
+        Ok(Opened {
+            page,
+            cached,
+            context,
+            lent,
+        })
     }
 
     async fn blank(&self, context: BrowserContextId) -> Result<Page, RenderError> {
@@ -132,15 +151,27 @@ impl Running {
         Ok(self.browser.new_page(target).await?)
     }
 
-    /// Ends a page, whatever state it is in.
-    pub(super) async fn close(&self, page: &Page) -> Result<(), RenderError> {
+    /// Ends a page that is built; the crawl gets its cookies.
+    pub(super) async fn put_away(&self, opened: &Opened, way: &Way) -> Result<(), RenderError> {
+        self.close(&opened.page).await?;
+        let Opened { context, lent, .. } = opened;
+        let taken = cookies::take_back(&self.browser, context, way, lent);
+        timeout(CLOSE_WAIT, taken)
+            .await
+            .map_err(|_| RenderError::Ended)?
+    }
+
+    async fn close(&self, page: &Page) -> Result<(), RenderError> {
         let close = CloseTargetParams::new(page.target_id().clone());
         let closed = timeout(CLOSE_WAIT, self.browser.execute(close)).await;
         closed.map_err(|_| RenderError::Ended)??;
         Ok(())
     }
 
-    async fn context(&mut self, way: &Arc<Way>) -> Result<BrowserContextId, RenderError> {
+    async fn context(
+        &mut self,
+        way: &Arc<Way>,
+    ) -> Result<(BrowserContextId, Arc<Cached>), RenderError> {
         self.forget().await?;
         let params = CreateBrowserContextParams::builder()
             .dispose_on_detach(true)
@@ -154,11 +185,13 @@ impl Running {
         let first = self.blank(id.clone()).await?;
         introduce(&first, way).await?;
         self.close(&first).await?;
+        let cached = Arc::new(Cached::default());
         self.contexts.push(Context {
             of: Arc::downgrade(way),
             id: id.clone(),
+            cached: Arc::clone(&cached),
         });
-        Ok(id)
+        Ok((id, cached))
     }
 
     /// Lets go of the contexts of crawls that are over, and of one if there

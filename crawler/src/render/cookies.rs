@@ -1,21 +1,30 @@
 //! The cookies of the crawl in a browser: lent to it before a page, taken back
 //! after it. Between pages the crawl's jar alone counts.
 
+use chromiumoxide::browser::Browser;
+use chromiumoxide::cdp::browser_protocol::browser::BrowserContextId;
 use chromiumoxide::cdp::browser_protocol::network::{
-    ClearBrowserCookiesParams, Cookie, CookieParam, CookieSameSite, SetCookiesParams,
-    TimeSinceEpoch,
+    Cookie, CookieParam, CookieSameSite, TimeSinceEpoch,
 };
-use chromiumoxide::cdp::browser_protocol::storage::GetCookiesParams;
+use chromiumoxide::cdp::browser_protocol::storage::{
+    ClearCookiesParams, GetCookiesParams, SetCookiesParams,
+};
 use chromiumoxide::error::CdpError;
-use chromiumoxide::page::Page;
 use trawler_net::JarCookie;
 
 use super::RenderError;
 use super::session::Way;
 
-/// Gives the page the cookies of the crawl and no others; they are told.
-pub(super) async fn lend(page: &Page, way: &Way) -> Result<Vec<JarCookie>, RenderError> {
-    page.execute(ClearBrowserCookiesParams::default()).await?;
+/// Gives the context of a crawl the crawl's cookies and no others; they are
+/// told.
+pub(super) async fn lend(
+    browser: &Browser,
+    context: &BrowserContextId,
+    way: &Way,
+) -> Result<Vec<JarCookie>, RenderError> {
+    let mut clear = ClearCookiesParams::default();
+    clear.browser_context_id = Some(context.clone());
+    browser.execute(clear).await?;
     let Some(jar) = &way.cookies else {
         return Ok(Vec::new());
     };
@@ -23,13 +32,18 @@ pub(super) async fn lend(page: &Page, way: &Way) -> Result<Vec<JarCookie>, Rende
     if lent.is_empty() {
         return Ok(lent);
     }
+    let set = |cookies| {
+        let mut set = SetCookiesParams::new(cookies);
+        set.browser_context_id = Some(context.clone());
+        browser.execute(set)
+    };
     let all: Vec<CookieParam> = lent.iter().map(param).collect();
-    match page.execute(SetCookiesParams::new(all.clone())).await {
+    match set(all.clone()).await {
         Ok(_) => {}
         // One that the browser does not take is refused with all others.
         Err(CdpError::Chrome(_)) => {
             for one in all {
-                match page.execute(SetCookiesParams::new(vec![one])).await {
+                match set(vec![one]).await {
                     Ok(_) | Err(CdpError::Chrome(_)) => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -40,17 +54,20 @@ pub(super) async fn lend(page: &Page, way: &Way) -> Result<Vec<JarCookie>, Rende
     Ok(lent)
 }
 
-/// Takes in what the page and its requests have set and removed.
+/// Takes in what a page and its requests have set and removed.
 pub(super) async fn take_back(
-    page: &Page,
+    browser: &Browser,
+    context: &BrowserContextId,
     way: &Way,
     lent: &[JarCookie],
 ) -> Result<(), RenderError> {
     let Some(jar) = &way.cookies else {
         return Ok(());
     };
-    let back = page.execute(GetCookiesParams::default()).await?;
-    // Those of a frame within another site's page are not the shop's.
+    let mut get = GetCookiesParams::default();
+    get.browser_context_id = Some(context.clone());
+    let back = browser.execute(get).await?;
+    // Those of one site within another are not for other pages.
     let back = back.result.cookies.iter();
     let back = back.filter(|cookie| cookie.partition_key.is_none());
     let back: Vec<JarCookie> = back.map(cookie).collect();

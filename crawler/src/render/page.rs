@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chromiumoxide::cdp::browser_protocol::fetch::EventRequestPaused;
 use chromiumoxide::cdp::browser_protocol::network::{
-    ClearBrowserCookiesParams, EventLoadingFailed, EventLoadingFinished, EventRequestWillBeSent,
-    EventResponseReceived, SetCacheDisabledParams,
+    EventLoadingFailed, EventLoadingFinished, EventRequestWillBeSent, EventResponseReceived,
+    SetCacheDisabledParams,
 };
 use chromiumoxide::cdp::browser_protocol::page::{
     CreateIsolatedWorldParams, EventLifecycleEvent, FrameId, NavigateParams,
@@ -19,7 +19,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde::Deserialize;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
-use trawler_net::{JarCookie, Tunnel};
+use trawler_net::Tunnel;
 
 use super::introduce::intercept;
 use super::process::Process;
@@ -28,7 +28,7 @@ use super::requests::{Answer, Passed, latest};
 use super::session::Way;
 use super::settings::BrowserSettings;
 use super::turns::Turns;
-use super::{Built, Document, RenderError, Rendered, cookies, memory};
+use super::{Built, Document, RenderError, Rendered, memory};
 
 /// Memory and bytes are looked at so often. A page that takes memory as fast
 /// as it can has some hundred MiB more by then.
@@ -81,7 +81,7 @@ impl Building<'_> {
         };
         let began = Instant::now();
         let prepared = timeout(wait, self.prepare()).await;
-        let (mut events, main, lent) = prepared.map_err(|_| late())??;
+        let (mut events, main) = prepared.map_err(|_| late())??;
         let mut progress = Progress::new(main);
         let ran = self.run(process, &mut events, &mut progress, began);
         let is_settled = ran.await?;
@@ -101,12 +101,12 @@ impl Building<'_> {
                 })
             }
         };
-        let forgotten = timeout(ANSWER_WAIT, self.forget(&lent)).await;
+        let forgotten = timeout(ANSWER_WAIT, self.forget()).await;
         forgotten.map_err(|_| late())??;
         Ok(rendered)
     }
 
-    async fn prepare(&self) -> Result<(Events, FrameId, Vec<JarCookie>), RenderError> {
+    async fn prepare(&self) -> Result<(Events, FrameId), RenderError> {
         let page = self.page;
         let events = Events {
             paused: page.event_listener().await?,
@@ -123,8 +123,7 @@ impl Building<'_> {
         page.execute(log::DisableParams::default()).await?;
         page.execute(performance::DisableParams::default()).await?;
         let main = page.mainframe().await?.ok_or(RenderError::Ended)?;
-        let lent = cookies::lend(page, self.way).await?;
-        Ok((events, main, lent))
+        Ok((events, main))
     }
 
     /// Runs the page until it rests, wants to be elsewhere, or has had its
@@ -259,16 +258,13 @@ impl Building<'_> {
         html.filter(fits).ok_or(RenderError::TooLarge { bytes_max })
     }
 
-    /// Takes the cookies back, or forgets what the page has put down.
-    async fn forget(&self, lent: &[JarCookie]) -> Result<(), RenderError> {
-        cookies::take_back(self.page, self.way, lent).await?;
+    /// Forgets what the page has put down, where nothing of it is kept. Cookies
+    /// are seen to before every page.
+    async fn forget(&self) -> Result<(), RenderError> {
         if self.way.cookies.is_none() {
             let origin = self.document.url.origin().ascii_serialization();
             let forget = storage::ClearDataForOriginParams::new(origin, "all");
             self.page.execute(forget).await?;
-            self.page
-                .execute(ClearBrowserCookiesParams::default())
-                .await?;
         }
         Ok(())
     }

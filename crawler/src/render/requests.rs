@@ -9,6 +9,7 @@ use chromiumoxide::cdp::browser_protocol::fetch::{
     HeaderEntry, RequestId as PausedId,
 };
 use chromiumoxide::cdp::browser_protocol::network::{ErrorReason, RequestId};
+use chromiumoxide::error::CdpError;
 use futures::future::BoxFuture;
 use url::Url;
 
@@ -60,7 +61,7 @@ impl Building<'_> {
                 })
             }
             Ruling::Pixel => Box::pin(async move {
-                self.page.execute(pixel(id)).await?;
+                still_wanted(self.page.execute(pixel(id)).await)?;
                 Ok(Passed::No)
             }),
             Ruling::Moved(url) => {
@@ -99,13 +100,16 @@ impl Building<'_> {
         if let Err(why) = self.turns.wait(network, &url).await {
             return self.refuse(id, missed(url, why)).await;
         }
-        self.page.execute(ContinueRequestParams::new(id)).await?;
-        Ok(Passed::Yes)
+        let let_go = self.page.execute(ContinueRequestParams::new(id)).await;
+        Ok(match still_wanted(let_go)? {
+            true => Passed::Yes,
+            false => Passed::No,
+        })
     }
 
     async fn refuse(&self, id: PausedId, passed: Passed) -> Result<Passed, RenderError> {
         let refuse = FailRequestParams::new(id, ErrorReason::BlockedByClient);
-        self.page.execute(refuse).await?;
+        still_wanted(self.page.execute(refuse).await)?;
         Ok(passed)
     }
 
@@ -121,6 +125,16 @@ impl Building<'_> {
         fulfil.response_headers = Some(headers);
         fulfil.body = Some(STANDARD.encode(&self.document.body).into());
         fulfil
+    }
+}
+
+/// Whether the page still waits for the request of which the browser was told:
+/// of one that was given up meanwhile it knows nothing any more.
+fn still_wanted<T>(told: Result<T, CdpError>) -> Result<bool, RenderError> {
+    match told {
+        Ok(_) => Ok(true),
+        Err(CdpError::Chrome(_)) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::page::Building;
 use super::settings::BrowserSettings;
-use super::turns::{Cached, Turns};
+use super::turns::Turns;
 use super::{Browsers, Document, RenderError, Rendered};
 
 /// Yes, or why not.
@@ -52,7 +52,6 @@ pub(super) struct Way {
     pub(super) fetcher: Fetcher,
     pub(super) pace: Arc<Pace>,
     pub(super) cookies: Option<Arc<CookieJar>>,
-    pub(super) cached: Cached,
 }
 
 /// Builds the pages of one crawl. What browsers kept for it goes with it.
@@ -108,7 +107,6 @@ impl Session {
             fetcher: fetcher.clone(),
             pace: options.pace,
             cookies: options.cookies,
-            cached: Cached::default(),
         });
         Ok(Self {
             browsers,
@@ -122,18 +120,21 @@ impl Session {
     pub async fn render(&self, document: &Document) -> Result<Rendered, RenderError> {
         let mut lease = self.browsers.lease(&self.way).await?;
         let settings = self.browsers.settings();
-        let page = lease.browser().page(&self.way).await?;
+        let opened = lease.browser().page(&self.way).await?;
         let building = Building {
-            page: &page,
+            page: &opened.page,
             document,
             way: &self.way,
             settings,
             tunnel: &self.tunnel,
-            turns: Turns::new(&self.way),
+            turns: Turns::new(&self.way, &opened.cached),
         };
         let browser = lease.browser();
         let built = match building.build(&mut browser.process).await {
-            Ok(rendered) => browser.close(&page).await.map(|()| rendered),
+            Ok(rendered) => {
+                let put_away = browser.put_away(&opened, &self.way).await;
+                put_away.map(|()| rendered)
+            }
             Err(error) => Err(error),
         };
         match built {

@@ -1,10 +1,10 @@
 //! The turns of a page's requests: each waits for its host's, as every request
 //! of the crawl does, and holds it while it is under way.
 //!
-//! What the browser has in its cache needs none: an address that was answered
-//! out of it is not waited for until it is fetched again.
+//! What the browser has in its cache needs none, for as long as the answer said
+//! that it may be kept (RFC 9111, 5.2.2).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,16 +20,24 @@ use super::session::Way;
 /// ever, as those that wait for news do.
 const HELD_MAX: Duration = Duration::from_secs(10);
 
-/// Addresses of a crawl that are known to be in a browser's cache.
+/// Addresses that are known to be in a browser's cache.
 const CACHED_MAX: usize = 4_096;
 
-/// What a crawl's browsers have in their caches.
+/// How long an address is believed to be in the cache, whatever the answer said:
+/// the browser may have made room.
+const CACHED_FOR: Duration = Duration::from_secs(600);
+
+/// The same of one that came out of the cache, and nothing says for how long.
+const CACHED_AGAIN: Duration = Duration::from_secs(60);
+
+/// What one browser has in its cache for one crawl, and until when.
 #[derive(Default)]
-pub(super) struct Cached(Mutex<HashSet<String>>);
+pub(super) struct Cached(Mutex<HashMap<String, Instant>>);
 
 /// The turns of one page.
 pub(super) struct Turns<'a> {
     way: &'a Way,
+    cached: &'a Cached,
     held: Mutex<HashMap<RequestId, Held>>,
     waiting: AtomicU32,
 }
@@ -49,9 +57,10 @@ impl Drop for Waiting<'_> {
 }
 
 impl<'a> Turns<'a> {
-    pub(super) fn new(way: &'a Way) -> Self {
+    pub(super) fn new(way: &'a Way, cached: &'a Cached) -> Self {
         Self {
             way,
+            cached,
             held: Mutex::default(),
             waiting: AtomicU32::new(0),
         }
@@ -64,7 +73,7 @@ impl<'a> Turns<'a> {
 
     /// Waits for the turn of a request, and keeps it.
     pub(super) async fn wait(&self, id: Option<RequestId>, url: &Url) -> Result<(), String> {
-        if self.way.cached.has(url.as_str()) {
+        if self.cached.has(url.as_str()) {
             return Ok(());
         }
         self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -82,11 +91,14 @@ impl<'a> Turns<'a> {
     /// The head of an answer came.
     pub(super) fn answered(&self, event: &EventResponseReceived) {
         let response = &event.response;
+        let kept_for = header(response, "cache-control").and_then(kept_for);
         if response.from_disk_cache == Some(true) {
-            self.way.cached.note(&response.url);
+            let kept_for = kept_for.unwrap_or(CACHED_AGAIN);
+            self.cached.note(&response.url, kept_for);
             return;
         }
-        self.way.cached.forget(&response.url);
+        self.cached
+            .note(&response.url, kept_for.unwrap_or_default());
         if let Some(held) = self.held().get(&event.request_id) {
             let status = u16::try_from(response.status).unwrap_or_default();
             let took = took(response).unwrap_or_else(|| held.since.elapsed());
@@ -119,25 +131,46 @@ impl<'a> Turns<'a> {
 }
 
 impl Cached {
-    fn set(&self) -> MutexGuard<'_, HashSet<String>> {
+    fn has(&self, url: &str) -> bool {
+        let until = self.until();
+        until.get(url).is_some_and(|until| *until > Instant::now())
+    }
+
+    fn note(&self, url: &str, kept_for: Duration) {
+        let mut until = self.until();
+        if kept_for.is_zero() {
+            until.remove(url);
+            return;
+        }
+        let now = Instant::now();
+        if until.len() >= CACHED_MAX {
+            until.retain(|_, until| *until > now);
+        }
+        if until.len() < CACHED_MAX {
+            until.insert(url.to_owned(), now + kept_for.min(CACHED_FOR));
+        }
+    }
+
+    fn until(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn has(&self, url: &str) -> bool {
-        self.set().contains(url)
-    }
-
-    fn note(&self, url: &str) {
-        let mut known = self.set();
-        if known.len() >= CACHED_MAX {
-            known.clear();
+/// How long `Cache-Control` lets an answer be kept without asking again.
+fn kept_for(header: &str) -> Option<Duration> {
+    let mut kept_for = None;
+    for directive in header.split(',') {
+        let directive = directive.trim().to_ascii_lowercase();
+        match directive.split_once('=') {
+            Some(("max-age", seconds)) => {
+                let seconds = seconds.trim_matches('"').parse().ok()?;
+                kept_for = Some(Duration::from_secs(seconds));
+            }
+            None if matches!(directive.as_str(), "no-store" | "no-cache") => return None,
+            _ => {}
         }
-        known.insert(url.to_owned());
     }
-
-    fn forget(&self, url: &str) {
-        self.set().remove(url);
-    }
+    kept_for
 }
 
 /// From the request to the head of its answer, by the browser's own clock: a
@@ -154,4 +187,40 @@ fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
         .iter()
         .find(|(key, _)| key.eq_ignore_ascii_case(name));
     found?.1.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_kept_as_long_as_it_says() {
+        let check = |header: &str, expected: Option<u64>| {
+            assert_eq!(
+                kept_for(header),
+                expected.map(Duration::from_secs),
+                "{header}"
+            );
+        };
+        check("max-age=600", Some(600));
+        check("public, Max-Age=\"60\", immutable", Some(60));
+        check("max-age=0", Some(0));
+        check("no-cache, max-age=600", None);
+        check("max-age=600, no-store", None);
+        check("max-age=soon", None);
+        check("private", None);
+        check("", None);
+    }
+
+    #[test]
+    fn what_is_known_of_a_cache_is_bounded() {
+        let cached = Cached::default();
+        for n in 0..2 * CACHED_MAX {
+            cached.note(&format!("https://shop.test/{n}"), CACHED_FOR);
+        }
+        assert_eq!(cached.until().len(), CACHED_MAX);
+        assert!(cached.has("https://shop.test/0"));
+        cached.note("https://shop.test/0", Duration::ZERO);
+        assert!(!cached.has("https://shop.test/0"));
+    }
 }

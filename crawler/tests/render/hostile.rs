@@ -81,8 +81,10 @@ async fn invariant_8_a_page_reaches_nothing_private_whatever_it_tries() {
     assert!(built.html.contains("ENDS ["), "{}", built.html);
     assert_eq!(traps.sprung(), 0);
     assert_eq!(shop.asked(), [""; 0]);
-    let refused = session.refused().join("\n");
-    assert!(refused.contains("169.254.169.254"), "{refused}");
+    let refused = format!("{:?} {:?}", built.broken, session.refused());
+    for private in ["169.254.169.254", "10.0.0.1", "[::1]", "rebind.test"] {
+        assert!(refused.contains(private), "{private}: {refused}");
+    }
     // The traps do see who comes.
     let _ = std::net::TcpStream::connect(("127.0.0.1", traps.v4));
     trawler_wait(|| traps.sprung() == 1).await;

@@ -65,16 +65,20 @@ impl Yard {
         fetcher: &Fetcher,
         change: impl FnOnce(&mut SessionOptions),
     ) -> Session {
-        let mut options = SessionOptions {
-            rules: Arc::new(Robots),
-            pace: pace(f64::INFINITY, 64),
-            cookies: Some(CookieJar::new()),
-            pages_max: 1_000,
-        };
+        let mut options = options();
         change(&mut options);
         let session = self.browsers.session(fetcher, options).await;
         // These tests need a Chromium, and say how to get one.
         session.unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+fn options() -> SessionOptions {
+    SessionOptions {
+        rules: Arc::new(Robots),
+        pace: pace(f64::INFINITY, 64),
+        cookies: Some(CookieJar::new()),
+        pages_max: 1_000,
     }
 }
 

@@ -15,14 +15,26 @@ use trawler_net::{Fetcher, LookedUp, Lookup, NetConfig, Parts};
 /// The name of the shop; all names are at 127.0.0.1, `private.test` apart.
 pub(crate) const NAME: &str = "shop.test";
 
+/// The name of a pipe's proxy.
+pub(crate) const PROXY: &str = "proxy.test";
+
 pub(crate) struct Shop {
     pub(crate) port: u16,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Arc<Log>,
     _tasks: JoinSet<()>,
 }
 
+#[derive(Default)]
+struct Log {
+    heads: Mutex<Vec<String>>,
+    at_once: AtomicU64,
+    most_at_once: AtomicU64,
+}
+
 impl Shop {
-    /// Serves `pages` by their paths, without their queries.
+    /// Serves `pages` by their paths, without their queries unless they are
+    /// named with one. What a query asks for is done: `status` (0 is none at
+    /// all), `Set-Cookie`, `Cache-Control`.
     pub(crate) async fn serve(pages: &[(&'static str, &'static str, String)]) -> Self {
         let pages: HashMap<_, _> = pages
             .iter()
@@ -31,7 +43,7 @@ impl Shop {
         let pages = Arc::new(pages);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let log = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::new(Log::default());
         let mut tasks = JoinSet::new();
         let kept = Arc::clone(&log);
         tasks.spawn(async move {
@@ -56,14 +68,31 @@ impl Shop {
 
     /// Paths that were asked for.
     pub(crate) fn asked(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+        let target = |head: &String| head.split(' ').nth(1).unwrap_or_default().to_owned();
+        self.heads().iter().map(target).collect()
+    }
+
+    /// Heads of the requests.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.log.heads.lock().unwrap().clone()
+    }
+
+    /// Requests that were under way together.
+    pub(crate) fn most_at_once(&self) -> u64 {
+        self.log.most_at_once.load(Ordering::SeqCst)
     }
 
     /// A fetcher that reaches this shop and nothing else of the machine.
     pub(crate) fn fetcher(&self) -> Fetcher {
+        self.fetcher_by(self.port)
+    }
+
+    /// The same by way of a proxy at that port.
+    pub(crate) fn fetcher_by(&self, proxy: u16) -> Fetcher {
         let mut config = NetConfig::of("Trawler/0.1 (+https://trawler.test)");
-        let allowed = format!("{NAME}:{}", self.port);
-        config.allow.push(allowed.parse().unwrap());
+        let allowed = [format!("{NAME}:{}", self.port), format!("{PROXY}:{proxy}")];
+        let allowed = allowed.iter().map(|host| host.parse().unwrap());
+        config.allow.extend(allowed);
         let parts = Parts {
             lookup: Arc::new(Names),
             ..Parts::default()
@@ -75,26 +104,43 @@ impl Shop {
 async fn answer(
     mut stream: TcpStream,
     pages: &HashMap<&'static str, (&'static str, String)>,
-    log: &Mutex<Vec<String>>,
+    log: &Log,
 ) -> io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
     }
-    let head = String::from_utf8_lossy(&head);
+    let head = String::from_utf8_lossy(&head).into_owned();
     let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
     let path = target.split('?').next().unwrap_or_default();
-    let found = pages.get(path).cloned();
-    log.lock().unwrap().push(target.clone());
+    let found = pages.get(target.as_str()).or_else(|| pages.get(path));
+    let found = found.cloned();
+    log.heads.lock().unwrap().push(head.clone());
+    let at_once = log.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+    log.most_at_once.fetch_max(at_once, Ordering::SeqCst);
     let (status, (kind, body)) = match found {
-        Some(page) => ("200 OK", page),
-        None => ("404 Not Found", ("text/plain", String::new())),
+        Some(page) => ("200", page),
+        None => ("404", ("text/plain", String::new())),
+    };
+    let query = target
+        .split_once('?')
+        .and_then(|(_, query)| query.split_once('='));
+    let (status, more) = match query {
+        Some(("status", status)) => (status, String::new()),
+        Some(("Set-Cookie", name)) => (status, format!("Set-Cookie: {name}=1; Path=/\r\n")),
+        Some(("Cache-Control", _)) => (status, "Cache-Control: max-age=600\r\n".to_owned()),
+        _ => (status, String::new()),
     };
     let answer = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        "HTTP/1.1 {status} -\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{more}Connection: close\r\n\r\n{body}",
         body.len()
     );
-    stream.write_all(answer.as_bytes()).await?;
+    let sent = match status {
+        "0" => Ok(()),
+        _ => stream.write_all(answer.as_bytes()).await,
+    };
+    log.at_once.fetch_sub(1, Ordering::SeqCst);
+    sent?;
     stream.shutdown().await
 }
 
