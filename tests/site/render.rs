@@ -4,6 +4,7 @@
 //! What a page in a browser may reach and cost is tested beside the browsers
 //! (`crawler/tests/render`); here, that it is part of the crawl.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::child::{Running, assert_tidy};
@@ -69,6 +70,25 @@ fn serve(path: &str) -> Answer {
     }
 }
 
+/// The shop while the data of product 3 cannot be had.
+fn serve_broken(path: &str) -> Answer {
+    match path {
+        "/api/products/3.json" => Answer {
+            status: 503,
+            ..Answer::of("")
+        },
+        path => serve(path),
+    }
+}
+
+/// The shop when product 3 is gone.
+fn serve_gone(path: &str) -> Answer {
+    match path {
+        "/api/products/3.json" => Answer::not_found(),
+        path => serve(path),
+    }
+}
+
 fn folder(server: &Server, render: &str) -> Folder {
     let folder = Folder::new(&[server.host()], "");
     let pipe = format!(
@@ -102,6 +122,35 @@ async fn a_shop_that_builds_itself_by_script_is_crawled_with_a_browser() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invariant_05_a_page_whose_data_did_not_come_is_a_failed_page_and_delists_nobody() {
+    let _alone = turns::alone().await;
+    let day: Arc<Mutex<fn(&str) -> Answer>> = Arc::new(Mutex::new(serve));
+    let today = Arc::clone(&day);
+    let server = Server::start(move |path| {
+        let serve = *today.lock().unwrap();
+        serve(path)
+    });
+    let folder = folder(&server, "chromium");
+    let crawl = |code: i32| {
+        let run = Running::start(&folder, &["run", "--once", "--pipe", PIPE, "--json"]);
+        run.end(RUN_MAX).with_code(code);
+        (found(&folder, PIPE), folder.last_run(PIPE))
+    };
+    let (healthy, _) = crawl(0);
+    assert_eq!(healthy.len(), PRODUCTS, "{healthy:?}");
+    *day.lock().unwrap() = serve_broken;
+    let (rows, run) = crawl(3);
+    assert_eq!(rows, healthy, "{run:#}");
+    let told = run["incomplete"].to_string();
+    assert!(told.contains("/api/products/3.json: status 503"), "{run:#}");
+    // That it is not there is an answer.
+    *day.lock().unwrap() = serve_gone;
+    let (rows, run) = crawl(0);
+    assert_eq!(rows.len(), PRODUCTS - 1, "{run:#}");
+    assert_tidy(&folder);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_chromium_check_and_the_run_say_what_to_install() {
     let _beside = turns::beside().await;
     let server = Server::start(serve);
@@ -118,6 +167,17 @@ async fn without_a_chromium_check_and_the_run_say_what_to_install() {
         check.stderr.contains("/nowhere/chromium"),
         "{}",
         check.stderr
+    );
+    let run = folder.trawler(&["run", "--once", "--pipe", PIPE, "--json"]);
+    assert_ne!(run.code, Some(0));
+    assert!(
+        folder
+            .last_run(PIPE)
+            .to_string()
+            .contains("/nowhere/chromium"),
+        "{} {}",
+        run.stdout,
+        run.stderr
     );
     assert_eq!(server.requests(), 0);
 }

@@ -85,8 +85,14 @@ async fn invariant_8_a_pipes_proxy_gets_the_judged_address_in_connect_from_a_bro
         assert!(head.starts_with(&line), "{head}");
         assert!(!head.contains(".test"), "addresses alone: {head}");
     }
-    let tls = built.broken.iter().find(|broken| broken.url.path() == "/tls");
-    assert!(tls.is_some_and(|tls| tls.why.starts_with("net::ERR_")), "{built:?}");
+    let tls = built
+        .broken
+        .iter()
+        .find(|broken| broken.url.path() == "/tls");
+    assert!(
+        tls.is_some_and(|tls| tls.why.starts_with("net::ERR_")),
+        "{built:?}"
+    );
     let refused = session.refused().join("\n");
     assert!(refused.contains("10.0.0.1"), "{refused}");
 }

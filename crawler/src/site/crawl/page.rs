@@ -13,7 +13,6 @@ use super::super::url::CanonicalUrl;
 use super::facts::{Facts, PageFacts};
 use super::kind::{Kind, Outcome};
 use super::known_pages::KnownPage;
-use super::rendering::Doubt;
 use super::site_rules::PageRead;
 use super::visit::{Done, Find, Visit};
 use super::visitor::{Answer, Meaning, Reached, Visitor, Wants, why};
@@ -104,7 +103,9 @@ impl Visitor {
                 return self.broken_page(url, &format!("reading the page failed: {error}"));
             }
         };
-        if let Some(doubt) = doubt.filter(|doubt| self.counts(doubt, url, &read)) {
+        if let Some(doubt) =
+            doubt.filter(|doubt| doubt.counts(read.outcome, || self.had_products(url)))
+        {
             return Visit::Again { why: doubt.why };
         }
         let PageRead {
@@ -138,15 +139,10 @@ impl Visitor {
         Visit::done(done)
     }
 
-    /// Whether a page is not believed that shows no product: where the shop
-    /// itself was in the way, or the last complete run saw one there.
-    fn counts(&self, doubt: &Doubt, url: &CanonicalUrl, read: &PageRead) -> bool {
-        let shows_none = matches!(read.outcome, Outcome::NoProduct | Outcome::SoftGone);
-        let had_some = || {
-            let known = self.known.get(url.as_str());
-            known.is_some_and(|known| !known.rows.is_empty())
-        };
-        shows_none && (doubt.is_of_shop || had_some())
+    /// Whether the last complete run saw a product there.
+    fn had_products(&self, url: &CanonicalUrl) -> bool {
+        let known = self.known.get(url.as_str());
+        known.is_some_and(|known| !known.rows.is_empty())
     }
 
     /// Whether the page has to be read, whatever it says of itself.

@@ -13,6 +13,7 @@ use trawler_net::{CookieJar, Fetcher, Validators};
 use url::Url;
 
 use super::super::url::CanonicalUrl;
+use super::kind::Outcome;
 use super::permission::{Permission, Permissions};
 use super::visitor::{Answer, Visitor};
 use crate::crawler::Crawler;
@@ -113,7 +114,7 @@ impl Visitor {
         match session.render(&document).await? {
             Rendered::Moved(to) => Ok(Built::Moved(to)),
             Rendered::Built(built) => Ok(Built::Answer(Answer {
-                doubt: self.doubt(&built),
+                doubt: Doubt::of(&built, |host| self.rules.links.is_host(host)),
                 body: built.html.into_bytes().into(),
                 content_type: Some(BUILT_TYPE.to_owned()),
                 // They are of what came, and say nothing of what was fetched
@@ -126,30 +127,33 @@ impl Visitor {
     }
 }
 
-impl Visitor {
-    /// Why a page may show less than it has.
-    fn doubt(&self, built: &BuiltPage) -> Option<Doubt> {
+impl Doubt {
+    /// Of a page, if there is any; `is_shop` says whose hosts are the shop's.
+    fn of(built: &BuiltPage, is_shop: impl Fn(&str) -> bool) -> Option<Self> {
         if !built.is_settled {
-            return Some(Doubt {
+            return Some(Self {
                 why: "its scripts had not come to rest when its time was up".to_owned(),
                 is_of_shop: true,
             });
         }
-        let is_of_shop = |url: &Url| {
-            url.host_str()
-                .is_some_and(|host| self.rules.links.is_host(host))
-        };
-        let own = built.broken.iter().find(|broken| is_of_shop(&broken.url));
+        let is_shop = |url: &Url| url.host_str().is_some_and(&is_shop);
+        let own = built.broken.iter().find(|broken| is_shop(&broken.url));
         let told = own.or(built.broken.first())?;
-        Some(Doubt {
+        let (count, url) = (built.broken.len(), trawler_net::shown(&told.url));
+        Some(Self {
             why: format!(
-                "{} request(s) of its scripts failed, such as {}: {}",
-                built.broken.len(),
-                trawler_net::shown(&told.url),
+                "{count} request(s) of its scripts failed, such as {url}: {}",
                 told.why
             ),
             is_of_shop: own.is_some(),
         })
+    }
+
+    /// Whether a page is not believed to have no product: where the shop itself
+    /// was in the way, or the last complete run saw one there.
+    pub(super) fn counts(&self, outcome: Outcome, had_products: impl FnOnce() -> bool) -> bool {
+        let shows_none = matches!(outcome, Outcome::NoProduct | Outcome::SoftGone);
+        shows_none && (self.is_of_shop || had_products())
     }
 }
 
@@ -161,5 +165,52 @@ fn is_html(answer: &Answer) -> bool {
         kind => ["text/html", "application/xhtml+xml"]
             .iter()
             .any(|html| kind.eq_ignore_ascii_case(html)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::render::Broken;
+
+    fn built(is_settled: bool, broken: &[&str]) -> BuiltPage {
+        let broken = broken.iter().map(|url| Broken {
+            url: Url::parse(url).unwrap(),
+            why: "status 503".to_owned(),
+        });
+        BuiltPage {
+            html: String::new(),
+            requests: 1,
+            refused: 0,
+            is_settled,
+            broken: broken.collect(),
+        }
+    }
+
+    /// A page without a product: whether it counts as one, if it was none
+    /// before, and if it was one.
+    #[test]
+    fn a_page_that_may_show_less_than_it_has_is_not_taken_for_one_without_a_product() {
+        let check = |built: BuiltPage, expected: [bool; 2]| {
+            let doubt = Doubt::of(&built, |host| host == "shop.test");
+            let counts = [false, true].map(|had| {
+                let doubt = doubt.as_ref();
+                doubt.is_some_and(|doubt| doubt.counts(Outcome::NoProduct, || had))
+            });
+            assert_eq!(counts, expected, "{built:?}");
+            let with_one = doubt.is_some_and(|doubt| doubt.counts(Outcome::Product, || true));
+            assert!(!with_one, "{built:?}");
+        };
+        let (shop, other) = ("https://shop.test/api", "https://tracker.test/x");
+        check(built(true, &[]), [false, false]);
+        check(built(false, &[]), [true, true]);
+        check(built(true, &[other, shop]), [true, true]);
+        check(built(true, &[other]), [false, true]);
+        let doubt = Doubt::of(&built(true, &[other, shop]), |host| host == "shop.test");
+        assert_eq!(
+            doubt.unwrap().why,
+            "2 request(s) of its scripts failed, such as https://shop.test/api: status 503"
+        );
     }
 }
