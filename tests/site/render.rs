@@ -19,6 +19,9 @@ const RUN_MAX: Duration = Duration::from_secs(180);
 
 const PRODUCTS: usize = 6;
 
+/// What the shop answers on one day.
+type Day = fn(&str) -> Answer;
+
 /// What every page comes as: nothing, and a script.
 const EMPTY: &str =
     "<!doctype html><title>Shop</title><div id=app></div><script src=/app.js></script>";
@@ -124,7 +127,7 @@ async fn a_shop_that_builds_itself_by_script_is_crawled_with_a_browser() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invariant_05_a_page_whose_data_did_not_come_is_a_failed_page_and_delists_nobody() {
     let _alone = turns::alone().await;
-    let day: Arc<Mutex<fn(&str) -> Answer>> = Arc::new(Mutex::new(serve));
+    let day: Arc<Mutex<Day>> = Arc::new(Mutex::new(serve));
     let today = Arc::clone(&day);
     let server = Server::start(move |path| {
         let serve = *today.lock().unwrap();

@@ -22,8 +22,9 @@ pub(super) async fn lend(
     context: &BrowserContextId,
     way: &Way,
 ) -> Result<Vec<JarCookie>, RenderError> {
-    let mut clear = ClearCookiesParams::default();
-    clear.browser_context_id = Some(context.clone());
+    let clear = ClearCookiesParams {
+        browser_context_id: Some(context.clone()),
+    };
     browser.execute(clear).await?;
     let Some(jar) = &way.cookies else {
         return Ok(Vec::new());
@@ -64,8 +65,9 @@ pub(super) async fn take_back(
     let Some(jar) = &way.cookies else {
         return Ok(());
     };
-    let mut get = GetCookiesParams::default();
-    get.browser_context_id = Some(context.clone());
+    let get = GetCookiesParams {
+        browser_context_id: Some(context.clone()),
+    };
     let back = browser.execute(get).await?;
     // Those of one site within another are not for other pages.
     let back = back.result.cookies.iter();

@@ -53,12 +53,10 @@ pub(super) async fn introduce(page: &Page, way: &Arc<Way>) -> Result<(), RenderE
     let met = async {
         tokio::pin!(going);
         tokio::pin!(met);
-        loop {
-            tokio::select! {
-                met = &mut met => return met,
-                // That it leads nowhere is what is wanted.
-                _ = &mut going => return met.await,
-            }
+        tokio::select! {
+            met = &mut met => met,
+            // That it leads nowhere is what is wanted.
+            _ = &mut going => met.await,
         }
     };
     let met = timeout(INTRODUCTION_WAIT, met).await;
