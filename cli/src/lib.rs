@@ -1,6 +1,9 @@
 //! The composition root: the one place where configuration, adapters, workers
 //! and commands meet. Nothing depends on it but the binary and the journeys.
 
+#[macro_use]
+mod say;
+
 mod args;
 mod beside;
 mod commands;

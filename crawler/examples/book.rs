@@ -130,7 +130,7 @@ fn page(number: u64) -> Page {
         lastmod: Some(1_700_000_000 + number as i64),
         etag: Some(format!("\"{:x}\"", mixed.rotate_left(9))),
         last_modified: Some("Tue, 14 Nov 2023 22:13:20 GMT".to_owned()),
-        body_sha256: (u128::from(mixed) << 64 | u128::from(!mixed)).to_le_bytes(),
+        from: None,
         read_at: 1_700_000_000,
         outcome: 1,
         rows: rows.into_bytes(),

@@ -27,6 +27,7 @@ mod resize;
 mod sniff;
 mod studio;
 mod trial;
+mod way;
 mod workbench;
 mod worker;
 

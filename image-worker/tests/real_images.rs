@@ -14,7 +14,6 @@ use trawler_image_worker::{Limits, Workbench, try_image};
 /// Files that are not stored; every other file is.
 const REFUSED: &[(&str, ImageStatus)] = &[
     ("65536-uint32-limit.png", ImageStatus::TooLarge),
-    ("8bit_depth.tiff", ImageStatus::UnsupportedFormat),
     // A kilobyte cut from a file whose first segment is longer.
     ("corrupt-header.jpg", ImageStatus::Truncated),
     ("peacock.default.truncated.jpeg", ImageStatus::Truncated),

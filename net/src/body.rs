@@ -162,8 +162,11 @@ async fn pump<S: Sink>(
     let blocks = S::BLOCKS || !pipeline.chain.is_empty();
     let mut batch = Vec::new();
     let mut raw_bytes = 0_u64;
+    // Our own work is not the server's time.
+    let mut deadline = reading.deadline;
     let broke = loop {
-        let data = match next_piece(&mut body, reading, expected, raw_bytes).await {
+        let next = next_piece(&mut body, reading, deadline, expected, raw_bytes);
+        let data = match next.await {
             Ok(Some(data)) => data,
             Ok(None) => break None,
             Err(fault) => break Some(fault),
@@ -180,7 +183,10 @@ async fn pump<S: Sink>(
                 expected,
             });
         }
+        let began = Instant::now();
         if !blocks {
+            pipeline.sink.room(data.len()).await;
+            deadline += began.elapsed();
             pipeline.push(&data)?;
             continue;
         }
@@ -192,6 +198,7 @@ async fn pump<S: Sink>(
                 Ok::<_, Fault>((pipeline, batch))
             })
             .await?;
+            deadline += began.elapsed();
         }
     };
     let ending = Ending {
@@ -208,6 +215,7 @@ async fn pump<S: Sink>(
     {
         let mut chain = std::mem::take(&mut pipeline.chain);
         if let Some(decoded) = decoded_here(&mut chain, &batch) {
+            pipeline.sink.room(decoded.len()).await;
             return ending.end(pipeline, &decoded);
         }
         pipeline.chain = removed_from(coding)?;
@@ -319,15 +327,16 @@ where
 async fn next_piece(
     body: &mut reqwest::Response,
     reading: &Reading<'_>,
+    deadline: Instant,
     expected: Option<u64>,
     got: u64,
 ) -> Result<Option<Bytes>, Fault> {
     let timeouts = &reading.limits.timeouts;
     let idle = Instant::now() + Duration::from_millis(timeouts.idle_ms);
-    let (until, phase, after_ms) = if idle < reading.deadline {
+    let (until, phase, after_ms) = if idle < deadline {
         (idle, Phase::Idle, timeouts.idle_ms)
     } else {
-        (reading.deadline, Phase::Whole, timeouts.whole_ms)
+        (deadline, Phase::Whole, timeouts.whole_ms)
     };
     match timeout_at(until, body.chunk()).await {
         Ok(Ok(None)) if expected.is_some_and(|bytes| got < bytes) => {

@@ -24,6 +24,9 @@ pub struct NetConfig {
     pub allow: Vec<AllowedHost>,
     /// Name look-up, TCP and TLS of one connection.
     pub connect_ms: u64,
+    /// What bodies in memory may take together; one of them may go over. Those
+    /// of up to 64 KiB are not counted.
+    pub memory_bytes: u64,
     /// Per host.
     pub hosts: HostLimits,
     /// Within one fetch.
@@ -36,6 +39,7 @@ impl Default for NetConfig {
             user_agent: String::new(),
             allow: Vec::new(),
             connect_ms: 10_000,
+            memory_bytes: 256 * 1024 * 1024,
             hosts: HostLimits::default(),
             retry: RetryPolicy::default(),
         }

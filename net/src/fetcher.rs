@@ -24,6 +24,7 @@ use crate::error::{Fault, FetchError, Phase};
 use crate::fault::judge_fault;
 use crate::gate::HostGate;
 use crate::judge::Judge;
+use crate::memory::Memory;
 use crate::policy::AddressPolicy;
 use crate::request::Request;
 use crate::resolve::Resolver;
@@ -62,6 +63,7 @@ pub(crate) struct Inner {
     pub(crate) dialer: Dialer,
     pub(crate) judge: Arc<Judge>,
     pub(crate) gate: Arc<HostGate>,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) user_agent: HeaderValue,
     pub(crate) retry: RetryPolicy,
@@ -98,6 +100,7 @@ impl Fetcher {
                 dialer,
                 judge,
                 gate: Arc::new(HostGate::new(config.hosts)),
+                memory: Arc::new(Memory::new(config.memory_bytes)),
                 counters: Arc::default(),
                 user_agent,
                 retry: config.retry,
@@ -119,6 +122,7 @@ impl Fetcher {
                 dialer,
                 judge: Arc::clone(&inner.judge),
                 gate: Arc::clone(&inner.gate),
+                memory: Arc::clone(&inner.memory),
                 counters: Arc::clone(&inner.counters),
                 user_agent: inner.user_agent.clone(),
                 retry: inner.retry,
@@ -131,7 +135,9 @@ impl Fetcher {
     /// Fetches into memory: pages, images.
     pub async fn fetch_bytes(&self, request: &Request) -> Result<Fetched<Bytes>, FetchError> {
         let max = request.limits.decoded_bytes_max;
-        self.fetch(request, move || Ok(BytesSink::new(max))).await
+        let memory = Arc::clone(&self.inner.memory);
+        self.fetch(request, move || Ok(BytesSink::new(max, memory.claim())))
+            .await
     }
 
     /// Fetches into a file: feeds. `path` only ever holds a whole body, or what

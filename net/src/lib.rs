@@ -44,6 +44,7 @@ mod gate;
 mod guest;
 mod judge;
 mod limits;
+mod memory;
 mod pace;
 mod policy;
 mod range;

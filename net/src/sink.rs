@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
 
 use crate::error::Fault;
+use crate::memory::Claim;
 
 /// Room reserved beyond a cap, for the piece that goes over it.
 const SLACK_BYTES: usize = 64 * 1024;
@@ -30,6 +32,11 @@ pub(crate) trait Sink: Send + 'static {
     const TELLS_TRUNCATION: bool;
     /// Told how much will come, if that is known; may be a lie.
     fn expect(&mut self, _bytes: u64) {}
+    /// Waits for the room that so many bytes more take. Asked before `write`
+    /// where the reactor writes; elsewhere `write` waits for itself.
+    fn room(&mut self, _bytes: usize) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
     fn write(&mut self, piece: &[u8]) -> Result<(), Fault>;
     fn finish(self, counted: Counted) -> Result<Self::Body, Fault>;
 }
@@ -78,14 +85,40 @@ fn grouped(number: u64) -> String {
 pub(crate) struct BytesSink {
     held: Vec<u8>,
     bytes_max: usize,
+    claim: Claim,
 }
 
 impl BytesSink {
-    pub(crate) fn new(bytes_max: u64) -> Self {
+    pub(crate) fn new(bytes_max: u64, claim: Claim) -> Self {
         Self {
             held: Vec::new(),
             bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX),
+            claim,
         }
+    }
+
+    /// The capacity with which so many bytes more fit: doubling as usual, but
+    /// never far beyond the cap.
+    fn capacity_for(&self, more: usize) -> usize {
+        let (needed, capacity) = (self.held.len() + more, self.held.capacity());
+        if needed <= capacity {
+            return capacity;
+        }
+        let doubled = capacity.saturating_mul(2);
+        let wanted = doubled.min(self.bytes_max.saturating_add(SLACK_BYTES));
+        wanted.max(needed)
+    }
+}
+
+/// A body in memory with the room that it claims.
+struct Claimed {
+    body: Vec<u8>,
+    _claim: Claim,
+}
+
+impl AsRef<[u8]> for Claimed {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
     }
 }
 
@@ -96,24 +129,38 @@ impl Sink for BytesSink {
 
     fn expect(&mut self, bytes: u64) {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.held.reserve_exact(bytes.min(EXPECTED_BYTES_MAX));
+        let expected = bytes.min(EXPECTED_BYTES_MAX);
+        if self.claim.try_grow(expected) {
+            self.held.reserve_exact(expected);
+        }
+    }
+
+    async fn room(&mut self, bytes: usize) {
+        let capacity = self.capacity_for(bytes);
+        self.claim.grow(capacity).await;
     }
 
     fn write(&mut self, piece: &[u8]) -> Result<(), Fault> {
-        let needed = self.held.len() + piece.len();
-        if needed > self.held.capacity() {
-            // Doubling as usual, but never far beyond the cap.
-            let doubled = self.held.capacity().saturating_mul(2);
-            let wanted = doubled.min(self.bytes_max.saturating_add(SLACK_BYTES));
-            let room = wanted.max(needed);
-            self.held.reserve_exact(room - self.held.len());
+        let capacity = self.capacity_for(piece.len());
+        if capacity > self.held.capacity() {
+            if !self.claim.try_grow(capacity) {
+                // On the blocking pool: the reactor has asked for room.
+                Handle::current().block_on(self.claim.grow(capacity));
+            }
+            self.held.reserve_exact(capacity - self.held.len());
         }
         self.held.extend_from_slice(piece);
         Ok(())
     }
 
     fn finish(self, _: Counted) -> Result<Bytes, Fault> {
-        Ok(Bytes::from(self.held))
+        if self.claim.is_free() {
+            return Ok(Bytes::from(self.held));
+        }
+        Ok(Bytes::from_owner(Claimed {
+            body: self.held,
+            _claim: self.claim,
+        }))
     }
 }
 

@@ -20,6 +20,28 @@ fn shown(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// Whoever reads the output (`head`) may close it when they have seen enough.
+#[test]
+fn a_reader_that_leaves_ends_the_command_quietly() {
+    let folder = Folder::new(&[], "");
+    for words in [
+        &["status"][..],
+        &["status", "--json"],
+        &["pipes"],
+        &["runs"],
+    ] {
+        let mut command = std::process::Command::new(TRAWLER);
+        command.arg("-C").arg(folder.path()).args(words);
+        let piped = std::process::Stdio::piped;
+        let mut child = command.stdout(piped()).stderr(piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{words:?}: {told}");
+        assert!(!told.contains("panicked"), "{words:?}: {told}");
+    }
+}
+
 #[test]
 fn init_writes_what_check_accepts_and_overwrites_nothing() {
     let dir = tempfile::tempdir().unwrap();

@@ -45,7 +45,7 @@ pub(crate) async fn run(loaded: &Loaded, args: &ChangesArgs, as_json: bool) -> a
         return Ok(End::Done);
     }
     match args.format {
-        RowFormat::Table if rows.is_empty() => println!("no change since then"),
+        RowFormat::Table if rows.is_empty() => say!("no change since then"),
         RowFormat::Table => output::list(&rows, &COLUMNS)?,
         RowFormat::Jsonl | RowFormat::Csv => output::rows(&rows, &COLUMNS, args.format)?,
     }

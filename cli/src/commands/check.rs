@@ -51,13 +51,13 @@ pub(crate) fn run(dir: &Path, as_json: bool) -> anyhow::Result<End> {
         });
     }
     let loaded = result.map_err(Misuse::config)?;
-    println!(
+    say!(
         "{}: ok, {} pipe(s)",
         loaded.dir.display(),
         loaded.pipes.len()
     );
     for remark in remarks(&loaded) {
-        println!("remark: {remark}");
+        say!("remark: {remark}");
     }
     Ok(End::Done)
 }

@@ -152,18 +152,18 @@ async fn list(
         return Ok(end);
     }
     if listed.letters.is_empty() {
-        println!("no dead letters");
+        say!("no dead letters");
         return Ok(end);
     }
     let rows: Vec<Row> = listed.letters.iter().take(limit).map(row).collect();
     output::list(&rows, &COLUMNS)?;
     let total = listed.letters.len();
     if total > limit {
-        println!("... and {} more; --limit shows them", total - limit);
+        say!("... and {} more; --limit shows them", total - limit);
     }
-    println!("{} dead letter(s):", grouped(total as u64));
+    say!("{} dead letter(s):", grouped(total as u64));
     for (reason, count) in counts.iter().take(NOTES_SHOWN) {
-        println!("{:>9}  {reason}", grouped(*count));
+        say!("{:>9}  {reason}", grouped(*count));
     }
     Ok(end)
 }
@@ -212,29 +212,30 @@ async fn show(letters: &DeadLetters, job: &str, as_json: bool) -> anyhow::Result
     for letter in &listed.letters {
         let at = |instant: Option<DateTime<Utc>>| instant.map_or("not known".to_owned(), shown);
         let pipe = letter.pipe.as_ref().map_or("none", |pipe| pipe.as_str());
-        println!("job            {}", letter.job);
-        println!("queue          {} (group {})", letter.queue, letter.group);
-        println!("pipe           {pipe}");
-        println!("asked for      {}", plain(&letter.input.words));
-        println!("reason         {}", plain(&letter.reason));
-        println!(
+        say!("job            {}", letter.job);
+        say!("queue          {} (group {})", letter.queue, letter.group);
+        say!("pipe           {pipe}");
+        say!("asked for      {}", plain(&letter.input.words));
+        say!("reason         {}", plain(&letter.reason));
+        say!(
             "attempts       {}, crashes {}",
-            letter.attempts, letter.crashes
+            letter.attempts,
+            letter.crashes
         );
-        println!("planned        {}", at(letter.planned));
-        println!("first failure  {}", at(letter.first_failure));
-        println!("last failure   {}", at(letter.last_failure));
-        println!("buried         {}", shown(letter.buried));
+        say!("planned        {}", at(letter.planned));
+        say!("first failure  {}", at(letter.first_failure));
+        say!("last failure   {}", at(letter.last_failure));
+        say!("buried         {}", shown(letter.buried));
         if !letter.log.is_empty() {
-            println!("log");
+            say!("log");
             for line in letter.log.lines() {
-                println!("  {}", plain(line));
+                say!("  {}", plain(line));
             }
         }
-        println!("input\n{}", pretty(&letter.input.facts)?);
-        println!("body\n{}", pretty(&decoded(letter))?);
+        say!("input\n{}", pretty(&letter.input.facts)?);
+        say!("body\n{}", pretty(&decoded(letter))?);
         if let Some(key) = &letter.body_at {
-            println!("whole body at {}", plain(key));
+            say!("whole body at {}", plain(key));
         }
     }
     Ok(end)
@@ -289,7 +290,7 @@ async fn backup(
         output::json(&json!({ "backups": taken.backups }))?;
     } else {
         let count: u64 = taken.backups.iter().map(|entry| entry.letters).sum();
-        println!("{} dead letter(s) backed up", grouped(count));
+        say!("{} dead letter(s) backed up", grouped(count));
         tell_backups(&taken.backups);
     }
     Ok(end)
@@ -302,7 +303,7 @@ async fn list_backups(letters: &DeadLetters, as_json: bool) -> anyhow::Result<En
         return Ok(End::Done);
     }
     if backups.is_empty() {
-        println!("no backups");
+        say!("no backups");
         return Ok(End::Done);
     }
     let rows: Vec<Row> = backups.iter().map(backup_row).collect();
@@ -332,7 +333,7 @@ fn backup_row(entry: &BackupEntry) -> Row {
 
 fn tell_backups(backups: &[BackupEntry]) {
     for entry in backups {
-        println!("kept in {} ({})", entry.file, output::bytes(entry.bytes));
+        say!("kept in {} ({})", entry.file, output::bytes(entry.bytes));
     }
 }
 
@@ -416,25 +417,25 @@ fn tell_redrive(report: &RedriveReport) {
         eprintln!("trawler: {}", plain(&one.reason));
     }
     tell_unreadable(&report.unreadable);
-    println!("{} dead letter(s) sent again", grouped(figures.sent));
+    say!("{} dead letter(s) sent again", grouped(figures.sent));
     if figures.coalesced > 0 {
-        println!("{} superseded and not sent:", grouped(figures.coalesced));
+        say!("{} superseded and not sent:", grouped(figures.coalesced));
         for one in report.coalesced.iter().take(NOTES_SHOWN) {
-            println!("  {} by {}", one.job, one.by);
+            say!("  {} by {}", one.job, one.by);
         }
     }
     if figures.outdated > 0 {
-        println!(
+        say!(
             "{} were seen to since and are gone",
             grouped(figures.outdated)
         );
     }
     if figures.refused > 0 {
-        println!("{} stay dead letters", grouped(figures.refused));
+        say!("{} stay dead letters", grouped(figures.refused));
     }
     tell_backups(&report.backups);
     if let Some(why) = &report.stopped {
-        println!(
+        say!(
             "stopped ({}); {} left; the same command goes on",
             stopped(why),
             grouped(figures.left())
@@ -516,10 +517,10 @@ async fn purge(
         }))?;
         return Ok(end);
     }
-    println!("{} dead letter(s) purged by {by}", grouped(report.purged));
+    say!("{} dead letter(s) purged by {by}", grouped(report.purged));
     tell_backups(&report.backups);
     if let Some(why) = &report.stopped {
-        println!("stopped ({}); {} left", stopped(why), grouped(report.left));
+        say!("stopped ({}); {} left", stopped(why), grouped(report.left));
     }
     Ok(end)
 }

@@ -58,12 +58,10 @@ pub(crate) async fn run(
         output::json(&json!({ "done": done }))?;
     } else {
         for line in &done {
-            println!("{line}");
+            say!("{line}");
         }
         if let FleetCommand::Create { .. } = command {
-            println!(
-                "\nNext: trawler pipes push DIR, then start the roles: schedule, crawl, images"
-            );
+            say!("\nNext: trawler pipes push DIR, then start the roles: schedule, crawl, images");
         }
     }
     Ok(End::Done)

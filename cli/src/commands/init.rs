@@ -27,9 +27,9 @@ pub(crate) fn run(folder: &Path, as_json: bool) -> anyhow::Result<End> {
         )?;
     } else {
         for (path, _) in &files {
-            println!("wrote {}", path.display());
+            say!("wrote {}", path.display());
         }
-        println!(
+        say!(
             "\nNext: put your shop into pipes/, then\n  trawler -C {0} check\n  trawler -C {0} run --once",
             folder.display()
         );

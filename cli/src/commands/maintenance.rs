@@ -48,7 +48,7 @@ async fn add(machine: &Machine, window: &AddWindow, as_json: bool) -> anyhow::Re
         output::json(&declared)?;
     } else {
         let Declared { id, target, .. } = &declared;
-        println!(
+        say!(
             "{target} is in maintenance from {} until {} ({id})",
             shown(from),
             shown(until)
@@ -92,7 +92,7 @@ async fn list(machine: &Machine, as_json: bool) -> anyhow::Result<End> {
         return Ok(End::Done);
     }
     if declared.is_empty() && partners.is_empty() {
-        println!("no maintenance is declared");
+        say!("no maintenance is declared");
     }
     let rows: Vec<Row> = declared.iter().map(|window| row(window, now)).collect();
     if !rows.is_empty() {
@@ -108,9 +108,12 @@ async fn list(machine: &Machine, as_json: bool) -> anyhow::Result<End> {
                 [] => String::new(),
                 _ => format!(" {}", pipe.schedule.zone),
             };
-            println!(
+            say!(
                 "pipe {}: {days}{} to {}{zone} {}",
-                pipe.id, window.from, window.until, window.reason
+                pipe.id,
+                window.from,
+                window.until,
+                window.reason
             );
         }
     }
@@ -157,7 +160,7 @@ async fn remove(machine: &Machine, id: &str, as_json: bool) -> anyhow::Result<En
     if as_json {
         output::json(&json!({ "removed": window, "woken": woken }))?;
     } else {
-        println!(
+        say!(
             "the maintenance of {} is off; {woken} job(s) go on with the next tick",
             window.target
         );

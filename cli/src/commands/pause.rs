@@ -33,7 +33,7 @@ fn told(scope: &PauseScope, verb: &str, as_json: bool) -> anyhow::Result<End> {
     if as_json {
         output::json(&json!({ "scope": scope.to_string(), "now": verb, "at": Utc::now() }))?;
     } else {
-        println!("{scope} is {verb}");
+        say!("{scope} is {verb}");
     }
     Ok(End::Done)
 }

@@ -62,12 +62,12 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
     if as_json {
         output::json(&lines)?;
     } else if lines.is_empty() {
-        println!("{}", none(loaded));
+        say!("{}", none(loaded));
     } else {
         output::list(&lines.iter().map(row).collect::<Vec<_>>(), &COLUMNS)?;
         for line in &lines {
             if let Some(gap) = &line.gap {
-                println!(
+                say!(
                     "gap: run {gap} failed and its changes are missing; redrive it or collect a full feed"
                 );
             }

@@ -39,7 +39,7 @@ pub(crate) async fn schedule(
     if as_json {
         output::json(&report)?;
     } else {
-        println!(
+        say!(
             "planned {} run(s), sent {} crawl and {} image job(s), planned {} fold(s)",
             report.runs_planned,
             report.jobs_sent + report.jobs_unparked + report.jobs_resent,
@@ -47,7 +47,7 @@ pub(crate) async fn schedule(
             report.folds_planned
         );
         for problem in &report.problems {
-            println!("problem: {problem}");
+            say!("problem: {problem}");
         }
     }
     Ok(if report.problems.is_empty() {

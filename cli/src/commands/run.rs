@@ -47,25 +47,25 @@ pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow
         return Ok(end);
     }
     if touched.is_empty() {
-        println!("nothing was due");
+        say!("nothing was due");
     } else {
         let rows: Vec<Row> = touched.iter().map(runs::row).collect();
         output::list(&rows, &runs::COLUMNS)?;
     }
     if touched.iter().any(|run| run.phase == RunPhase::Failed) {
-        println!(
+        say!(
             "a failed run is in `trawler dlq list`; mend its cause, then `trawler dlq redrive --pipe ID`"
         );
     }
     if worked.parked > 0 {
-        println!("{} job(s) are parked until later:", worked.parked);
+        say!("{} job(s) are parked until later:", worked.parked);
         status::print_parked(&machine).await?;
     }
     for problem in &worked.problems {
-        println!("problem: {problem}");
+        say!("problem: {problem}");
     }
     if let Some(notice) = worked.notice {
-        println!(
+        say!(
             "left {}; what was in hand is back in the queue",
             why_left(notice, &until)
         );

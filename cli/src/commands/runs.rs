@@ -41,7 +41,7 @@ pub(crate) async fn run(loaded: &Loaded, args: &RunsArgs, as_json: bool) -> anyh
     if as_json {
         output::json(&runs)?;
     } else if runs.is_empty() {
-        println!("no run yet; `trawler run --once` collects what is due");
+        say!("no run yet; `trawler run --once` collects what is due");
     } else {
         let rows: Vec<Row> = runs.iter().map(row).collect();
         output::list(&rows, &COLUMNS)?;

@@ -194,7 +194,7 @@ async fn show(
         if as_json {
             output::json(file)?;
         } else {
-            print!("{}", file.text);
+            crate::say::text(&file.text);
         }
         return Ok(End::Done);
     }
@@ -203,14 +203,14 @@ async fn show(
         output::json(&json!({ "set": set, "pipes": pipes, "tables": files.tables() }))?;
         return Ok(End::Done);
     }
-    println!("set      {set}");
-    println!("pipes    {}", pipes.len());
+    say!("set      {set}");
+    say!("pipes    {}", pipes.len());
     for pipe in pipes {
-        println!("  {pipe}");
+        say!("  {pipe}");
     }
-    println!("tables   {}", files.tables().len());
+    say!("tables   {}", files.tables().len());
     for table in files.tables() {
-        println!("  {} {}", table.name, output::bytes(table.bytes));
+        say!("  {} {}", table.name, output::bytes(table.bytes));
     }
     Ok(End::Done)
 }
@@ -220,7 +220,7 @@ async fn history(sets: &PipeSets, limit: u32, as_json: bool) -> anyhow::Result<E
     if as_json {
         output::json(&found)?;
     } else if found.is_empty() {
-        println!("no set was published; `trawler pipes push DIR` publishes one");
+        say!("no set was published; `trawler pipes push DIR` publishes one");
     } else {
         output::list(&found.iter().map(row).collect::<Vec<_>>(), &COLUMNS)?;
     }
@@ -251,13 +251,15 @@ fn told(published: Published, as_json: bool) -> anyhow::Result<End> {
     if as_json {
         output::json(&json!({ "current": publication, "new": is_new }))?;
     } else if is_new {
-        println!(
+        say!(
             "set {} is current: {} pipe(s), publication {}",
-            publication.set, publication.pipes, publication.number
+            publication.set,
+            publication.pipes,
+            publication.number
         );
-        println!("runs that are planned from now on use it; earlier ones keep theirs");
+        say!("runs that are planned from now on use it; earlier ones keep theirs");
     } else {
-        println!("set {} is current already", publication.set);
+        say!("set {} is current already", publication.set);
     }
     Ok(End::Done)
 }

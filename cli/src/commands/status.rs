@@ -45,32 +45,32 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
         return Ok(End::Done);
     }
     if let Some(environment) = &loaded.config.environment {
-        println!("environment  {environment}");
+        say!("environment  {environment}");
     }
     if loaded.config.is_fleet() {
         let shown = set
             .id
             .as_ref()
             .map_or("none is published", PipeSetId::short);
-        println!("pipe set     {shown}");
+        say!("pipe set     {shown}");
     }
-    println!("pipes        {} ({due} due now)", set.pipes.len());
+    say!("pipes        {} ({due} due now)", set.pipes.len());
     let shown: Vec<String> = phases
         .iter()
         .map(|(phase, count)| format!("{count} {}", phase.as_str()))
         .collect();
-    println!("runs         {}", or_none(&shown));
+    say!("runs         {}", or_none(&shown));
     for queue in QueueName::ALL {
-        println!(
+        say!(
             "{queue:<5} queue  {}",
             queue_line(&report["queues"][queue.as_str()])
         );
     }
     print_parked(&machine).await?;
     let shown: Vec<String> = paused.iter().map(|(scope, _)| scope.to_string()).collect();
-    println!("paused       {}", or_none(&shown));
-    println!("dead         {dead} letter(s)");
-    println!(
+    say!("paused       {}", or_none(&shown));
+    say!("dead         {dead} letter(s)");
+    say!(
         "catalogue    {} products in {} file(s), {}, version {}",
         output::grouped(catalogue.rows),
         catalogue.files,
@@ -168,10 +168,10 @@ pub(crate) async fn print_parked(machine: &Machine) -> anyhow::Result<()> {
             .map(|due| due.to_rfc3339_opts(SecondsFormat::Secs, true));
         let until = if record.reason == PAUSED { None } else { due };
         let until = until.map_or_else(|| "until resumed".to_owned(), |due| format!("until {due}"));
-        println!("  {} {until}: {}", record.job, record.reason);
+        say!("  {} {until}: {}", record.job, record.reason);
     }
     if parked.len() > PARKED_MAX {
-        println!("  and {} more", parked.len() - PARKED_MAX);
+        say!("  and {} more", parked.len() - PARKED_MAX);
     }
     Ok(())
 }

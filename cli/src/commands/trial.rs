@@ -167,7 +167,7 @@ async fn image(dir: &Path, args: &TryImageArgs, as_json: bool) -> anyhow::Result
     if as_json {
         output::json(&report)?;
     } else {
-        println!("{report}");
+        say!("{report}");
     }
     Ok(if report.status == ImageStatus::Stored {
         End::Done

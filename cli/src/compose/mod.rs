@@ -260,6 +260,7 @@ impl Machine {
         Ok(ImageWorker::new(
             self.ports.clone(),
             self.pipes.clone(),
+            Arc::clone(&self.secrets),
             fetcher.clone(),
             studio(config)?,
             ImageWorkerOptions {
@@ -344,6 +345,7 @@ pub(crate) fn fetcher(config: &Config, allow: &[String]) -> anyhow::Result<Fetch
     let settings = NetConfig {
         allow: parsed.map_err(|error| Misuse::new(error.to_string()))?,
         connect_ms: config.net.connect_s * 1000,
+        memory_bytes: config.net.memory_mib * 1024 * 1024,
         hosts: HostLimits::default(),
         ..NetConfig::of(config.net.user_agent())
     };

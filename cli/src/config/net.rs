@@ -24,6 +24,10 @@ pub(crate) struct NetConfig {
     pub(crate) idle_s: u64,
     /// Redirects followed. Default 5, bound 0 to 20.
     pub(crate) redirects_max: u32,
+    /// MiB that pages and images may take together while they are downloaded
+    /// and read; one that is the last to fit may go over, those of up to 64 KiB
+    /// are not counted. Default 256, bound 16 to 65,536.
+    pub(crate) memory_mib: u64,
 }
 
 impl Default for NetConfig {
@@ -35,6 +39,7 @@ impl Default for NetConfig {
             first_byte_s: 30,
             idle_s: 30,
             redirects_max: 5,
+            memory_mib: 256,
         }
     }
 }
@@ -64,5 +69,6 @@ impl NetConfig {
         bounds.within("net.first_byte_s", self.first_byte_s, 1, 600);
         bounds.within("net.idle_s", self.idle_s, 1, 600);
         bounds.within("net.redirects_max", u64::from(self.redirects_max), 0, 20);
+        bounds.within("net.memory_mib", self.memory_mib, 16, 65_536);
     }
 }

@@ -47,9 +47,10 @@ pub struct FetchOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<ProxyOptions>,
     /// Longest whole download of a feed, in seconds; default 3600, bound 1 to
-    /// 36000.
+    /// 36000. What a site may take says `site.limits`.
     pub timeout_s: u64,
-    /// Largest feed as served, in MiB; default 4096, bound 1 to 65536.
+    /// Largest feed as served, in MiB; default 4096, bound 1 to 65536. What a
+    /// site may take says `site.limits`.
     pub feed_mib_max: u64,
 }
 

@@ -35,7 +35,8 @@ pub(super) struct Fields {
     /// A decimal number, as written.
     pub(super) rating: Option<String>,
     pub(super) review_count: Option<u64>,
-    /// Further columns of the product schema, which selectors of a pipe fill.
+    /// Further columns of the product schema: what selectors of a pipe fill, and
+    /// measures.
     pub(super) columns: Vec<(String, Vec<String>)>,
     pub(super) variants: Vec<VariantFields>,
 }

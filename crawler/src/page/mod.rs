@@ -27,6 +27,7 @@ mod kind;
 pub mod limits;
 mod links;
 mod markup;
+mod measure;
 mod meta;
 mod offers;
 mod price;

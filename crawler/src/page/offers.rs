@@ -5,6 +5,7 @@ use trawler_core::product::Currency;
 use super::availability::Availability;
 use super::fields::PriceText;
 use super::limits::OFFERS_MAX;
+use super::measure::Measure;
 use super::price;
 use super::remarks::quoted;
 use super::scan::PRODUCT_TYPES;
@@ -23,6 +24,9 @@ pub(super) struct Offer<'v> {
     pub(super) list_price: Option<PriceText>,
     pub(super) currency: Option<Currency>,
     pub(super) availability: Option<Availability>,
+    /// What is sold, and what its price is compared by, of a price per unit.
+    pub(super) unit_measure: Option<Measure>,
+    pub(super) unit_base: Option<Measure>,
 }
 
 /// A product or offer that is still to be looked at.
@@ -139,6 +143,7 @@ impl<'v> Reader<'_, 'v> {
         let amount =
             price_field(specification, "price").or_else(|| price_field(specification, "minPrice"));
         offer.currency = offer.currency.or_else(|| self.currency_of(specification));
+        let is_per_unit = self.reference_quantity(specification, offer);
         let kind = specification
             .get("priceType")
             .and_then(reference)
@@ -149,14 +154,35 @@ impl<'v> Reader<'_, 'v> {
             }
             // A price per 100 g is not the product's, a member's price not
             // everybody's.
-            _ if specification.get("referenceQuantity").is_some()
-                || specification.get("validForMemberTier").is_some() => {}
+            _ if is_per_unit || specification.get("validForMemberTier").is_some() => {}
             Some("SalePrice") if amount.is_some() => {
                 let regular = std::mem::replace(&mut offer.price, amount);
                 offer.list_price = offer.list_price.take().or(regular);
             }
             _ => offer.price = offer.price.take().or(amount),
         }
+    }
+
+    /// Reads what a price refers to, and says whether it is one per unit. With
+    /// a `valueReference` the quantity is what is sold, at this very price, and
+    /// that reference is the unit; so Google has shops write it.
+    fn reference_quantity(&self, specification: &'v Value, offer: &mut Offer<'v>) -> bool {
+        let Some(quantity) = specification.get("referenceQuantity") else {
+            return false;
+        };
+        let Some(quantity) = quantity.each().first() else {
+            return true;
+        };
+        let quantity = self.graph.resolve(quantity);
+        let unit = quantity.get("valueReference");
+        let unit = unit.and_then(|unit| unit.each().first());
+        let Some(unit) = unit.map(|unit| self.graph.resolve(unit)) else {
+            offer.unit_base = offer.unit_base.take().or_else(|| Measure::read(quantity));
+            return true;
+        };
+        offer.unit_measure = Measure::read(quantity);
+        offer.unit_base = Measure::read(unit);
+        false
     }
 
     pub(super) fn availability(&mut self, node: &'v Value) -> Option<Availability> {

@@ -94,7 +94,8 @@ pub struct ExtractedProduct {
     /// A decimal number on the shop's own scale.
     pub rating: Option<Found<String>>,
     pub review_count: Option<Found<u64>>,
-    /// Further columns of the product schema, which the pipe's selectors fill.
+    /// Further columns of the product schema, which the pipe's selectors fill,
+    /// and measures.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<(String, Vec<String>)>,
 }
@@ -187,13 +188,21 @@ pub(super) fn merge(
         material: first(sources, |source| source.material.clone()),
         rating: first(sources, |source| source.rating.clone()),
         review_count: first(sources, |source| source.review_count),
-        columns: sources
-            .iter()
-            .flat_map(|source| source.columns.iter().cloned())
-            .collect(),
+        columns: columns(sources),
     };
     tell_missing(&product, remarks);
     Some(product)
+}
+
+/// Of every column what the first source with it says.
+fn columns(sources: &[Fields]) -> Vec<(String, Vec<String>)> {
+    let mut columns: Vec<(String, Vec<String>)> = Vec::new();
+    for (column, values) in sources.iter().flat_map(|source| &source.columns) {
+        if columns.iter().all(|(known, _)| known != column) {
+            columns.push((column.clone(), values.clone()));
+        }
+    }
+    columns
 }
 
 /// Which fields no source has yet, as the merge would see it.

@@ -12,7 +12,8 @@ use super::gtin;
 use super::kind::LISTED_MIN;
 use super::limits::{DESCRIPTION_CHARS_MAX, IMAGES_MAX, MARKS_MAX, TEXT_CHARS_MAX};
 use super::links::Links;
-use super::offers::{self, price_field};
+use super::measure::Measure;
+use super::offers::{self, Offer, price_field};
 use super::price;
 use super::remarks::{Remarks, quoted};
 use super::report::Rule;
@@ -162,6 +163,7 @@ impl<'v> Reader<'_, 'v> {
             }
             self.plain_fields(holder, fields);
         }
+        self.measures(product, Some(&best).filter(|_| !several), fields);
         let product_currency = || self.currency_of(product);
         fields.currency = best.currency.or(currency).or_else(product_currency);
         fields.availability = best.availability.or(availability);
@@ -191,11 +193,52 @@ impl<'v> Reader<'_, 'v> {
         fill(&mut fields.brand, &|| either("brand", "manufacturer"));
         fill(&mut fields.category, &|| self.category(product));
         fill(&mut fields.color, &|| either("color", "colour"));
-        fill(&mut fields.size, &|| name("size"));
+        fill(&mut fields.size, &|| {
+            name("size").or_else(|| self.measure(product, "size").map(|size| size.words()))
+        });
         fill(&mut fields.material, &|| name("material"));
         fill(&mut fields.condition, &|| {
             condition(product, "itemCondition")
         });
+    }
+
+    fn measure(&self, node: &'v Value, name: &str) -> Option<Measure> {
+        let value = node.get(name)?.each().first()?;
+        Measure::read(self.graph.resolve(value))
+    }
+
+    /// Weight, sides, and the units of a price per unit. What one variant of
+    /// several weighs says nothing of the others.
+    fn measures(&self, product: &'v Value, only: Option<&Offer<'v>>, fields: &mut Fields) {
+        let of_either = |name: &str| {
+            let holder = only.and_then(|offer| offer.holder);
+            let holder = holder.filter(|holder| !std::ptr::eq(*holder, product));
+            let own = self.measure(product, name);
+            own.or_else(|| self.measure(holder?, name))
+        };
+        let sides = [
+            ("product_width_cm", "width"),
+            ("product_height_cm", "height"),
+            ("product_length_cm", "depth"),
+        ];
+        let sides = sides
+            .map(|(column, name)| (column, of_either(name).and_then(|side| side.centimetres())));
+        let words = |measure: Option<&Measure>| measure.map(Measure::words);
+        let sold = only.and_then(|offer| offer.unit_measure.as_ref());
+        let unit = only.and_then(|offer| offer.unit_base.as_ref());
+        let others = [
+            (
+                "product_weight_g",
+                of_either("weight").and_then(|weight| weight.grams()),
+            ),
+            ("unit_pricing_measure", words(sold)),
+            ("unit_pricing_base_measure", words(unit)),
+        ];
+        for (column, found) in sides.into_iter().chain(others) {
+            if let Some(value) = found {
+                fields.columns.push((column.to_owned(), vec![value]));
+            }
+        }
     }
 
     fn rating(&self, product: &'v Value, fields: &mut Fields) {

@@ -415,3 +415,40 @@ fn any_bytes_are_a_page() {
         assert_eq!(extract(bytes, None, &url).product, None);
     }
 }
+
+#[test]
+fn prices_per_unit_and_measures_are_told_apart() {
+    let product = |offer: &str| {
+        json_ld(&format!(
+            r#"{{"@type":"Product","name":"Oil","sku":"o1",
+            "weight":{{"@type":"QuantitativeValue","value":"1,2","unitCode":"KGM"}},
+            "height":"30 cm","size":{{"@type":"QuantitativeValue","value":500,"unitCode":"MLT"}},
+            "offers":{{"@type":"Offer","priceCurrency":"EUR",{offer}}}}}"#
+        ))
+    };
+    // As Google has it: the price of what is sold, and what it is compared by.
+    let sold = r#""priceSpecification":{"price":"9.90","referenceQuantity":{"value":"0.5",
+        "unitCode":"LTR","valueReference":{"value":"1","unitCode":"LTR"}}}"#;
+    check(
+        &product(sold),
+        &[
+            ("price/value/amount_minor", "990"),
+            ("size/value", "500 ml"),
+            (
+                "columns",
+                r#"[["product_height_cm",["30"]],["product_weight_g",["1200"]],["unit_pricing_measure",["0.5 l"]],["unit_pricing_base_measure",["1 l"]]]"#,
+            ),
+        ],
+    );
+    // As schema.org has it: a price per unit beside the price.
+    let per_unit = r#""price":"9.90","priceSpecification":{"price":"1.98",
+        "referenceQuantity":{"value":"100","unitCode":"MLT"}}"#;
+    check(
+        &product(per_unit),
+        &[
+            ("price/value/amount_minor", "990"),
+            ("columns/2/0", "unit_pricing_base_measure"),
+            ("columns/2/1/0", "100 ml"),
+        ],
+    );
+}

@@ -9,6 +9,7 @@ mod cookies;
 mod hops;
 mod invariant_8_no_private_address;
 mod kept;
+mod memory;
 mod pace;
 mod proxy;
 mod retries;

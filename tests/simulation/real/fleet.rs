@@ -327,6 +327,7 @@ impl Process {
         ImageWorker::new(
             self.ports.clone(),
             vec![self.pipe.clone()].into(),
+            Arc::new(NoSecrets),
             self.fetcher.clone(),
             Studio::new(vec![variant], Limits::default(), 1).unwrap(),
             ImageWorkerOptions {

@@ -123,11 +123,11 @@ impl Summary {
             return output::json(self);
         }
         for (number, pass) in self.passes.iter().enumerate() {
-            println!("\nrun {} ({:.1} s)", number + 1, pass.seconds);
+            say!("\nrun {} ({:.1} s)", number + 1, pass.seconds);
             let rows: Vec<Row> = pass.runs.iter().map(runs::row).collect();
             output::list(&rows, &runs::COLUMNS)?;
         }
-        println!();
+        say!("");
         self.print_figures()?;
         self.print_where();
         Ok(())
@@ -176,29 +176,29 @@ impl Summary {
         } else {
             "The second run should have cost nothing and did not: this is a bug."
         };
-        println!("\n{verdict}");
+        say!("\n{verdict}");
         Ok(())
     }
 
     fn print_where(&self) {
         let folder = self.folder.display();
-        println!(
+        say!(
             "\nThe catalogue is a Delta table: {}",
             self.catalogue_dir.display()
         );
-        println!("  trawler -C {folder} products --pipe shop-1 --limit 5");
-        println!("  trawler -C {folder} changes --since 0 --limit 5");
-        println!("  trawler -C {folder} status");
-        println!(
+        say!("  trawler -C {folder} products --pipe shop-1 --limit 5");
+        say!("  trawler -C {folder} changes --since 0 --limit 5");
+        say!("  trawler -C {folder} status");
+        say!(
             "  python3 -c \"import deltalake; t = deltalake.DeltaTable('{}'); print(t.version(), t.count())\"",
             self.catalogue_dir.display()
         );
-        println!(
+        say!(
             "The images are files, stored once by content: {}",
             self.images_dir.display()
         );
         if let Some(sample) = &self.sample_image {
-            println!("  for example {}", sample.display());
+            say!("  for example {}", sample.display());
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn print(from: &PipeSetFiles, to: &PipeSetFiles, as_json: bool) -> an
         return Ok(End::Done);
     }
     if found.is_empty() {
-        println!("no difference");
+        say!("no difference");
     }
     for difference in found {
         let verb = match difference.kind {
@@ -46,9 +46,9 @@ pub(super) fn print(from: &PipeSetFiles, to: &PipeSetFiles, as_json: bool) -> an
             Kind::Removed => "removed",
             Kind::Changed => "changed",
         };
-        println!("{verb:<8} {}", difference.what);
+        say!("{verb:<8} {}", difference.what);
         for line in difference.lines {
-            println!("    {line}");
+            say!("    {line}");
         }
     }
     Ok(End::Done)

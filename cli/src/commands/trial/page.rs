@@ -261,7 +261,7 @@ fn exponent(currency: Currency) -> usize {
 
 fn print(report: &PageReport) -> anyhow::Result<()> {
     let shown = Shown::new(report)?;
-    println!(
+    say!(
         "{} ({}, charset {})",
         show::plain(report.url.as_str()),
         shown.kind,
@@ -278,11 +278,11 @@ fn print(report: &PageReport) -> anyhow::Result<()> {
         rows.push(row(name, &values.join(", "), &json!("css")));
     }
     match rows.is_empty() {
-        true => println!("no product found"),
+        true => say!("no product found"),
         false => output::list(&rows, &["field", "value", "from"])?,
     }
     if !shown.variants.is_empty() {
-        println!("{} variants", shown.variants.len());
+        say!("{} variants", shown.variants.len());
         let variants: anyhow::Result<Vec<Row>> = shown
             .variants
             .iter()
@@ -298,7 +298,7 @@ fn print(report: &PageReport) -> anyhow::Result<()> {
         )?;
     }
     for remark in &report.remarks {
-        println!("remark: {}", show::plain(remark));
+        say!("remark: {}", show::plain(remark));
     }
     Ok(())
 }

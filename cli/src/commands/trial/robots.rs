@@ -119,18 +119,18 @@ fn print(access: &Access, reason: Option<&str>, decision: &Decision) {
                 .to_owned()
         }
     };
-    println!("{word}: {}", show::plain(&why));
+    say!("{word}: {}", show::plain(&why));
     if let Some(reason) = reason {
-        println!("remark: {}", show::plain(reason));
+        say!("remark: {}", show::plain(reason));
     }
     if let Some(delay) = decision.crawl_delay {
-        println!("crawl delay: {} s", delay.as_secs_f64());
+        say!("crawl delay: {} s", delay.as_secs_f64());
     }
     let sitemaps = access.sitemaps();
     for sitemap in sitemaps.iter().take(SITEMAPS_MAX) {
-        println!("sitemap: {}", show::plain(sitemap));
+        say!("sitemap: {}", show::plain(sitemap));
     }
     if sitemaps.len() > SITEMAPS_MAX {
-        println!("... and {} sitemaps more", sitemaps.len() - SITEMAPS_MAX);
+        say!("... and {} sitemaps more", sitemaps.len() - SITEMAPS_MAX);
     }
 }

@@ -9,7 +9,7 @@ use crate::output::{self, Row};
 const SHOWN_MAX: usize = 10;
 
 pub(crate) fn feed(report: &TryFeedReport) -> anyhow::Result<()> {
-    println!(
+    say!(
         "{} rows, {} rejected, {} deletions; charset {}",
         output::grouped(report.rows),
         output::grouped(report.rejected),
@@ -17,11 +17,11 @@ pub(crate) fn feed(report: &TryFeedReport) -> anyhow::Result<()> {
         report.charset
     );
     match &report.incomplete_reason {
-        None => println!("complete"),
-        Some(reason) => println!("not complete: {reason}; a run would hold its deletes"),
+        None => say!("complete"),
+        Some(reason) => say!("not complete: {reason}; a run would hold its deletes"),
     }
     if !report.sample.is_empty() {
-        println!();
+        say!("");
         let rows: Vec<Row> = report
             .sample
             .iter()
@@ -47,16 +47,18 @@ pub(crate) fn feed(report: &TryFeedReport) -> anyhow::Result<()> {
                 bad.found, bad.line, bad.reason
             )
         });
-        println!(
+        say!(
             "remark: {} wrong value(s) of {column} become empty{}",
             bad.count,
             example.unwrap_or_default()
         );
     }
     for rejected in report.rejected_rows.iter().take(SHOWN_MAX) {
-        println!(
+        say!(
             "rejected: line {}: {} (found {:?})",
-            rejected.line, rejected.reason, rejected.found
+            rejected.line,
+            rejected.reason,
+            rejected.found
         );
     }
     if !report.unmapped_fields.is_empty() {
@@ -66,7 +68,7 @@ pub(crate) fn feed(report: &TryFeedReport) -> anyhow::Result<()> {
             .take(SHOWN_MAX)
             .map(String::as_str)
             .collect();
-        println!("kept as extra: {}", named.join(", "));
+        say!("kept as extra: {}", named.join(", "));
     }
     Ok(())
 }

@@ -101,27 +101,27 @@ impl Report {
 
     fn print(&self) {
         for hop in &self.hops {
-            println!("{}", show::plain(&hop.url));
+            say!("{}", show::plain(&hop.url));
             for Address {
                 address, reason, ..
             } in &hop.addresses
             {
                 match reason {
-                    None => println!("  {address} is allowed"),
-                    Some(reason) => println!("  {address} is refused: {}", show::plain(reason)),
+                    None => say!("  {address} is allowed"),
+                    Some(reason) => say!("  {address} is refused: {}", show::plain(reason)),
                 }
             }
             if let Some(status) = hop.status {
                 let to = hop.location.as_deref().map(show::plain);
                 let to = to.map(|to| format!(", to {to}")).unwrap_or_default();
-                println!("  answered with status {status}{to}");
+                say!("  answered with status {status}{to}");
             }
         }
         let reason = self.reason.as_deref().map(show::plain).unwrap_or_default();
         match self.end {
-            Ending::Answered => println!("allowed: every hop may be asked for"),
-            Ending::Refused => println!("refused: {reason}"),
-            Ending::Failed => println!("failed: {reason}"),
+            Ending::Answered => say!("allowed: every hop may be asked for"),
+            Ending::Refused => say!("refused: {reason}"),
+            Ending::Failed => say!("failed: {reason}"),
         }
     }
 }

@@ -13,8 +13,9 @@ pub struct Page {
     pub etag: Option<String>,
     /// The validator to send as `If-Modified-Since`, as it came.
     pub last_modified: Option<String>,
-    /// The first half of the SHA-256 of its body.
-    pub body_sha256: [u8; 16],
+    /// Where its body came from, if it was led there from its URL; the validators
+    /// are that place's.
+    pub from: Option<String>,
     /// When its body was read last, in seconds since 1970.
     pub read_at: i64,
     /// What became of it, in the caller's own numbering.
@@ -43,7 +44,7 @@ impl Page {
         }
         text(out, &self.etag);
         text(out, &self.last_modified);
-        out.extend_from_slice(&self.body_sha256);
+        text(out, &self.from);
         put_i64(out, self.read_at);
         out.push(self.outcome);
         out.extend_from_slice(&self.rows);
@@ -64,12 +65,13 @@ impl Page {
         };
         let etag = text()?;
         let last_modified = text()?;
+        let from = text()?;
         Some(Self {
             url,
             lastmod,
             etag,
             last_modified,
-            body_sha256: wire.take(16)?.try_into().ok()?,
+            from,
             read_at: wire.i64()?,
             outcome: wire.byte()?,
             rows: wire.rest().to_vec(),

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 /// What a part begins with; the last digit is the version of the format.
-pub(super) const MAGIC: [u8; 8] = *b"TRWLBOK1";
+pub(super) const MAGIC: [u8; 8] = *b"TRWLBOK2";
 
 /// Kinds of blocks.
 pub(super) const PAGES: u8 = 0;

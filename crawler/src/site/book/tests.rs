@@ -35,7 +35,7 @@ fn page(rng: &mut SmallRng, number: u32) -> Page {
         lastmod: rng.random_bool(0.5).then(|| rng.random()),
         etag: text(rng),
         last_modified: text(rng),
-        body_sha256: rng.random(),
+        from: text(rng),
         read_at: rng.random_range(0..2_000_000_000),
         outcome: rng.random(),
         rows: b"{\"name\":\"a product\"}\n".repeat(rng.random_range(0..5)),

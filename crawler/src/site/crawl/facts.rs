@@ -32,6 +32,10 @@ pub(super) struct PageFacts {
     pub(super) etag: Option<String>,
     #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
     pub(super) last_modified: Option<String>,
+    /// Where it came from, if its URL leads elsewhere; the validators are that
+    /// place's.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub(super) from: Option<String>,
     /// When its bytes were last read, in seconds since 1970.
     #[serde(rename = "r")]
     pub(super) read_at: i64,
@@ -83,6 +87,7 @@ mod tests {
                 lastmod: Some(7),
                 etag: Some("\"a\"".to_owned()),
                 last_modified: None,
+                from: Some("https://a.test/c".to_owned()),
                 read_at: 12,
                 links: vec!["https://a.test/b".to_owned()],
             }),

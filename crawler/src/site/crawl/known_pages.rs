@@ -7,6 +7,7 @@ use trawler_fleet::chain;
 use trawler_net::Validators;
 
 use super::super::book::{Book, Page};
+use super::super::url::CanonicalUrl;
 use super::facts::{Facts, PageFacts};
 use super::kind::Outcome;
 
@@ -19,11 +20,20 @@ pub(super) struct KnownPage {
 }
 
 impl KnownPage {
-    pub(super) fn validators(&self) -> Validators {
-        Validators {
-            etag: self.facts.etag.clone(),
-            last_modified: self.facts.last_modified.clone(),
+    /// What the place that the page came from is asked with.
+    pub(super) fn as_held(&self, url: &CanonicalUrl) -> Held {
+        Held {
+            validators: Validators {
+                etag: self.facts.etag.clone(),
+                last_modified: self.facts.last_modified.clone(),
+            },
+            at: self.came_from().unwrap_or_else(|| url.clone()),
         }
+    }
+
+    /// The place that the page's URL led to, if it did.
+    pub(super) fn came_from(&self) -> Option<CanonicalUrl> {
+        CanonicalUrl::stored(self.facts.from.as_ref()?)
     }
 
     fn of(page: Page) -> Option<Self> {
@@ -33,12 +43,21 @@ impl KnownPage {
                 lastmod: page.lastmod,
                 etag: page.etag,
                 last_modified: page.last_modified,
+                from: page.from,
                 read_at: page.read_at,
                 links,
             },
             rows: rows.to_vec(),
         })
     }
+}
+
+/// What is held of an answer, so that it needs not be sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) validators: Validators,
+    /// The place that gave it.
+    pub(super) at: CanonicalUrl,
 }
 
 /// The page as the next run wants to know it.
@@ -49,7 +68,7 @@ pub(super) fn page_of(facts: &Facts, outcome: Outcome, rows: &[u8]) -> Option<Pa
         lastmod: page.lastmod,
         etag: page.etag.clone(),
         last_modified: page.last_modified.clone(),
-        body_sha256: [0; 16],
+        from: page.from.clone(),
         read_at: page.read_at,
         outcome: outcome.code(),
         rows: packed(&page.links, rows),

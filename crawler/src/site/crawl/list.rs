@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use trawler_fleet::chain;
-use trawler_net::Validators;
 
 use super::super::frontier::Entry;
 use super::super::url::CanonicalUrl;
@@ -23,7 +22,7 @@ impl Visitor {
             Kind::Json => Wants::Json,
             Kind::Category | Kind::Page | Kind::Sitemap => Wants::Page,
         };
-        match self.reach(url, Validators::default(), wants).await {
+        match self.reach(url, None, wants).await {
             Reached::Answer { at, answer } => self.read_list(entry, url, kind, at, answer).await,
             Reached::NotModified => broken("it answered 304 to a plain request"),
             Reached::Forbidden(Outcome::DeniedUnknown, why) => {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use trawler_core::site::{LastmodTrust, UnchangedOptions};
 use trawler_fleet::chain;
-use trawler_net::Validators;
 
 use super::super::frontier::Entry;
 use super::super::links::LinkVerdict;
@@ -29,12 +28,10 @@ impl Visitor {
         {
             return Visit::done(self.as_known(entry, known.clone(), Outcome::Skipped));
         }
-        let validators = match &known {
-            Some(known) if !due => known.validators(),
-            Some(_) | None => Validators::default(),
-        };
+        let held = known.as_ref().filter(|_| !due);
+        let held = held.map(|known| known.as_held(url));
         let facts = || Facts::of(url.as_str());
-        match self.reach(url, validators, Wants::Page).await {
+        match self.reach(url, held, Wants::Page).await {
             Reached::Answer { at, answer } => self.read_page(entry, url, at, answer).await,
             Reached::NotModified => match known {
                 Some(known) => Visit::done(self.as_known(entry, known, Outcome::NotModified)),
@@ -125,6 +122,7 @@ impl Visitor {
                     lastmod: entry.lastmod,
                     etag: validators.etag,
                     last_modified: validators.last_modified,
+                    from: also.as_ref().map(CanonicalUrl::to_string),
                     read_at: self.clock.now().timestamp(),
                     links: finds.iter().map(|find| find.url.clone()).collect(),
                 });
@@ -182,6 +180,7 @@ impl Visitor {
             })
         });
         let finds = links.collect();
+        let also = known.came_from();
         let mut page = known.facts;
         page.lastmod = entry.lastmod;
         let mut done = Done::of(
@@ -193,6 +192,7 @@ impl Visitor {
         );
         done.rows = known.rows;
         done.finds = finds;
+        done.also = also;
         done
     }
 }

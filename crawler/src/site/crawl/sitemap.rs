@@ -21,7 +21,7 @@ use super::left_urls::LeftUrls;
 use super::site_rules::SiteRules;
 use super::start::{GUESSED, NAMED, PART};
 use super::visit::{Done, Find, Visit};
-use super::visitor::{Meaning, Visitor, why};
+use super::visitor::{Meaning, Visitor, told};
 
 /// Entries that are handed over at once.
 const BATCH: usize = 1_000;
@@ -53,7 +53,7 @@ impl Visitor {
         let bytes_down = match self.download(url, &path).await {
             Ok(bytes_down) => bytes_down,
             Err(error) => {
-                let why = why(&error);
+                let why = told(&error, "limits.sitemap_bytes_max");
                 return match Meaning::of(&error) {
                     Meaning::Gone | Meaning::Blocked if entry.source == GUESSED => {
                         Visit::done(Done::of(Outcome::ListAbsent, facts().because(&why)))

@@ -20,7 +20,7 @@ use super::super::frontier::Entry;
 use super::super::url::CanonicalUrl;
 use super::facts::Facts;
 use super::kind::{Kind, Outcome};
-use super::known_pages::KnownPages;
+use super::known_pages::{Held, KnownPages};
 use super::permission::{Permission, Permissions};
 use super::rendering::{Built, Doubt};
 use super::site_rules::SiteRules;
@@ -118,17 +118,19 @@ impl Visitor {
     pub(super) async fn reach(
         &self,
         start: &CanonicalUrl,
-        known: Validators,
+        held: Option<Held>,
         wants: Wants,
     ) -> Reached {
         let (mut at, mut address) = (start.clone(), start.to_url());
-        let mut known = Some(known);
         for _ in 0..=HOPS_MAX {
             if let Some((outcome, why)) = self.forbidden(&at).await {
                 return Reached::Forbidden(outcome, why);
             }
             // A page that builds itself may be another though it came the same.
-            let known = known.take().filter(|_| self.session.is_none());
+            let held = held
+                .as_ref()
+                .filter(|held| held.at == at && self.session.is_none());
+            let known = held.map(|held| held.validators.clone());
             let to = match self.ask(&address, known.unwrap_or_default(), wants).await {
                 Ok(Asked::Answer(answer)) if wants == Wants::Json => {
                     return Reached::Answer { at, answer };
@@ -301,7 +303,16 @@ impl Meaning {
     }
 }
 
-/// The error in one line.
+/// The error of a page or list in one line.
 pub(super) fn why(error: &FetchError) -> String {
-    chain(error)
+    told(error, "limits.page_bytes_max")
+}
+
+/// The error in one line, with the key of the bound where the body was too long.
+pub(super) fn told(error: &FetchError, bytes_key: &str) -> String {
+    let words = chain(error);
+    match error.class() {
+        FetchClass::TooLarge => format!("{words}; {bytes_key} is the bound"),
+        _ => words,
+    }
 }

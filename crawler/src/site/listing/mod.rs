@@ -77,7 +77,9 @@ pub enum End {
 /// Why a list was not read to its end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
-    #[error("the list has more than {0} pages; pages_max is the bound")]
+    #[error(
+        "the list has more than {0} pages; its pages_max, or else limits.listing_pages_max, is the bound"
+    )]
     PagesMax(u64),
     #[error("{0} pages one behind the other name a next one and bring nothing new")]
     NothingNew(i64),

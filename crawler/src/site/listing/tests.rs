@@ -94,7 +94,7 @@ fn categories_go_on_by_number() {
         at(99, 0),
         20,
         20,
-        "broken: the list has more than 100 pages; pages_max is the bound",
+        "broken: the list has more than 100 pages; its pages_max, or else limits.listing_pages_max, is the bound",
     );
     let left = CategoryPage {
         listed: 20,
@@ -192,7 +192,7 @@ fn categories_go_on_by_link() {
         at(99, 0),
         &page(9, next),
         9,
-        "broken: the list has more than 100 pages; pages_max is the bound",
+        "broken: the list has more than 100 pages; its pages_max, or else limits.listing_pages_max, is the bound",
     );
     check(
         at(1, 0),
