@@ -74,14 +74,14 @@ impl Fetcher {
 }
 
 impl CookieJar {
-    fn lent(&self, now_s: i64) -> Vec<JarCookie> {
+    pub(super) fn lent(&self, now_s: i64) -> Vec<JarCookie> {
         self.kept(|kept| {
             let lent = kept.cookies.iter().filter(|cookie| !cookie.is_over(now_s));
             lent.map(JarCookie::from).collect()
         })
     }
 
-    fn take_back(&self, lent: &[JarCookie], back: &[JarCookie], now_s: i64) {
+    pub(super) fn take_back(&self, lent: &[JarCookie], back: &[JarCookie], now_s: i64) {
         let mut changes = 0;
         for cookie in back.iter().filter(|cookie| !lent.contains(cookie)) {
             let Some(new) = set::checked(new(cookie), now_s) else {
