@@ -27,6 +27,7 @@ use trawler_core::run::Run;
 use trawler_core::secret::{SecretRef, SecretValue};
 use trawler_core::verdict::Ending;
 use trawler_core::{PipeId, QueueName, RunId};
+use trawler_crawler::render::{BrowserSettings, Browsers};
 use trawler_crawler::{Crawler, CrawlerOptions};
 use trawler_fleet::{Drain, Handler as _, JobContext, Ports, Take, TakenJob};
 use trawler_local::CountingMetrics;
@@ -392,6 +393,10 @@ impl Desk {
             catalogue: Arc::new(catalogue.unwrap()),
             fetcher: Fetcher::new(&config).unwrap(),
             robots: Arc::default(),
+            browsers: Browsers::new(BrowserSettings::new(
+                scratch.join(".browsers"),
+                AGENT.to_owned(),
+            )),
             options: CrawlerOptions {
                 base: scratch.clone(),
                 scratch,

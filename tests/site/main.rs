@@ -42,6 +42,7 @@ mod hostile;
 mod incomplete;
 mod killed;
 mod polite;
+mod render;
 mod robots;
 mod rows;
 mod shops;

@@ -262,7 +262,11 @@ impl PaceTurn {
 
     /// Tells how it went: once for the head, and again if the body broke off.
     pub(crate) fn note(&self, signal: Signal) {
-        let took = self.begun.elapsed();
+        self.note_after(signal, self.begun.elapsed());
+    }
+
+    /// The same of a request that took so long.
+    pub(crate) fn note_after(&self, signal: Signal, took: Duration) {
         let outcome = match signal {
             Signal::Fine => Outcome::Answered(took),
             Signal::Trouble => Outcome::Troubled,

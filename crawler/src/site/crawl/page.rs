@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use trawler_core::site::{LastmodTrust, UnchangedOptions};
+use trawler_fleet::chain;
 
 use super::super::frontier::Entry;
 use super::super::links::LinkVerdict;
@@ -47,6 +48,13 @@ impl Visitor {
             }
             Reached::Lost(why) => self.broken_page(entry, &why),
             Reached::Failed(error) => self.page_error(entry, &Meaning::of(&error), &why(&error)),
+            Reached::Unbuilt(error) => {
+                let meaning = match error.is_of_page() {
+                    true => Meaning::Failed,
+                    false => Meaning::Again,
+                };
+                self.page_error(entry, &meaning, &chain(&error))
+            }
         }
     }
 
@@ -81,6 +89,7 @@ impl Visitor {
     ) -> Visit {
         let (rules, depth) = (Arc::clone(&self.rules), entry.depth);
         let (validators, bytes_down) = (answer.validators.clone(), answer.bytes_down);
+        let doubt = answer.doubt.clone();
         let also = (at != *url).then(|| at.clone());
         let reading = tokio::task::spawn_blocking(move || rules.read_page(&answer, &at, depth));
         let read = match reading.await {
@@ -89,6 +98,11 @@ impl Visitor {
                 return self.broken_page(entry, &format!("reading the page failed: {error}"));
             }
         };
+        if let Some(doubt) =
+            doubt.filter(|doubt| doubt.counts(read.outcome, || self.had_products(url)))
+        {
+            return Visit::Again { why: doubt.why };
+        }
         let PageRead {
             outcome,
             why,
@@ -119,6 +133,12 @@ impl Visitor {
         done.bytes_down = bytes_down;
         done.also = also;
         Visit::done(done)
+    }
+
+    /// Whether the last complete run saw a product there.
+    fn had_products(&self, url: &CanonicalUrl) -> bool {
+        let known = self.known.get(url.as_str());
+        known.is_some_and(|known| !known.rows.is_empty())
     }
 
     /// Whether the page has to be read, whatever it says of itself.

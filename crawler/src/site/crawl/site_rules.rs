@@ -230,6 +230,8 @@ mod tests {
             content_type: Some("text/html; charset=utf-8".to_owned()),
             validators: Validators::default(),
             bytes_down: PAGE.len() as u64,
+            set_cookies: Vec::new(),
+            doubt: None,
         };
         let at = rules.canonical.of_url(&Url::parse(at).unwrap()).unwrap();
         let read = rules.read_page(&answer, &at, 0);
