@@ -21,11 +21,14 @@ mod name;
 mod references;
 mod selector;
 mod text;
+mod tree;
 
 #[cfg(test)]
 mod bounds_tests;
 #[cfg(test)]
 mod builder_tests;
+#[cfg(test)]
+mod by_scraper;
 #[cfg(test)]
 mod selector_tests;
 
