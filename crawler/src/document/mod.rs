@@ -128,6 +128,21 @@ impl Document {
         }
     }
 
+    /// Reads a page with the fast builder, if that one can: in a time that its
+    /// length bounds.
+    pub fn parse_fast(page: impl Into<String>) -> Option<Self> {
+        let (page, is_cut) = prepare(page.into());
+        let (arena, mut cut, looks) = fast::build(&page).ok()?;
+        cut.text = is_cut;
+        Some(Self {
+            page,
+            arena,
+            builder: Builder::Fast,
+            cut,
+            looks,
+        })
+    }
+
     /// Reads a page with the full builder, whatever it is.
     pub fn parse_full(page: impl Into<String>) -> Self {
         let (page, is_cut) = prepare(page.into());

@@ -3,7 +3,7 @@
 //! Names, attributes and text go into the arena as they come; the tree holds
 //! links and ranges alone, so that moving nodes about costs no copies and the
 //! end is one walk in document order. It is the same tree as `scraper`'s,
-//! which the tests hold it to, at about half the cost.
+//! which the tests hold it to.
 
 use std::borrow::Cow;
 use std::cell::{Ref, RefCell};
@@ -50,7 +50,10 @@ enum Kind {
         attributes: Content,
     },
     /// Its first and its last piece.
-    Text { first: u32, last: u32 },
+    Text {
+        first: u32,
+        last: u32,
+    },
     /// What stands in a `<template>` is part of the document here.
     Contents,
     /// A comment: it keeps its place, for what is put before or behind it.
