@@ -35,8 +35,9 @@ const AGENT: &str = "Trawler-Bench/0.1 (+https://shop.example/bot)";
 /// Of the crawl queue, as the fleet has it.
 const VISIBILITY: Duration = Duration::from_secs(300);
 const RECEIVES_MAX: u32 = 100;
-/// How often the run is looked at; the end is noticed so much later.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often the run is looked at, which counts as the crawl's own time; the end is noticed so much
+/// later.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// No run of a bench takes longer.
 const RUN_WAIT: Duration = Duration::from_secs(1_800);
 

@@ -54,6 +54,16 @@ impl Span {
         self.start + self.length
     }
 
+    /// Both as one, if the other follows right behind in the same text.
+    #[inline]
+    pub(super) fn followed_by(self, other: Self) -> Option<Self> {
+        let follows = self.is_made() == other.is_made() && self.end() == other.start;
+        follows.then(|| Self {
+            start: self.start,
+            length: self.length + other.length,
+        })
+    }
+
     /// The span without its first `bytes` bytes.
     pub(super) fn skip(self, bytes: usize) -> Self {
         let bytes = narrow(bytes);
@@ -184,6 +194,13 @@ impl Arena {
         }
     }
 
+    /// The same for a page all of whose text will be made.
+    pub(super) fn for_made_page(bytes: usize) -> Self {
+        let mut arena = Self::for_page(bytes);
+        arena.made.reserve(bytes);
+        arena
+    }
+
     #[inline]
     pub(super) fn slice<'t>(&'t self, page: &'t str, span: Span) -> &'t str {
         let start = (span.start & !MADE) as usize;
@@ -225,11 +242,8 @@ impl Arena {
         if before.is_empty() {
             return after;
         }
-        if before.is_made() == after.is_made() && before.end() == after.start {
-            return Span {
-                start: before.start,
-                length: before.length + after.length,
-            };
+        if let Some(both) = before.followed_by(after) {
+            return both;
         }
         let is_last = before.is_made() && before.end() == self.made_end();
         let start = if is_last {

@@ -1,5 +1,6 @@
-//! Both builders give the same document, or the fast one declines: on real
-//! pages, on generated ones and on mutations of both.
+//! Both builders give the same document, or the fast one declines, and the full
+//! one gives what `scraper` does: on real pages, on generated ones and on
+//! mutations of both.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use super::by_scraper::parse_by_scraper;
 use super::{Builder, Document};
 use crate::real::real;
 
@@ -45,36 +47,40 @@ fn outline(document: &Document) -> String {
 }
 
 /// Whether the fast builder read the page; panics where it reads another
-/// document than the full one.
+/// document than the full one, or that one another than `scraper`.
 fn compare(page: &str, what: &str) -> Builder {
     let fast = Document::parse(page);
+    let full = Document::parse_full(page);
+    same(("full", &full), ("scraper", &parse_by_scraper(page)), what);
     if fast.builder() == Builder::Fast {
-        let full = Document::parse_full(page);
-        let (fast, full) = (outline(&fast), outline(&full));
-        if fast != full {
-            let (at, _) = fast
-                .lines()
-                .zip(full.lines())
-                .enumerate()
-                .find(|(_, (a, b))| a != b)
-                .unwrap_or((fast.lines().count().min(full.lines().count()), ("", "")));
-            let near = |outline: &str| -> String {
-                let lines: Vec<&str> = outline
-                    .lines()
-                    .skip(at.saturating_sub(6))
-                    .take(10)
-                    .collect();
-                lines.join("\n")
-            };
-            let shown: String = page.chars().take(3000).collect();
-            panic!(
-                "{what}: line {at} differs\nfast:\n{}\nfull:\n{}\npage: {shown:?}",
-                near(&fast),
-                near(&full)
-            );
-        }
+        same(("fast", &fast), ("full", &full), what);
     }
     fast.builder()
+}
+
+fn same(one: (&str, &Document), other: (&str, &Document), what: &str) {
+    let ((one, document), (other, expected)) = (one, other);
+    let page = &expected.page;
+    let (found, expected) = (outline(document), outline(expected));
+    if found == expected {
+        return;
+    }
+    let lines = found.lines().zip(expected.lines());
+    let at = lines.take_while(|(a, b)| a == b).count();
+    let near = |outline: &str| -> String {
+        let lines: Vec<&str> = outline
+            .lines()
+            .skip(at.saturating_sub(6))
+            .take(10)
+            .collect();
+        lines.join("\n")
+    };
+    let shown: String = page.chars().take(3000).collect();
+    panic!(
+        "{what}: line {at} differs\n{one}:\n{}\n{other}:\n{}\npage: {shown:?}",
+        near(&found),
+        near(&expected)
+    );
 }
 
 #[derive(Default)]

@@ -1,28 +1,26 @@
-//! The full builder: the tree of the `scraper` crate, for pages that need
-//! nodes moved about, with bounds that it does not have itself.
+//! The full builder: `html5ever`, for pages that need nodes moved about, with
+//! bounds that it does not have itself. The tree that it builds is `tree`'s,
+//! and the same as that of the `scraper` crate.
 //!
 //! Without them a small page can take hours (every start tag walks the open
 //! elements, every attribute is compared with those before it) or all memory
 //! (misnested formatting elements are repeated in every paragraph).
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 
-use ego_tree::iter::Edge;
+use html5ever::TokenizerResult;
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::{
     BufferQueue, StartTag, TagToken, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
 };
 use html5ever::tree_builder::{Tracer, TreeBuilder, TreeBuilderOpts, TreeSink};
-use html5ever::{QualName, TokenizerResult, ns};
-use scraper::node::Element;
-use scraper::{Html, HtmlTreeSink, Node};
 
 use super::Cut;
-use super::arena::{Arena, Attribute, Content, Space};
-use super::limits::{ATTRIBUTES_MAX, NODES_MAX, OPEN_ELEMENTS_MAX, TAG_ATTRIBUTES_MAX};
+use super::arena::Arena;
+use super::limits::{NODES_MAX, OPEN_ELEMENTS_MAX, TAG_ATTRIBUTES_MAX};
 use super::name::Name;
-
-type Handle = <HtmlTreeSink as TreeSink>::Handle;
+use super::tree::Tree;
 
 /// Tokens between two looks at the size of the tree.
 const TOKENS_A_LOOK: u32 = 64;
@@ -34,6 +32,15 @@ const SMALL_PAGE_BYTES: usize = 64 << 10;
 /// The arena of a page. Its text is all made: `html5ever` keeps none of the
 /// page's.
 pub(super) fn build(page: &str) -> (Arena, Cut) {
+    let (tree, mut cut) = grown(page, Tree::for_page(page.len()), Tree::len);
+    let (arena, has_all_attributes) = tree.finish();
+    cut.attributes = !has_all_attributes;
+    (arena, cut)
+}
+
+/// A page brought into a tree, within the bounds. `nodes` counts those of the
+/// tree.
+pub(super) fn grown<S: TreeSink>(page: &str, tree: S, nodes: fn(&S) -> usize) -> (S, Cut) {
     let mut cut = Cut::default();
     let mut text = page;
     if let Some(at) = overlong_tag(page) {
@@ -42,13 +49,14 @@ pub(super) fn build(page: &str) -> (Arena, Cut) {
     }
     let guard = Guard {
         builder: TreeBuilder::new(
-            HtmlTreeSink::new(Html::new_document()),
+            tree,
             TreeBuilderOpts {
                 // What stands in <noscript> is for readers without scripts: us.
                 scripting_enabled: false,
                 ..TreeBuilderOpts::default()
             },
         ),
+        nodes,
         tokens: Cell::new(0),
         deep: Cell::new(false),
         was_deep: Cell::new(false),
@@ -67,15 +75,13 @@ pub(super) fn build(page: &str) -> (Arena, Cut) {
     let guard = tokenizer.sink;
     cut.depth = guard.was_deep.get();
     cut.nodes = guard.full.get();
-    let html = guard.builder.sink.finish();
-    let (arena, has_all_attributes) = arena_of(&html, page.len());
-    cut.attributes = !has_all_attributes;
-    (arena, cut)
+    (guard.builder.sink, cut)
 }
 
 /// Stands between tokenizer and tree builder.
-struct Guard {
-    builder: TreeBuilder<Handle, HtmlTreeSink>,
+struct Guard<S: TreeSink> {
+    builder: TreeBuilder<S::Handle, S>,
+    nodes: fn(&S) -> usize,
     tokens: Cell<u32>,
     /// Nesting is too deep at the moment.
     deep: Cell<bool>,
@@ -84,19 +90,18 @@ struct Guard {
     full: Cell<bool>,
 }
 
-impl Guard {
+impl<S: TreeSink> Guard<S> {
     fn look(&self) {
         let tokens = self.tokens.get() + 1;
         self.tokens.set(tokens % TOKENS_A_LOOK);
         if tokens < TOKENS_A_LOOK {
             return;
         }
-        let open = OpenElements(Cell::new(0));
+        let open = OpenElements::<S::Handle>(Cell::new(0), PhantomData);
         self.builder.trace_handles(&open);
         self.deep.set(open.0.get() > OPEN_ELEMENTS_MAX);
         self.was_deep.set(self.was_deep.get() || self.deep.get());
-        let nodes = self.builder.sink.0.borrow().tree.values().len();
-        self.full.set(nodes > NODES_MAX);
+        self.full.set((self.nodes)(&self.builder.sink) > NODES_MAX);
     }
 
     fn is_left_out(&self, token: &Token) -> bool {
@@ -114,10 +119,10 @@ impl Guard {
     }
 }
 
-impl TokenSink for Guard {
-    type Handle = Handle;
+impl<S: TreeSink> TokenSink for Guard<S> {
+    type Handle = S::Handle;
 
-    fn process_token(&self, token: Token, line_number: u64) -> TokenSinkResult<Handle> {
+    fn process_token(&self, token: Token, line_number: u64) -> TokenSinkResult<S::Handle> {
         if !self.full.get() {
             self.look();
         }
@@ -138,90 +143,14 @@ impl TokenSink for Guard {
 }
 
 /// Counts what the tree builder holds: open and active formatting elements.
-struct OpenElements(Cell<usize>);
+struct OpenElements<H>(Cell<usize>, PhantomData<H>);
 
-impl Tracer for OpenElements {
-    type Handle = Handle;
+impl<H> Tracer for OpenElements<H> {
+    type Handle = H;
 
-    fn trace_handle(&self, _node: &Handle) {
+    fn trace_handle(&self, _node: &H) {
         self.0.set(self.0.get() + 1);
     }
-}
-
-/// The nodes in document order, and whether all their attributes are there.
-/// Texts on both sides of a comment are one, since comments are left out.
-fn arena_of(html: &Html, page_bytes: usize) -> (Arena, bool) {
-    let mut arena = Arena::for_page(page_bytes);
-    let mut has_all_attributes = true;
-    // Of each open element its place in the arena.
-    let mut open = vec![0];
-    let mut text = String::new();
-    for edge in html.tree.root().traverse() {
-        let (node, opens) = match edge {
-            Edge::Open(node) => (node, true),
-            Edge::Close(node) => (node, false),
-        };
-        match node.value() {
-            Node::Text(more) if opens => text.push_str(more),
-            Node::Element(element) => {
-                let parent = *open.last().expect("the document itself is open");
-                push_text(&mut arena, parent, &mut text);
-                if !opens {
-                    open.pop();
-                    continue;
-                }
-                has_all_attributes &=
-                    arena.attributes.len() + element.attrs.len() <= ATTRIBUTES_MAX;
-                open.push(push_element(
-                    &mut arena,
-                    parent,
-                    element,
-                    has_all_attributes,
-                ));
-            }
-            Node::Text(_)
-            | Node::Document
-            | Node::Fragment
-            | Node::Doctype(_)
-            | Node::Comment(_)
-            | Node::ProcessingInstruction(_) => {}
-        }
-    }
-    arena.finish();
-    (arena, has_all_attributes)
-}
-
-fn push_text(arena: &mut Arena, parent: u32, text: &mut String) {
-    if text.is_empty() {
-        return;
-    }
-    let span = arena.make(|made| made.push_str(text));
-    arena.push(Name::TEXT, Space::Html, parent, Content::text(span));
-    text.clear();
-}
-
-fn push_element(arena: &mut Arena, parent: u32, element: &Element, with_attributes: bool) -> u32 {
-    let start = arena.attributes.len();
-    for (name, value) in element.attrs.iter().filter(|_| with_attributes) {
-        // `xlink:href` is a name of another namespace; it keeps its prefix.
-        let prefix = name.prefix.as_deref().unwrap_or_default();
-        let name = if prefix.is_empty() {
-            arena.name_of(&name.local)
-        } else {
-            arena.name_of(&format!("{prefix}:{}", name.local))
-        };
-        let value = arena.make(|made| made.push_str(value));
-        arena.attributes.push(Attribute { name, value });
-    }
-    let name: &QualName = &element.name;
-    let space = match name.ns {
-        ns!(svg) => Space::Svg,
-        ns!(mathml) => Space::MathMl,
-        _ => Space::Html,
-    };
-    let attributes = Content::attributes(start, arena.attributes.len());
-    let name = arena.name_of(&name.local);
-    arena.push(name, space, parent, attributes)
 }
 
 /// The byte of the first `<` that may start a tag with too many attributes,

@@ -11,7 +11,7 @@ pub const TEXT_BYTES_MAX: usize = 32 << 20;
 /// cost a walk over all of them.
 pub const OPEN_ELEMENTS_MAX: usize = 512;
 
-/// Nodes of a document, at 28 bytes each: 7 MB (and about 150 bytes each, 40
+/// Nodes of a document, at 28 bytes each: 7 MB (and about 70 bytes each, 17
 /// MB, while the full builder is at work). Misnested formatting elements can
 /// make the tree grow with the square of the page.
 pub const NODES_MAX: usize = 250_000;

@@ -21,11 +21,14 @@ mod name;
 mod references;
 mod selector;
 mod text;
+mod tree;
 
 #[cfg(test)]
 mod bounds_tests;
 #[cfg(test)]
 mod builder_tests;
+#[cfg(test)]
+mod by_scraper;
 #[cfg(test)]
 mod selector_tests;
 
@@ -123,6 +126,21 @@ impl Document {
             cut,
             looks,
         }
+    }
+
+    /// Reads a page with the fast builder, if that one can: in a time that its
+    /// length bounds.
+    pub fn parse_fast(page: impl Into<String>) -> Option<Self> {
+        let (page, is_cut) = prepare(page.into());
+        let (arena, mut cut, looks) = fast::build(&page).ok()?;
+        cut.text = is_cut;
+        Some(Self {
+            page,
+            arena,
+            builder: Builder::Fast,
+            cut,
+            looks,
+        })
     }
 
     /// Reads a page with the full builder, whatever it is.

@@ -114,6 +114,17 @@ impl Extractor {
         (Document::parse(text), charset)
     }
 
+    /// The same where the fast builder can read the page.
+    pub fn document_fast(
+        bytes: &[u8],
+        content_type_charset: Option<&str>,
+        page_url: &Url,
+    ) -> Option<(Document, &'static str)> {
+        let mut remarks = Remarks::default();
+        let (text, charset) = charset::decode(bytes, content_type_charset, page_url, &mut remarks);
+        Some((Document::parse_fast(text)?, charset))
+    }
+
     fn extract_document(
         &self,
         document: &Document,

@@ -116,7 +116,7 @@ impl Book {
     ///
     /// # Errors
     /// A failing disk.
-    pub fn pages(&self) -> Result<Pages<'_>, BookError> {
+    pub fn pages(&mut self) -> Result<Pages<'_>, BookError> {
         let unpacker =
             Unpacker::new().map_err(DiskError::of("begin to decompress", Path::new("the book")))?;
         Ok(Pages {
@@ -244,7 +244,7 @@ fn cached(
 
 /// All pages of a book in the order in which they were written.
 pub struct Pages<'a> {
-    book: &'a Book,
+    book: &'a mut Book,
     unpacker: Unpacker,
     part: usize,
     offset: u64,

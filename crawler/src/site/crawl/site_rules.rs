@@ -83,17 +83,39 @@ impl SiteRules {
 impl SiteRules {
     /// What a page says, and where it leads.
     pub(super) fn read_page(&self, answer: &Answer, at: &CanonicalUrl, depth: u16) -> PageRead {
-        let address = at.to_url();
         let (document, charset) = self.document(answer, at);
-        let finds = self.finds(&document, at, &address, depth);
+        self.read_document(&document, charset, at, depth)
+    }
+
+    /// The same of a page that the fast builder can read, if it can.
+    pub(super) fn read_page_fast(
+        &self,
+        answer: &Answer,
+        at: &CanonicalUrl,
+        depth: u16,
+    ) -> Option<PageRead> {
+        let charset = answer.content_type.as_deref().and_then(charset_of);
+        let (document, charset) = Extractor::document_fast(&answer.body, charset, &at.to_url())?;
+        Some(self.read_document(&document, charset, at, depth))
+    }
+
+    fn read_document(
+        &self,
+        document: &Document,
+        charset: &'static str,
+        at: &CanonicalUrl,
+        depth: u16,
+    ) -> PageRead {
+        let address = at.to_url();
+        let finds = self.finds(document, at, &address, depth);
         let is_product = match self.links.knows_products() {
             true => self.links.decide_listed(at) == LinkVerdict::Product,
             false => true,
         };
         let believed = |named: &Url| self.believed(at, &address, named);
-        let report =
-            self.extractor
-                .extract_from(&document, Some(200), charset, &address, &believed);
+        let report = self
+            .extractor
+            .extract_from(document, Some(200), charset, &address, &believed);
         let mut rows = PageRows::default();
         if is_product {
             for row in page::rows(&report, &self.row_rules) {

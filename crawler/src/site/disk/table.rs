@@ -1,6 +1,7 @@
 //! A hash table in a file: open addressing, linear probing, slots of `WORDS`
-//! 8-byte words read and written at their offsets. The first word is the hash
-//! (0: empty), the others belong to it. Nothing of it is held in memory.
+//! 8-byte words. The first word is the hash (0: empty), the others belong to
+//! it. At most [`PAGES_HELD`] pages of it are held in memory, and written back
+//! when others need their place, so that a small table costs no system calls.
 //!
 //! The home of a hash is given by its top bits and probing never wraps: a few
 //! spare slots follow the last home. So the slots of a table, taken cluster by
@@ -16,9 +17,18 @@ use std::path::{Path, PathBuf};
 
 use super::DiskError;
 
-/// Slots read at once: at the load limit the place of a new hash is 6 slots
-/// from its home on average, and one read of 32 finds nearly all.
-const WINDOW: usize = 32;
+/// Slots read and written at once: at the load limit the place of a new hash
+/// is 6 slots from its home on average, so that one page holds nearly all.
+const PAGE_SLOTS: usize = 128;
+
+/// Pages in memory, of 1 KiB a word: half a megabyte for hashes alone.
+const PAGES_HELD: usize = 512;
+
+/// A whole number of pages, so that none ends behind the file.
+const _: () = assert!(
+    SPARE.is_multiple_of(PAGE_SLOTS as u64)
+        && (1_u64 << BITS_MIN).is_multiple_of(PAGE_SLOTS as u64)
+);
 
 /// Slots behind the last home, and the longest way from a home. Far beyond
 /// what random hashes reach; where it is not enough the table grows.
@@ -52,6 +62,51 @@ pub(crate) struct Table<const WORDS: usize> {
     path: PathBuf,
     bits: u32,
     used: u64,
+    /// By their number, each in the one place that it may have.
+    held: Vec<Option<Page<WORDS>>>,
+}
+
+/// A run of slots.
+#[derive(Debug)]
+struct Page<const WORDS: usize> {
+    number: u64,
+    slots: Box<[[u64; WORDS]]>,
+    /// What is in the file is older.
+    is_newer: bool,
+}
+
+impl<const WORDS: usize> Page<WORDS> {
+    const BYTES: u64 = (PAGE_SLOTS * WORDS * 8) as u64;
+
+    fn read(&mut self, file: &File, number: u64) -> io::Result<()> {
+        let mut bytes = [[[0; 8]; WORDS]; PAGE_SLOTS];
+        file.read_exact_at(
+            bytes.as_flattened_mut().as_flattened_mut(),
+            number * Self::BYTES,
+        )?;
+        for (slot, bytes) in self.slots.iter_mut().zip(bytes) {
+            *slot = bytes.map(u64::from_le_bytes);
+        }
+        self.number = number;
+        self.is_newer = false;
+        Ok(())
+    }
+
+    fn write_back(&mut self, file: &File) -> io::Result<()> {
+        if !self.is_newer {
+            return Ok(());
+        }
+        let mut bytes = [[[0; 8]; WORDS]; PAGE_SLOTS];
+        for (bytes, slot) in bytes.iter_mut().zip(&self.slots) {
+            *bytes = slot.map(u64::to_le_bytes);
+        }
+        file.write_all_at(
+            bytes.as_flattened().as_flattened(),
+            self.number * Self::BYTES,
+        )?;
+        self.is_newer = false;
+        Ok(())
+    }
 }
 
 impl<const WORDS: usize> Table<WORDS> {
@@ -73,28 +128,21 @@ impl<const WORDS: usize> Table<WORDS> {
     }
 
     /// Looks for `hash`, which is not 0.
-    pub(crate) fn probe(&self, hash: u64) -> Result<Probe<WORDS>, DiskError> {
+    pub(crate) fn probe(&mut self, hash: u64) -> Result<Probe<WORDS>, DiskError> {
         Ok(self.look(hash)?.1)
     }
 
     /// As [`probe`](Self::probe), with the slot.
-    fn look(&self, hash: u64) -> Result<(u64, Probe<WORDS>), DiskError> {
-        let mut bytes = [[[0; 8]; WORDS]; WINDOW];
+    fn look(&mut self, hash: u64) -> Result<(u64, Probe<WORDS>), DiskError> {
         let home = home(hash, self.bits);
         let last = (home + SPARE).min(slots(self.bits));
         let mut at = home;
         while at < last {
-            let window = WINDOW.min((last - at) as usize);
-            self.file
-                .read_exact_at(
-                    bytes[..window].as_flattened_mut().as_flattened_mut(),
-                    at * Self::SLOT_BYTES,
-                )
-                .map_err(DiskError::of("read the hash table", &self.path))?;
-            for slot in &bytes[..window] {
-                let words = slot.map(u64::from_le_bytes);
+            let first = (at % PAGE_SLOTS as u64) as usize;
+            let page = self.page(at / PAGE_SLOTS as u64)?;
+            for words in &page.slots[first..] {
                 if words[0] == hash {
-                    return Ok((at, Probe::Found(words)));
+                    return Ok((at, Probe::Found(*words)));
                 }
                 if words[0] == 0 {
                     return Ok((at, Probe::Free(at)));
@@ -105,8 +153,33 @@ impl<const WORDS: usize> Table<WORDS> {
         Ok((last, Probe::Crowded))
     }
 
+    /// A page of the table, from memory or from the file.
+    fn page(&mut self, number: u64) -> Result<&mut Page<WORDS>, DiskError> {
+        let Self {
+            file, path, held, ..
+        } = self;
+        if held.is_empty() {
+            held.resize_with(PAGES_HELD, || None);
+        }
+        let place = &mut held[(number % PAGES_HELD as u64) as usize];
+        let page = place.get_or_insert_with(|| Page {
+            number: u64::MAX,
+            slots: vec![[0; WORDS]; PAGE_SLOTS].into_boxed_slice(),
+            is_newer: false,
+        });
+        if page.number != number {
+            page.write_back(file)
+                .map_err(DiskError::of("write the hash table", path))?;
+            // Should reading fail, it is no page.
+            page.number = u64::MAX;
+            page.read(file, number)
+                .map_err(DiskError::of("read the hash table", path))?;
+        }
+        Ok(page)
+    }
+
     /// The words of `hash`, if it is there.
-    pub(crate) fn get(&self, hash: u64) -> Result<Option<[u64; WORDS]>, DiskError> {
+    pub(crate) fn get(&mut self, hash: u64) -> Result<Option<[u64; WORDS]>, DiskError> {
         Ok(match self.probe(hash)? {
             Probe::Found(words) => Some(words),
             Probe::Free(_) | Probe::Crowded => None,
@@ -134,11 +207,11 @@ impl<const WORDS: usize> Table<WORDS> {
         Ok(())
     }
 
-    fn write(&self, slot: u64, words: [u64; WORDS]) -> Result<(), DiskError> {
-        let bytes = words.map(u64::to_le_bytes);
-        self.file
-            .write_all_at(bytes.as_flattened(), slot * Self::SLOT_BYTES)
-            .map_err(DiskError::of("write the hash table", &self.path))
+    fn write(&mut self, slot: u64, words: [u64; WORDS]) -> Result<(), DiskError> {
+        let page = self.page(slot / PAGE_SLOTS as u64)?;
+        page.slots[(slot % PAGE_SLOTS as u64) as usize] = words;
+        page.is_newer = true;
+        Ok(())
     }
 
     /// Whether one more would be too many for its size.
@@ -151,6 +224,10 @@ impl<const WORDS: usize> Table<WORDS> {
         if 1 << self.bits > self.used * HOMES_MAX {
             let crowd = io::Error::other("too many hashes share one place");
             return Err(DiskError::of("enlarge the hash table", &self.path)(crowd));
+        }
+        for page in self.held.iter_mut().flatten() {
+            page.write_back(&self.file)
+                .map_err(DiskError::of("write the hash table", &self.path))?;
         }
         let next = self.path.with_extension("grown");
         let mut grown = SortedTable::with_bits(&next, self.bits + 1)?;
@@ -279,6 +356,7 @@ impl<const WORDS: usize> SortedTable<WORDS> {
             path,
             bits,
             used,
+            held: Vec::new(),
         })
     }
 }
@@ -360,7 +438,7 @@ mod tests {
         for &hash in &hashes {
             sorted.push([hash]).unwrap();
         }
-        let table = sorted.finish().unwrap();
+        let mut table = sorted.finish().unwrap();
         for &hash in &hashes {
             assert_eq!(table.probe(hash).unwrap(), Probe::Found([hash]));
         }
