@@ -341,3 +341,111 @@ pub(super) fn show<S: Simd>(
         _ => plane.put::<1, 1>(across, down, &[eighth(block, factors)]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::PI;
+
+    use fearless_simd::{Level, dispatch};
+
+    use super::*;
+
+    /// The lowest `side` x `side` coefficients as samples, in floating point.
+    fn reference(block: &Block, factors: &Block, side: usize) -> Vec<f64> {
+        let wave = |place: usize, at: usize| {
+            let share = if place == 0 { 0.5_f64.sqrt() } else { 1.0 };
+            share * ((2 * at + 1) as f64 * place as f64 * PI / (2 * side) as f64).cos()
+        };
+        let mut samples = Vec::new();
+        for y in 0..side {
+            for x in 0..side {
+                let mut sum = 0.0;
+                for column in 0..side {
+                    for row in 0..side {
+                        let at = column * 8 + row;
+                        let value = f64::from(block[at]) * f64::from(factors[at]);
+                        sum += value * wave(column, x) * wave(row, y);
+                    }
+                }
+                samples.push((sum / 4.0 + 128.0).clamp(0.0, 255.0));
+            }
+        }
+        samples
+    }
+
+    fn blocks() -> impl Iterator<Item = (Block, usize)> {
+        let mut state = 3_u32;
+        let mut next = move |below: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) % below
+        };
+        (0..500).map(move |_| {
+            let mut block = [0; 64];
+            let last = next(64) as usize;
+            for place in &PLACES[..=last] {
+                let span = if next(4) == 0 { 40 } else { 5 };
+                block[usize::from(*place)] = next(2 * span + 1) as i16 - span as i16;
+            }
+            (block, last)
+        })
+    }
+
+    #[test]
+    fn samples_are_those_of_the_exact_transform() {
+        let mut factors = [0; 64];
+        for (at, factor) in factors.iter_mut().enumerate() {
+            *factor = 3 + at as i16 % 9;
+        }
+        for (block, last) in blocks() {
+            let level = Level::new();
+            let check = |side, found: &[u8]| {
+                let expected = reference(&block, &factors, side);
+                for (found, expected) in found.iter().zip(expected) {
+                    let difference = (f64::from(*found) - expected).abs();
+                    assert!(difference <= 1.0, "{side}: {found} is not {expected}");
+                }
+            };
+            let whole = dispatch!(level, simd => whole(simd, &block, &factors, last));
+            check(8, &whole);
+            let slow = dispatch!(level, simd => super::whole(simd, &block, &factors, 63));
+            assert_eq!(whole, slow);
+            let half = dispatch!(level, simd => half(simd, &block, &factors));
+            check(4, &half);
+            check(2, &quarter(&block, &factors));
+            check(1, &[eighth(&block, &factors)]);
+        }
+    }
+
+    #[test]
+    fn every_level_of_the_processor_gives_the_same_samples() {
+        let factors = [7; 64];
+        for (block, last) in blocks() {
+            let run = |level| {
+                dispatch!(level, simd => (
+                    whole(simd, &block, &factors, last),
+                    half(simd, &block, &factors),
+                ))
+            };
+            assert_eq!(run(Level::new()), run(Level::baseline()));
+        }
+    }
+
+    #[test]
+    fn coefficients_stand_in_the_order_of_the_standard() {
+        // T.81, figure A.6, transposed.
+        assert_eq!(PLACES[..10], [0, 8, 1, 2, 9, 16, 24, 17, 10, 3]);
+        assert_eq!(PLACES[60..], [61, 62, 55, 63]);
+        let mut seen = PLACES;
+        seen.sort_unstable();
+        assert!(
+            seen.iter()
+                .enumerate()
+                .all(|(at, place)| at == usize::from(*place))
+        );
+        assert!(
+            PLACES[..=LOWEST_LAST]
+                .iter()
+                .all(|place| place % 8 < 4 && place / 8 < 4)
+        );
+    }
+}

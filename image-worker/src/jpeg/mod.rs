@@ -12,6 +12,8 @@ mod progressive;
 mod scan;
 mod structure;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use decoder::{Scratch, decode};
 pub(crate) use encoder::{Rows, encode};
