@@ -130,7 +130,7 @@ impl BitWriter {
     /// Fills the last byte with one bits.
     pub(super) fn finish(mut self) -> Vec<u8> {
         let spare = (8 - self.count % 8) % 8;
-        let bits = (self.held << spare | (1 << spare) - 1) << (32 - self.count - spare);
+        let bits = ((self.held << spare) | ((1 << spare) - 1)) << (32 - self.count - spare);
         let bytes = (bits as u32).to_be_bytes();
         self.stuffed(&bytes[..((self.count + spare) / 8) as usize]);
         self.out
