@@ -10,6 +10,7 @@ use trawler_core::ports::Secrets;
 use trawler_fleet::{Documents, Jobs, Pipes, Ports};
 use trawler_net::Fetcher;
 
+use crate::render::Browsers;
 use crate::site::robots_files::RobotsFiles;
 
 /// Ports, configuration and tools of the crawl jobs.
@@ -23,6 +24,8 @@ pub struct Crawler {
     pub fetcher: Fetcher,
     /// Of the hosts whose sites are crawled.
     pub robots: Arc<RobotsFiles>,
+    /// For pipes whose pages build themselves; none runs before one is needed.
+    pub browsers: Arc<Browsers>,
     pub options: CrawlerOptions,
 }
 

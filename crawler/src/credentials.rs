@@ -5,8 +5,8 @@ use trawler_core::pipe::{FeedAuth, FetchOptions, ProxyOptions};
 use trawler_core::ports::Secrets;
 use trawler_core::secret::{SecretText, SecretValue};
 use trawler_core::verdict::Failure;
-use trawler_fleet::chain;
-use trawler_net::{Auth, Fetcher, Proxy, ProxyFault, Request, Secret};
+use trawler_fleet::{chain, secret_text};
+use trawler_net::{Auth, Fetcher, Proxy, Request, Secret};
 use url::Url;
 
 /// Those of one pipe, with their values.
@@ -41,7 +41,7 @@ impl Credentials {
             None => None,
         };
         let proxy = match &fetch.proxy {
-            Some(options) => Some(proxy(options, secrets).await?),
+            Some(options) => Some(way_through(options, secrets).await?),
             None => None,
         };
         Ok(Self {
@@ -87,19 +87,16 @@ impl Credentials {
     }
 }
 
-async fn proxy(options: &ProxyOptions, secrets: &dyn Secrets) -> Result<Proxy, Failure> {
-    let unusable = |error: ProxyFault| {
-        Failure::permanent(format!("fetch.proxy {}: {}", options.url, chain(&error)))
-    };
-    let proxy = Proxy::new(options.url.as_str()).map_err(unusable)?;
-    let Some(user) = &options.user else {
-        return Ok(proxy);
-    };
+async fn way_through(options: &ProxyOptions, secrets: &dyn Secrets) -> Result<Proxy, Failure> {
     let password = match &options.password {
-        Some(text) => value(secrets, "fetch.proxy.password", text).await?,
-        None => Secret::new(String::new()),
+        Some(text) => Some(value(secrets, "fetch.proxy.password", text).await?),
+        None => None,
     };
-    proxy.credentials(user, &password).map_err(unusable)
+    let user = options.user.as_deref();
+    let proxy = Proxy::of(options.url.as_str(), user, password.as_ref());
+    proxy.map_err(|error| {
+        Failure::permanent(format!("fetch.proxy {}: {}", options.url, chain(&error)))
+    })
 }
 
 /// The value of one key.
@@ -108,17 +105,6 @@ pub(crate) async fn value(
     key: &str,
     text: &SecretText,
 ) -> Result<Secret, Failure> {
-    let reference = match text {
-        SecretText::Literal(text) => return Ok(Secret::new(text.clone())),
-        SecretText::Reference(reference) => reference,
-    };
-    let value = secrets.resolve(reference).await.map_err(|error| {
-        let reason = format!("{key}: {}", chain(&error));
-        if error.is_transient() {
-            Failure::transient(reason)
-        } else {
-            Failure::permanent(reason)
-        }
-    })?;
+    let value = secret_text(secrets, key, text).await?;
     Ok(Secret::new(SecretValue::reveal(&value)))
 }

@@ -25,6 +25,9 @@ pub mod normalise;
 pub mod page;
 mod parse;
 mod plan_images;
+#[cfg(test)]
+mod real;
+pub mod render;
 mod report;
 mod run_document;
 mod scratch;

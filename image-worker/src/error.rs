@@ -13,7 +13,7 @@ pub enum ImageError {
     #[error("found {found} where an image was expected")]
     NotAnImage { found: String },
     /// An image, but of a format or coding that is not decoded here.
-    #[error("{found} is not supported; supported are JPEG, PNG, GIF and WebP")]
+    #[error("{found} is not supported; supported are JPEG, PNG, GIF, WebP, BMP and TIFF")]
     UnsupportedFormat { found: String },
     /// A limit was exceeded; nothing was allocated for the pixels.
     #[error("{what} is {found}, the limit is {max}")]

@@ -15,6 +15,8 @@ pub enum SourceFormat {
     Png,
     Gif,
     Webp,
+    Bmp,
+    Tiff,
 }
 
 impl SourceFormat {
@@ -25,6 +27,8 @@ impl SourceFormat {
             Self::Png => "png",
             Self::Gif => "gif",
             Self::Webp => "webp",
+            Self::Bmp => "bmp",
+            Self::Tiff => "tiff",
         }
     }
 }
@@ -53,8 +57,8 @@ const SIGNATURES: &[(&[u8], Found)] = &[
     (b"\x89PNG\r\n\x1a\n", Found::Image(SourceFormat::Png)),
     (b"GIF87a", Found::Image(SourceFormat::Gif)),
     (b"GIF89a", Found::Image(SourceFormat::Gif)),
-    (b"II*\0", Found::Unsupported("tiff")),
-    (b"MM\0*", Found::Unsupported("tiff")),
+    (b"II*\0", Found::Image(SourceFormat::Tiff)),
+    (b"MM\0*", Found::Image(SourceFormat::Tiff)),
     (b"II+\0", Found::Unsupported("tiff (BigTIFF)")),
     (b"MM\0+", Found::Unsupported("tiff (BigTIFF)")),
     (b"\0\0\x01\0", Found::Unsupported("ico")),
@@ -106,7 +110,7 @@ pub fn sniff(bytes: &[u8]) -> Found {
         && bytes[6..10] == [0; 4]
         && matches!(bytes[14], 12 | 40 | 52 | 56 | 64 | 108 | 124)
     {
-        return Found::Unsupported("bmp");
+        return Found::Image(SourceFormat::Bmp);
     }
     text(bytes)
 }
@@ -207,7 +211,7 @@ mod tests {
         check(b"{\"error\":404}", Found::NotAnImage("JSON or other text"));
         check(b"not found", Found::NotAnImage("text"));
         check(b"%PDF-1.4", Found::Unsupported("pdf"));
-        check(b"II*\0\x08\0\0\0", Found::Unsupported("tiff"));
+        check(b"II*\0\x08\0\0\0", Found::Image(SourceFormat::Tiff));
         check(
             b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif",
             Found::Unsupported("avif"),
@@ -222,7 +226,7 @@ mod tests {
         );
         check(
             b"BM\x10\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0",
-            Found::Unsupported("bmp"),
+            Found::Image(SourceFormat::Bmp),
         );
         check(b"BMW is a brand of cars and", Found::NotAnImage("text"));
     }

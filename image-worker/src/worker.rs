@@ -8,6 +8,7 @@
 //! Unchanged images cost a request and nothing else (invariant 6). Test:
 //! `invariant_06_unchanged_images_cost_nothing`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +18,7 @@ use trawler_core::image_ended::EndedImages;
 use trawler_core::job::{ImageJob, ImageTask};
 use trawler_core::manifest::{ImageResult, Manifest};
 use trawler_core::pipe::Pipe;
-use trawler_core::ports::BlobError;
+use trawler_core::ports::{BlobError, Secrets};
 use trawler_core::verdict::{Ending, Failure};
 use trawler_core::{JobId, QueueName};
 use trawler_fleet::manifests;
@@ -26,6 +27,7 @@ use trawler_net::Fetcher;
 
 use crate::attempt::{Again, Attempt, Tried};
 use crate::studio::Studio;
+use crate::way;
 
 /// A checkpoint is written when so much work would be lost.
 const CHECKPOINT_WORTH: Duration = Duration::from_secs(60);
@@ -51,6 +53,7 @@ pub struct ImageWorkerOptions {
 pub struct ImageWorker {
     ports: Ports,
     pipes: Pipes,
+    secrets: Arc<dyn Secrets>,
     fetcher: Fetcher,
     studio: Studio,
     options: ImageWorkerOptions,
@@ -67,6 +70,7 @@ impl ImageWorker {
     pub fn new(
         ports: Ports,
         pipes: Pipes,
+        secrets: Arc<dyn Secrets>,
         fetcher: Fetcher,
         studio: Studio,
         options: ImageWorkerOptions,
@@ -74,6 +78,7 @@ impl ImageWorker {
         Self {
             ports,
             pipes,
+            secrets,
             fetcher,
             studio,
             options,
@@ -119,10 +124,12 @@ impl ImageWorker {
         ctx: &JobContext,
         ended: &mut EndedImages,
     ) -> Result<Vec<Unsettled>, Ending> {
+        let fetcher = way::fetcher(&self.fetcher, pipe, &*self.secrets).await;
+        let fetcher = fetcher.map_err(Ending::Failed)?;
         let attempt = Attempt {
             ports: &self.ports,
             pipe,
-            fetcher: &self.fetcher,
+            fetcher: &fetcher,
             studio: &self.studio,
             options: &self.options,
             ctx,

@@ -102,6 +102,16 @@ fn every_format_and_coding_shows_what_went_in() {
     let deep: Vec<u8> = pixels.iter().flat_map(|&value| [value, value]).collect();
     let deep = png_of(&deep, SIZE, ExtendedColorType::Rgb16);
     check("png, 16 bit", deep, SourceFormat::Png, 2.0);
+    check("bmp", bmp_of(&pixels, SIZE), SourceFormat::Bmp, 2.0);
+    check(
+        "tiff",
+        tiff_of(&pixels, SIZE, ExtendedColorType::Rgb8),
+        SourceFormat::Tiff,
+        2.0,
+    );
+    let deep: Vec<u8> = pixels.iter().flat_map(|&value| [value, value]).collect();
+    let deep = tiff_of(&deep, SIZE, ExtendedColorType::Rgb16);
+    check("tiff, 16 bit", deep, SourceFormat::Tiff, 2.0);
     check("webp", webp(width, height, false), SourceFormat::Webp, 4.0);
     check(
         "webp, lossless",
@@ -138,6 +148,7 @@ fn grey_stays_grey() {
     };
     let deep = twice(&grey);
     check("png, 16 bit", png_of(&deep, SIZE, ExtendedColorType::L16));
+    check("tiff", tiff_of(&grey, SIZE, ExtendedColorType::L8));
     let opaque: Vec<u8> = grey.iter().flat_map(|&value| [value, 255]).collect();
     check("png, alpha", png_of(&opaque, SIZE, ExtendedColorType::La8));
     let deep = twice(&opaque);

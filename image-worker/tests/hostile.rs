@@ -4,6 +4,7 @@
 
 mod support;
 
+use image::ExtendedColorType;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use support::*;
@@ -184,6 +185,25 @@ fn a_progressive_jpeg_that_ends_between_scans_is_a_coarser_whole() {
 }
 
 #[test]
+fn a_cut_bmp_or_tiff_is_never_stored() {
+    let pixels = corners(30, 20);
+    let check = |name: &str, source: Vec<u8>, pixel_bytes: usize| {
+        assert_eq!(status(&source), ImageStatus::Stored, "{name}");
+        for cut in 20..source.len() {
+            let found = status(&source[..cut]);
+            assert_ne!(found, ImageStatus::Stored, "{name} {cut}");
+            let in_pixels = name == "bmp" && cut >= source.len() - pixel_bytes;
+            if in_pixels {
+                assert_eq!(found, ImageStatus::Truncated, "{name} {cut}");
+            }
+        }
+    };
+    check("bmp", bmp_of(&pixels, (30, 20)), 30 * 20 * 3);
+    let tiff = tiff_of(&pixels, (30, 20), ExtendedColorType::Rgb8);
+    check("tiff", tiff, 30 * 20 * 3);
+}
+
+#[test]
 fn a_png_without_its_end_chunk_is_cut() {
     let source = png(40, 30);
     for cut in [source.len() - 12, source.len() - 5, source.len() - 1] {
@@ -289,6 +309,8 @@ fn two_thousand_mutations_never_panic() {
         gif((40, 30), &[(2, 3, 20, 20, 1), (0, 0, 40, 30, 2)]),
         webp(40, 30, false),
         webp(40, 30, true),
+        bmp_of(&corners(40, 30), (40, 30)),
+        tiff_of(&corners(40, 30), (40, 30), ExtendedColorType::Rgb8),
         webp::Encoder::from_rgba(&alpha, 40, 30)
             .encode(80.0)
             .to_vec(),

@@ -78,6 +78,14 @@ impl Turn {
             pace.note(signal);
         }
     }
+
+    /// The same of a request that somebody else sent and timed.
+    pub(crate) fn note_after(&self, signal: Signal, took: Duration) {
+        self.gate.note(signal);
+        if let Some(pace) = &self.pace {
+            pace.note_after(signal, took);
+        }
+    }
 }
 
 /// The head of an answer, with the turn that is held while its body is read.
@@ -389,7 +397,7 @@ fn head_bytes(headers: &HeaderMap) -> u64 {
 }
 
 /// What an answer says about the health of its host.
-fn signal(status: u16, headers: &HeaderMap, now: SystemTime) -> Signal {
+pub(crate) fn signal(status: u16, headers: &HeaderMap, now: SystemTime) -> Signal {
     if status < 400 {
         return Signal::Fine;
     }

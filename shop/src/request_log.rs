@@ -3,7 +3,7 @@
 //! It is a ring: the oldest entry goes when it is full ([`crate::ShopSpec::seen_max`]). Counts that
 //! must be exact are in `stats`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// One request as the shop saw it.
@@ -20,6 +20,9 @@ pub struct Seen {
     pub host: Option<String>,
     pub user_agent: Option<String>,
     pub cookie: Option<String>,
+    pub authorization: Option<String>,
+    /// Headers of the client's own, whose names begin with `x-`, in lower case.
+    pub custom: BTreeMap<String, String>,
     pub referer: Option<String>,
     pub if_none_match: Option<String>,
     pub if_modified_since: Option<String>,
@@ -100,6 +103,8 @@ mod tests {
             host: None,
             user_agent: None,
             cookie: None,
+            authorization: None,
+            custom: BTreeMap::new(),
             referer: None,
             if_none_match: None,
             if_modified_since: None,

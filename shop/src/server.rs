@@ -3,6 +3,7 @@
 //! One task accepts and owns the connections' tasks; stopping joins all of them. HTTP/1.1 without TLS,
 //! meant for loopback.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -260,6 +261,8 @@ fn seen(request: &Request<Incoming>, in_flight: &InFlight, status: Option<Status
         host: text(header::HOST),
         user_agent: text(header::USER_AGENT),
         cookie: text(header::COOKIE),
+        authorization: text(header::AUTHORIZATION),
+        custom: custom(request.headers()),
         referer: text(header::REFERER),
         conditional: if_none_match.is_some() || if_modified_since.is_some(),
         if_none_match,
@@ -267,6 +270,15 @@ fn seen(request: &Request<Incoming>, in_flight: &InFlight, status: Option<Status
         status: status.map_or(0, |status| status.as_u16()),
         in_flight: in_flight.of_all,
     }
+}
+
+fn custom(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let own = headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("x-"));
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    own.map(|(name, value)| (name.as_str().to_owned(), text(value)))
+        .collect()
 }
 
 /// The shop's own failure, which a test should see rather than take for a fault it asked for.

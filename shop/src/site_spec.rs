@@ -296,6 +296,10 @@ pub enum Lastmod {
 pub enum Trap {
     /// Pages that link to the next one for ever; each lists a few true products.
     EndlessPages,
+    /// A category whose numbered pages (`?page=N`) never end, each with links that no other has.
+    EndlessCategory,
+    /// A category whose numbered pages never end and all show the same products.
+    RepeatingCategory,
     /// Days that link to further days, each with a fresh token.
     Calendar,
     /// Each page has so many links to further such pages.

@@ -423,6 +423,8 @@ async fn traps_are_laid_where_the_home_page_links() {
         Trap::Drip {
             every: Duration::from_millis(1),
         },
+        Trap::EndlessCategory,
+        Trap::RepeatingCategory,
     ];
     let spec = ShopSpec {
         site: SiteSpec {
@@ -434,7 +436,7 @@ async fn traps_are_laid_where_the_home_page_links() {
     let shop = Shop::start(spec).await.unwrap();
     let home = get(shop.addr(), "/").await.text();
     let links = after(&home, "href=\"/trap/", '"');
-    assert_eq!(links.len(), 10);
+    assert_eq!(links.len(), 12);
     let mut replies = Vec::new();
     for link in &links {
         replies.push(get(shop.addr(), &format!("/trap/{link}")).await);
@@ -461,6 +463,22 @@ async fn traps_are_laid_where_the_home_page_links() {
     assert_eq!(replies[7].header("location"), "http://169.254.169.254/");
     assert!(replies[8].text().contains("http://inside.shop.example/"));
     assert!(replies[9].complete && replies[9].status == 200);
+    let mut pages = [Vec::new(), Vec::new()];
+    for (at, trap) in [10, 11].into_iter().enumerate() {
+        for page in [1, 2, 100_000] {
+            let text = get(shop.addr(), &format!("/trap/{trap}/0?page={page}")).await;
+            pages[at].push(after(&text.text(), "<li><a href=\"", '"').join(" "));
+        }
+    }
+    let [fresh, same] = pages;
+    assert!(
+        fresh[0] != fresh[1] && fresh[1] != fresh[2] && !fresh[2].is_empty(),
+        "{fresh:?}"
+    );
+    assert!(
+        same[0] == same[1] && same[1] == same[2] && same[0].contains("/product/"),
+        "{same:?}"
+    );
     assert_eq!(get(shop.addr(), "/trap/99/0").await.status, 404);
     shop.stop().await;
 }

@@ -510,6 +510,80 @@ async fn try_reads_urls_only_where_hosts_are_let_in() {
     shop.stop().await;
 }
 
+/// The names that programs go by, with a value each, and null for what a page
+/// does not say.
+#[test]
+fn try_page_names_what_a_program_asks_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("page.html");
+    let url = "https://shop.example/goods/77";
+    let page = |offer: &str, more: &str, crumbs: &str| {
+        let product = format!(
+            r#"{{"@context":"https://schema.org","@type":"Product","name":"Thing","offers":{{"@type":"Offer",{offer}}}{more}}}"#
+        );
+        let text = format!(
+            r#"<html><head><script type="application/ld+json">{product}</script>{crumbs}</head><body><h1>Thing</h1></body></html>"#
+        );
+        fs::write(&file, text).unwrap();
+        trawler(&["try", "page", shown(&file), "--url", url, "--json"])
+            .with_code(0)
+            .json()
+    };
+    let more = r#","sku":"S-77","mpn":"M-77","gtin13":"4006381333931","brand":{"@type":"Brand","name":"Acme"},"description":"A thing.","image":["/a.jpg","https://cdn.example/b.jpg"]"#;
+    let crumbs = r#"<script type="application/ld+json">{"@context":"https://schema.org","@type":"BreadcrumbList","itemListElement":[{"@type":"ListItem","position":1,"name":"Home"},{"@type":"ListItem","position":2,"name":"Things"}]}</script>"#;
+    let list = r#""price":"1234.50","priceCurrency":"EUR","availability":"https://schema.org/OutOfStock","priceSpecification":{"@type":"UnitPriceSpecification","priceType":"https://schema.org/ListPrice","price":"1500","priceCurrency":"EUR"}"#;
+    let full = page(list, more, crumbs);
+    for (name, expected) in [
+        ("url", serde_json::json!(url)),
+        ("name", "Thing".into()),
+        ("price", "1234.50".into()),
+        ("regularPrice", "1500.00".into()),
+        ("currency", "EUR".into()),
+        ("availability", "OutOfStock".into()),
+        ("sku", "S-77".into()),
+        ("mpn", "M-77".into()),
+        ("gtin", "4006381333931".into()),
+        ("brand", "Acme".into()),
+        ("description", "A thing.".into()),
+        (
+            "images",
+            serde_json::json!(["https://shop.example/a.jpg", "https://cdn.example/b.jpg"]),
+        ),
+        ("breadcrumbs", serde_json::json!(["Home", "Things"])),
+    ] {
+        assert_eq!(full[name], expected, "{name}: {full:#}");
+    }
+    let won = r#""price":12000,"priceCurrency":"KRW","availability":"InStock""#;
+    let bare = page(won, "", "");
+    assert_eq!(bare["price"], "12000", "{bare:#}");
+    assert_eq!(bare["availability"], "InStock", "{bare:#}");
+    let absent = ["regularPrice", "sku", "mpn", "gtin", "brand", "description"];
+    for name in absent {
+        assert!(
+            bare.get(name).is_some_and(serde_json::Value::is_null),
+            "{name}: {bare:#}"
+        );
+    }
+    for name in ["images", "breadcrumbs"] {
+        assert_eq!(bare[name], serde_json::json!([]), "{name}: {bare:#}");
+    }
+    // Of a page that sells nothing every name is there as well.
+    fs::write(&file, "<html><body><p>About us</p></body></html>").unwrap();
+    let none = trawler(&["try", "page", shown(&file), "--url", url, "--json"])
+        .with_code(3)
+        .json();
+    assert_eq!(none["url"], url, "{none:#}");
+    for name in ["name", "price", "currency", "availability"]
+        .iter()
+        .chain(&absent)
+    {
+        assert!(
+            none.get(name).is_some_and(serde_json::Value::is_null),
+            "{name}: {none:#}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_backed_up_and_purged() {
     let folder = Folder::new(&[], SMALL_VARIANT);

@@ -18,6 +18,7 @@ mod maintenance;
 mod malformed;
 mod pause;
 mod pipes_push;
+mod proxied;
 mod real_input;
 mod remapped;
 mod schedule;

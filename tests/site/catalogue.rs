@@ -21,7 +21,7 @@ use crate::shops::{
 use crate::turns;
 
 /// About 20,000 pages with categories, redirects and what sells nothing.
-const PRODUCTS: u32 = 17_500;
+pub(crate) const PRODUCTS: u32 = 17_500;
 
 /// Pages of the large shop, sitemaps and lists included, that are asked for at
 /// least.
@@ -345,10 +345,15 @@ async fn forbidden_products_are_left_and_allowed_ones_within_are_not() {
 }
 
 /// What `lastmod` and validators are worth, asked of the shop's log.
-async fn asks_again(what: &str, spec: ShopSpec, site: String, expected: Again) {
+async fn asks_again(
+    what: &str,
+    spec: ShopSpec,
+    site: impl FnOnce(&Model) -> String,
+    expected: Again,
+) {
     let _beside = turns::beside().await;
     let began = Utc::now().date_naive();
-    let world = World::start(spec, |_| Says::of(site + RARE_RECHECK)).await;
+    let world = World::start(spec, |model| Says::of(site(model) + RARE_RECHECK)).await;
     crawl(&world);
     world.shop.set_day(1);
     world.shop.forget_seen();
@@ -378,6 +383,10 @@ async fn asks_again(what: &str, spec: ShopSpec, site: String, expected: Again) {
     world.shop.stop().await;
 }
 
+fn sitemaps(_: &Model) -> String {
+    by_sitemaps()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Again {
     OnlyMoved,
@@ -388,7 +397,19 @@ enum Again {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_whose_lastmod_did_not_move_are_not_asked_for() {
     let spec = with_site(143, |_| {});
-    asks_again("lastmod", spec, by_sitemaps(), Again::OnlyMoved).await;
+    asks_again("lastmod", spec, sitemaps, Again::OnlyMoved).await;
+}
+
+/// Lists and links name the same pages without `lastmod`: they are followed
+/// once the sitemaps are read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_and_links_do_not_ask_for_what_the_sitemap_says_is_unchanged() {
+    let spec = with_site(149, |site| {
+        site.paging = PagingMix::Mixed;
+        site.places.related_share = 0.0;
+    });
+    let what = "lastmod beside lists and links";
+    asks_again(what, spec, by_everything, Again::OnlyMoved).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -396,7 +417,7 @@ async fn without_lastmod_pages_are_asked_for_with_their_validators() {
     for (seed, lastmod) in [(144, Lastmod::Absent), (145, Lastmod::Today)] {
         let spec = with_site(seed, |site| site.lastmod = lastmod);
         let what = format!("lastmod {lastmod:?}");
-        asks_again(&what, spec, by_sitemaps(), Again::OthersConditionally).await;
+        asks_again(&what, spec, sitemaps, Again::OthersConditionally).await;
     }
 }
 
@@ -406,7 +427,7 @@ async fn a_shop_without_lastmod_and_validators_is_read_whole_and_costs_no_file()
         validators: Validators::NONE,
         ..with_site(147, |site| site.lastmod = Lastmod::Absent)
     };
-    asks_again("nothing to go by", spec.clone(), by_sitemaps(), Again::All).await;
+    asks_again("nothing to go by", spec.clone(), sitemaps, Again::All).await;
     let _beside = turns::beside().await;
     let world = World::start(spec, |_| Says::of(by_sitemaps())).await;
     crawl(&world);
@@ -431,6 +452,30 @@ async fn a_lastmod_that_is_not_trusted_is_not_believed() {
     let statuses: Vec<u16> = pages.map(|seen| seen.status).collect();
     assert_eq!(statuses.len(), rows.len());
     assert!(statuses.iter().all(|status| *status == 304), "{statuses:?}");
+    world.shop.stop().await;
+}
+
+/// With no days between two readings every page is read by every run, whatever
+/// it says of itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_days_between_two_readings_every_page_is_read_again() {
+    let _beside = turns::beside().await;
+    let spec = ShopSpec {
+        ..plain("every page", 150, 300)
+    };
+    let unchanged = "\n[site.unchanged]\nrecheck_days = 0\n";
+    let world = World::start(spec, |_| Says::of(by_sitemaps() + unchanged)).await;
+    crawl(&world);
+    world.shop.forget_seen();
+    crawl(&world);
+    let rows = check(&world, 0, "read again");
+    let seen = world.shop.seen();
+    let pages = seen
+        .iter()
+        .filter(|seen| slot_of(world.model(), &seen.target).is_some());
+    let statuses: Vec<u16> = pages.map(|seen| seen.status).collect();
+    assert_eq!(statuses.len(), rows.len());
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     world.shop.stop().await;
 }
 

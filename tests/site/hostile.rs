@@ -223,6 +223,11 @@ fn nobody_is_delisted(world: &World, what: &str) {
 
 /// A healthy day, then a hostile one with this trap linked from the home page.
 async fn lays(seed: u64, trap: Trap, end: End) {
+    lays_to(seed, trap, end, |_| says_follow()).await;
+}
+
+/// The same; the pipe says this of the shop on the hostile day.
+async fn lays_to(seed: u64, trap: Trap, end: End, says_on_day_1: impl FnOnce(&World) -> Says) {
     let _beside = turns::beside().await;
     let canaries = Canaries::set();
     let what = format!("{trap:?}");
@@ -247,10 +252,17 @@ async fn lays(seed: u64, trap: Trap, end: End) {
         "healthy",
     );
     world.shop.set_day(1);
-    world.write(&says_follow());
+    world.write(&says_on_day_1(&world));
     let before = world.shop.stats().requests();
+    world.shop.forget_seen();
     let run = endure(&world, what);
     let asked = world.shop.stats().requests() - before;
+    let met = world.shop.seen().into_iter();
+    let met = met
+        .filter(|seen| seen.path().starts_with("/trap/0/"))
+        .count();
+    println!("{what}: {asked} requests, {met} of them for the trap");
+    assert!(met > 0, "{what}: the trap was never asked for");
     // Pages, and what is asked beside them: sitemaps, robots, second tries.
     assert!(asked < 700, "{what}: {asked} requests");
     check(&world, &run, end, what);
@@ -275,7 +287,7 @@ traps! {
     endless_pages_end_at_the_depth: 401, Trap::EndlessPages, End::Complete;
     a_calendar_ends_at_the_bound_of_pages: 402, Trap::Calendar, PAGES;
     a_link_farm_ends_at_the_bound_of_pages: 403, Trap::LinkFarm { links: 300 }, PAGES;
-    deep_nesting_is_read: 404, Trap::DeepNesting { levels: 150_000 }, End::Complete;
+    deep_nesting_is_read: 404, Trap::DeepNesting { levels: 90_000 }, End::Complete;
     a_page_of_100_megabytes_is_left: 405, Trap::Huge { bytes: 100 << 20 }, End::Complete;
     a_gzip_bomb_is_left: 406, bomb(BombCoding::Gzip), End::Complete;
     a_brotli_bomb_is_left: 407, bomb(BombCoding::Brotli), End::Complete;
@@ -283,6 +295,44 @@ traps! {
     a_redirect_loop_is_left: 409, Trap::RedirectLoop, End::Complete;
     a_body_without_end_is_left: 410, Trap::Endless, End::Complete;
     a_page_in_drops_is_left: 411, Trap::Drip { every: Duration::from_millis(900) }, DRIP;
+}
+
+/// The pipe declares the trap as a category of the shop.
+fn says_category(world: &World, pages: &str) -> Says {
+    let url = world.shop.url("/trap/0/0");
+    let category =
+        format!("\n[[site.categories]]\nurl = \"{url}\"\nproducts = \"ul.products a\"\n{pages}");
+    let mut says = says();
+    says.site.push_str(&category);
+    says
+}
+
+const NUMBERED: &str = "pages = { parameter = \"page\" }\n";
+
+/// Every page brings links that no other has: that ends at the bound of a list,
+/// and nobody knows what is behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_category_without_end_ends_at_its_bound() {
+    let end = End::Incomplete("more than 40 pages");
+    let says = |world: &World| says_category(world, NUMBERED);
+    lays_to(431, Trap::EndlessCategory, end, says).await;
+}
+
+/// A number too high shows the same products as the one before: the list has
+/// ended, and everything was seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_category_that_repeats_its_pages_ends_by_rule() {
+    let says = |world: &World| says_category(world, NUMBERED);
+    lays_to(432, Trap::RepeatingCategory, End::Complete, says).await;
+}
+
+/// Each page names a next one, and none brings anything new: whether there was
+/// more nobody knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_category_that_leads_on_and_on_ends_by_rule() {
+    let end = End::Incomplete("bring nothing new");
+    let says = |world: &World| says_category(world, "");
+    lays_to(433, Trap::EndlessPages, end, says).await;
 }
 
 /// The page is still on its way when the crawl's time is over.

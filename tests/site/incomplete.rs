@@ -271,6 +271,39 @@ async fn pages_that_failed_below_the_limit_keep_their_rows() {
     world.shop.stop().await;
 }
 
+/// Nor does what such a page alone leads to go: the links that it had are
+/// followed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_that_failed_below_the_limit_lead_to_what_they_led_to() {
+    let _beside = turns::beside().await;
+    let spec = ShopSpec {
+        day_change: DayChange::NONE,
+        site: SiteSpec {
+            places: Places {
+                related_share: 0.4,
+                ..Places::EVERYWHERE
+            },
+            ..SiteSpec::PLAIN
+        },
+        ..spec(609)
+    };
+    let rules = "max_error_share = 0.3\n\n[site.links]\nfollow = true\n\
+                 products = [\"/product/\"]\n\n[site.unchanged]\nlastmod = \"ignore\"\n";
+    let world = healthy(spec, |_| limits(rules)).await;
+    world
+        .shop
+        .misbehave_by(Rule::new("/product/", REFUSED).share(0.15));
+    world.shop.forget_seen();
+    let (code, run) = crawl(&world);
+    assert_eq!(code, Some(0), "{run:#}");
+    let seen = world.shop.seen().into_iter();
+    let refused = seen.filter(|seen| seen.status == 403).count();
+    assert!(refused > 50, "{refused} refused");
+    let rows = found(&world.folder, PIPE);
+    assert_exact(&rows, &truth(world.model(), 0), "below the limit");
+    world.shop.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invariant_05_a_bound_of_the_crawl_holds_the_deletes() {
     let _beside = turns::beside().await;

@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 use trawler_core::ledger::JobRecord;
 use trawler_core::{PipeId, QueueName, RunId};
 use trawler_fleet::Ports;
-use trawler_shop::{Seen, Shop};
+use trawler_shop::{Seen, Shop, ShopSpec};
 use trawler_tests::until;
 
 use crate::child::{Running, assert_tidy};
@@ -37,8 +37,18 @@ const PRODUCTS: u32 = 900;
 const RATE_PER_S: f64 = 70.0;
 const CONCURRENCY: u32 = 4;
 
-/// What a process lives, in seconds; it has begun to ask after half of one.
-const LIFE_S: std::ops::Range<f64> = 0.2..3.6;
+/// The large shop, and how fast it is asked: a life between two kills is longer
+/// than what puts its work away.
+const LARGE_PRODUCTS: u32 = crate::catalogue::PRODUCTS;
+const LARGE_RATE_PER_S: f64 = 400.0;
+const LARGE_CONCURRENCY: u32 = 8;
+
+/// Kills once everything is asked for, if the crawl lasts so long.
+const KILLS_AT_THE_END: usize = 3;
+
+/// A life that ends after so long, with so many pages settled.
+const LONG_LIFE: Duration = Duration::from_secs(8);
+const LONG_LIFE_PAGES: usize = 420;
 
 /// Work is put away every second here, as the configuration below says; the
 /// crawl looks at the time twice a second, and putting takes its time as well.
@@ -160,69 +170,178 @@ impl Undisturbed {
     }
 }
 
+/// Thirty moments spread over the whole of a crawl of the large shop, and some
+/// in its last steps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crawl_killed_at_thirty_moments_and_moved_each_time_ends_exact() {
-    let _beside = turns::beside().await;
+async fn a_large_crawl_killed_at_thirty_moments_and_moved_each_time_ends_exact() {
+    let _alone = turns::alone().await;
     let mut moments = moments();
-    let says_site = |model: &_| says(by_everything(model));
-    let world = World::start(full("killed", 301, PRODUCTS), says_site).await;
+    let says_site = |model: &_| Says {
+        rate_per_s: LARGE_RATE_PER_S,
+        concurrency: LARGE_CONCURRENCY,
+        ..says(by_everything(model))
+    };
+    let spec = ShopSpec {
+        sitemap_part_urls: 5_000,
+        ..full("killed", 301, LARGE_PRODUCTS)
+    };
+    let world = World::start(spec, says_site).await;
     let undisturbed = undisturbed(&world);
-    let all: usize = undisturbed.asked.values().sum();
-    println!("undisturbed: {all} requests");
+    let (all, different) = (
+        undisturbed.asked.values().sum::<usize>(),
+        undisturbed.asked.len(),
+    );
+    println!("undisturbed: {all} requests for {different} addresses");
+    let mut at: Vec<usize> = (0..KILLS)
+        .map(|_| moments.random_range(0..different))
+        .collect();
+    at.sort_unstable();
     let started = Instant::now();
-    let (mut kills, mut crawls) = (0, 0);
-    while kills < KILLS {
-        crawls += 1;
-        let folder = Folder::new(&[], "");
-        says(by_everything(world.model())).write_to(&folder, &world.shop);
-        world.shop.forget_seen();
-        let killed = killed_until_done(&folder, KILLS - kills, &mut moments).await;
-        kills += killed;
-        let rows = found(&folder, PIPE);
-        let what = format!("crawl {crawls}, {killed} kills");
-        assert_exact(&rows, &undisturbed.rows, &what);
-        // Settled, nothing lost, nothing there twice.
-        Outcome::of(&folder).await;
-        assert_tidy(&folder);
-        check_deliveries(&jobs(&ports(&folder).await).await, killed);
-        let again = repeated(&counts(&world.shop.seen()), &undisturbed.asked);
-        let bound = killed as f64 * (LOST_S_MAX * RATE_PER_S + f64::from(CONCURRENCY));
-        println!("{what}: {again} of {all} requests again, at most {bound}");
-        assert!(
-            (again as f64) <= bound,
-            "{what}: {again} requests again, at most {bound}"
-        );
+    let mut lives = Lives::of(&world);
+    for asked in at {
+        lives.one_until(asked).await;
     }
-    println!("{kills} kills in {crawls} crawls, {:?}", started.elapsed());
-    undisturbed.check(&undisturbed.rows, &world, "undisturbed");
+    println!("{KILLS} kills within {:?}", started.elapsed());
+    let late = lives.some_at_the_end(different, &mut moments).await;
+    Running::start(&world.folder, &["run", "--once"])
+        .end(RUN_MAX)
+        .with_code(0);
+    lives.count();
+    println!("{late} more at the end, {:?} in all", started.elapsed());
+    // Settled, nothing lost, nothing there twice.
+    Outcome::of(&world.folder).await;
+    assert_tidy(&world.folder);
+    check_deliveries(&jobs(&ports(&world.folder).await).await, KILLS + late);
+    let again = repeated(&lives.asked, &undisturbed.asked);
+    println!("{again} requests again, at most {}", lives.lost_max);
+    assert!(
+        again <= lives.lost_max,
+        "{again} requests again, at most {}",
+        lives.lost_max
+    );
+    undisturbed.check(&found(&world.folder, PIPE), &world, "killed");
     world.shop.stop().await;
 }
 
-/// Starts and kills until the run is done or there were enough kills, then
-/// lets it end; says how often it was killed.
-async fn killed_until_done(folder: &Folder, kills_max: usize, moments: &mut SmallRng) -> usize {
-    let mut kills = 0;
-    while kills < kills_max {
-        let mut running = Running::start(folder, &["run", "--once"]);
-        let life = Duration::from_secs_f64(moments.random_range(LIFE_S));
-        let born = Instant::now();
-        let mut over = false;
-        while born.elapsed() < life && !over {
-            over = running.is_over();
-            tokio::time::sleep(Duration::from_millis(2)).await;
+/// Processes that are killed one after the other, each on another machine.
+struct Lives<'a> {
+    world: &'a World,
+    /// By all of them.
+    asked: BTreeMap<String, usize>,
+    /// What all of them may have asked for and not put away.
+    lost_max: usize,
+}
+
+impl<'a> Lives<'a> {
+    fn of(world: &'a World) -> Self {
+        Self {
+            world,
+            asked: BTreeMap::new(),
+            lost_max: 0,
         }
-        if over {
-            running.end(Duration::ZERO).with_code(0);
-            return kills;
-        }
-        running.kill();
-        kills += 1;
-        move_to_another_machine(folder);
     }
+
+    /// Addresses that were asked for, in this life or an earlier one.
+    fn addresses(&self) -> usize {
+        let new = counts(&self.world.shop.seen());
+        let new = new
+            .keys()
+            .filter(|target| !self.asked.contains_key(*target));
+        self.asked.len() + new.count()
+    }
+
+    /// A life that ends when so many addresses have been asked for.
+    async fn one_until(&mut self, addresses: usize) {
+        let mut running = Running::start(&self.world.folder, &["run", "--once"]);
+        let born = Instant::now();
+        while self.addresses() <= addresses {
+            assert!(!running.is_over(), "it ended before {addresses} addresses");
+            assert!(born.elapsed() < RUN_MAX, "{} asked", self.addresses());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.end(running);
+    }
+
+    /// Lives that end when all is asked for and what comes of it is brought in;
+    /// how many there were.
+    async fn some_at_the_end(&mut self, all: usize, moments: &mut SmallRng) -> usize {
+        for late in 0..KILLS_AT_THE_END {
+            let mut running = Running::start(&self.world.folder, &["run", "--once"]);
+            let born = Instant::now();
+            while self.addresses() < all && !running.is_over() {
+                assert!(born.elapsed() < RUN_MAX, "{} asked", self.addresses());
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(moments.random_range(0..1_500))).await;
+            if running.is_over() {
+                running.end(Duration::ZERO).with_code(0);
+                return late;
+            }
+            self.end(running);
+        }
+        KILLS_AT_THE_END
+    }
+
+    fn end(&mut self, mut running: Running) {
+        running.kill();
+        move_to_another_machine(&self.world.folder);
+        let seen = self.world.shop.seen();
+        let last = seen.iter().map(|seen| seen.at).max().unwrap_or_default();
+        let from = last.saturating_sub(Duration::from_secs_f64(LOST_S_MAX));
+        self.lost_max += seen.iter().filter(|seen| seen.at >= from).count();
+        self.count();
+    }
+
+    fn count(&mut self) {
+        for (target, count) in counts(&self.world.shop.seen()) {
+            *self.asked.entry(target).or_default() += count;
+        }
+        self.world.shop.forget_seen();
+    }
+}
+
+/// What was put away every second of a long life is not asked for again: of
+/// hundreds of pages that were settled a few are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_long_life_had_put_away_is_not_asked_for_again() {
+    let _beside = turns::beside().await;
+    let says_site = |model: &_| says(by_everything(model));
+    let world = World::start(full("long life", 305, PRODUCTS), says_site).await;
+    let undisturbed = undisturbed(&world);
+    let folder = &world.folder;
+    let mut running = Running::start(folder, &["run", "--once"]);
+    let answered = || {
+        let seen = world.shop.seen().into_iter();
+        let answered: Vec<Seen> = seen.filter(|seen| seen.ended.is_some()).collect();
+        counts(&answered)
+    };
+    let born = Instant::now();
+    until("it has lived for long", || {
+        born.elapsed() >= LONG_LIFE && answered().len() >= LONG_LIFE_PAGES
+    })
+    .await;
+    assert!(!running.is_over(), "it was to be killed");
+    running.kill();
+    move_to_another_machine(folder);
+    let before = answered();
     Running::start(folder, &["run", "--once"])
         .end(RUN_MAX)
         .with_code(0);
-    kills
+    Outcome::of(folder).await;
+    undisturbed.check(&found(folder, PIPE), &world, "after a long life");
+    let again = repeated(&counts(&world.shop.seen()), &undisturbed.asked);
+    let bound = LOST_S_MAX * RATE_PER_S + f64::from(CONCURRENCY);
+    println!(
+        "{again} of {} requests again, at most {bound}",
+        before.len()
+    );
+    assert!((again as f64) <= bound, "{again} requests again");
+    assert!(
+        again * 2 < before.len(),
+        "{again} of {} requests again",
+        before.len()
+    );
+    world.shop.stop().await;
 }
 
 /// A kill is a crash of one delivery at most, and no attempt.
@@ -248,7 +367,7 @@ async fn a_crawl_whose_journal_cannot_be_used_begins_anew() {
         bytes[middle] ^= 0xff;
         fs::write(&paths[0], bytes).unwrap();
     };
-    let spoilers: [&dyn Fn(&[PathBuf]); 2] = [&remove_all, &damage_first];
+    let spoilers: [Spoil<'_>; 2] = [&remove_all, &damage_first];
     for (at, spoil) in spoilers.into_iter().enumerate() {
         let folder = Folder::new(&[], "");
         says(by_everything(world.model())).write_to(&folder, &world.shop);
@@ -267,6 +386,9 @@ async fn a_crawl_whose_journal_cannot_be_used_begins_anew() {
     }
     world.shop.stop().await;
 }
+
+/// What is done to the segments of a journal.
+type Spoil<'a> = &'a dyn Fn(&[PathBuf]);
 
 /// Segments of the crawl's journal among the blobs, in order.
 fn segments(folder: &Folder) -> Vec<PathBuf> {

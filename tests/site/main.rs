@@ -7,6 +7,9 @@
 #![allow(clippy::unwrap_used)]
 
 // The journeys, the kills and the fleet use the rest of them.
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../fleet/tests/support/clock.rs"]
+mod clock;
 #[allow(dead_code)]
 #[path = "../fleet/cloud.rs"]
 mod cloud;
@@ -31,10 +34,16 @@ mod wait;
 
 mod catalogue;
 mod child;
+mod credentials;
+mod deliveries;
+mod desk;
+mod doubtful;
 mod hostile;
 mod incomplete;
 mod killed;
 mod polite;
+mod render;
+mod robots;
 mod rows;
 mod shops;
 mod turns;

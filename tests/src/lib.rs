@@ -5,6 +5,7 @@
 
 mod bucket;
 mod clock;
+mod connect_proxy;
 pub mod emulator;
 pub mod group;
 mod harness;
@@ -16,6 +17,7 @@ mod wait;
 
 pub use bucket::make_bucket;
 pub use clock::ManualClock;
+pub use connect_proxy::{ConnectProxy, Connected};
 pub use harness::{
     BlobsHarness, QUEUE_RECEIVE_COUNT_MAX, QUEUE_VISIBILITY, QueueHarness, StateHarness,
 };

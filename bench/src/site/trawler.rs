@@ -217,6 +217,12 @@ async fn crawler(url: &str, pipe: &Pipe, ports: &Ports, folder: &Path) -> Result
         catalogue: Arc::new(catalogue),
         fetcher: Fetcher::new(&config).context("make the fetcher")?,
         robots: Arc::default(),
+        browsers: trawler_crawler::render::Browsers::new(
+            trawler_crawler::render::BrowserSettings::new(
+                folder.join(".browsers"),
+                AGENT.to_owned(),
+            ),
+        ),
         options: CrawlerOptions {
             scratch: folder.join("scratch"),
             base: folder.to_owned(),

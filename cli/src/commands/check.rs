@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use trawler_core::pipe::{Pipe, Source};
+use trawler_core::site::Render;
 use trawler_crawler::feed::check_options;
 use trawler_crawler::mappings::Mappings;
+use trawler_crawler::render::find_chromium;
 use trawler_crawler::site::crawl::check_site;
 
 use crate::compose;
@@ -75,7 +77,23 @@ fn deep_errors(loaded: &Loaded) -> Vec<ConfigError> {
         tell(config_file, "images.variants", error.to_string());
     }
     errors.extend(pipe_errors(&loaded.dir, &loaded.pipes));
+    errors.extend(browser_error(loaded));
     errors
+}
+
+/// Where a pipe needs a browser there has to be one. A fleet's workers have
+/// their own, of which nothing is known here.
+fn browser_error(loaded: &Loaded) -> Option<ConfigError> {
+    let needs = |pipe: &&Pipe| {
+        let site = pipe.site.as_ref();
+        site.is_some_and(|site| site.render == Render::Chromium)
+    };
+    let pipe = loaded.pipes.iter().find(needs)?;
+    let named = loaded.config.workers.chromium.as_deref();
+    let missing = find_chromium(named).err()?;
+    let file = loaded.dir.join("pipes").join(format!("{}.toml", pipe.id));
+    let tell = ConfigError::told(file, "site.render", missing.to_string());
+    (!loaded.config.is_fleet()).then_some(tell)
 }
 
 /// What is wrong with the pipes of a folder besides their files, and with

@@ -19,6 +19,7 @@ use trawler_core::dead::DeadLetter;
 use trawler_core::ports::{Blobs, Capacity, Clock, Metrics, Queue, Secrets, State};
 use trawler_core::run::Run;
 use trawler_core::{PipeId, QueueName};
+use trawler_crawler::render::{BrowserSettings, Browsers};
 use trawler_crawler::{Crawler, CrawlerOptions, KEEP_INPUT_AFTER};
 use trawler_fleet::{Pauses, PipeSets, Pipes, Ports};
 use trawler_image_worker::{ImageWorker, ImageWorkerOptions, Limits, Studio};
@@ -230,6 +231,7 @@ impl Machine {
             jobs: self.ports.jobs(),
             fetcher: fetcher.clone(),
             robots: Arc::default(),
+            browsers: browsers(loaded),
             options: CrawlerOptions {
                 scratch: loaded.store_dir().join("scratch"),
                 base: loaded.dir.clone(),
@@ -258,6 +260,7 @@ impl Machine {
         Ok(ImageWorker::new(
             self.ports.clone(),
             self.pipes.clone(),
+            Arc::clone(&self.secrets),
             fetcher.clone(),
             studio(config)?,
             ImageWorkerOptions {
@@ -372,4 +375,15 @@ pub(crate) fn image_limits(config: &Config) -> Limits {
         pixels_max: config.images.megapixels_max * 1_000_000,
         ..Limits::default()
     }
+}
+
+/// None runs before a pipe needs one.
+fn browsers(loaded: &Loaded) -> Arc<Browsers> {
+    let config = &loaded.config;
+    let profiles = loaded.store_dir().join("scratch").join(".browsers");
+    Browsers::new(BrowserSettings {
+        chromium: config.workers.chromium.clone(),
+        browsers: config.workers.browsers,
+        ..BrowserSettings::new(profiles, config.net.user_agent())
+    })
 }

@@ -1,5 +1,6 @@
 //! `[workers]` and `[scheduler]`: how much is done at once, and how often.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -27,6 +28,12 @@ pub(crate) struct WorkersConfig {
     /// Seconds between two checkpoints of a site crawl: a killed worker does so
     /// much again. Default 30, bound 1 to 60.
     pub(crate) checkpoint_s: u64,
+    /// Headless Chromium at once, for pipes with `site.render = "chromium"`;
+    /// each has one page and takes up to 1 GiB. Default 2, bound 1 to 16.
+    pub(crate) browsers: usize,
+    /// The program; default the first of `chromium`, `chromium-browser`,
+    /// `google-chrome` and `google-chrome-stable` in `PATH`.
+    pub(crate) chromium: Option<PathBuf>,
 }
 
 impl Default for WorkersConfig {
@@ -38,6 +45,8 @@ impl Default for WorkersConfig {
             image_threads: 0,
             poll_s: None,
             checkpoint_s: 30,
+            browsers: 2,
+            chromium: None,
         }
     }
 }
@@ -55,6 +64,7 @@ impl WorkersConfig {
         bounds.within("workers.image_slots", self.image_slots as u64, 1, 64);
         bounds.within("workers.image_fetches", self.image_fetches as u64, 1, 64);
         bounds.within("workers.image_threads", self.image_threads as u64, 0, 256);
+        bounds.within("workers.browsers", self.browsers as u64, 1, 16);
         bounds.within("workers.checkpoint_s", self.checkpoint_s, 1, 60);
         bounds.within("workers.poll_s", self.poll_s.unwrap_or(1), 1, 20);
     }

@@ -9,6 +9,8 @@ mod newest;
 mod problems;
 mod sftp;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 

@@ -88,8 +88,8 @@ pub struct SiteOptions {
     /// When a page counts as unchanged without being read.
     pub unchanged: UnchangedOptions,
     pub limits: SiteLimits,
-    /// `"none"` (default). `"chromium"`, for pages that build themselves by
-    /// script, is refused: this version has no browser.
+    /// `"none"` (default), or `"chromium"` for pages that build themselves by
+    /// script: every page is built in a browser before it is read.
     pub render: Render,
     /// Currency of amounts that name none, such as `EUR`; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,13 +146,6 @@ impl SiteOptions {
         self.extract.problems(&mut found);
         self.unchanged.problems(&mut found);
         self.limits.problems(&mut found);
-        found.unless(
-            self.render == Render::None,
-            "render",
-            &"\"chromium\"",
-            "\"none\"; this version has no browser, so pages that build themselves by script \
-             cannot be read",
-        );
         if self.starts_nowhere() {
             let nothing = "\"none\", and nothing else to begin with";
             let allowed = "a sitemap, urls, categories, json or links.follow = true, \

@@ -1,8 +1,9 @@
 //! The robots files of the hosts that this process crawls: each is asked for
-//! once and kept for at most a day, whichever pipes share the host.
+//! twice a day at most and kept for a day at most, whichever pipes share the
+//! host.
 //!
-//! What became unreachable is known from the last answer if there was one, as
-//! RFC 9309 (2.4) allows, and asked for again before long.
+//! What became unreachable is known from the last answer of the day if there
+//! was one, as RFC 9309 (2.4) allows, and asked for again before long.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,10 @@ use super::robots::{self, Access, Availability, KEPT_MAX};
 /// Hosts whose files are kept; of more, those asked for longest ago make room.
 /// A file is at most 500 KiB and rarely above 4.
 const HOSTS_MAX: usize = 4_096;
+
+/// A file is asked for again after so long: it may have changed, and should the
+/// host not answer then, what is known holds until it is [`KEPT_MAX`] old.
+const ASKED_AGAIN: Duration = Duration::from_secs(12 * 3600);
 
 /// A host that did not answer is asked again after so long.
 const UNREACHABLE_FOR: Duration = Duration::from_secs(10 * 60);
@@ -109,7 +114,7 @@ impl Kept {
     fn holds(&self, now: Duration) -> bool {
         let since = now.saturating_sub(self.asked);
         match self.answered {
-            Some(at) if at == self.asked => since < KEPT_MAX,
+            Some(at) if at == self.asked => since < ASKED_AGAIN,
             Some(_) => self.is_fresh(now) && since < UNREACHABLE_FOR,
             None => since < UNREACHABLE_FOR,
         }

@@ -7,8 +7,11 @@
 //! people's code at work on hostile bytes, and a panic of theirs means that
 //! one image is broken, not that the worker is.
 
+mod bmp;
 mod gif;
 mod png;
+mod samples;
+mod tiff;
 mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,6 +44,8 @@ pub(crate) fn decode(
         SourceFormat::Png => png::decode(bytes, limits, buffer),
         SourceFormat::Gif => gif::decode(bytes, limits, buffer),
         SourceFormat::Webp => webp::decode(bytes, limits, buffer),
+        SourceFormat::Bmp => bmp::decode(bytes, limits, buffer),
+        SourceFormat::Tiff => tiff::decode(bytes, limits, buffer),
     });
     catch_unwind(run)
         .unwrap_or_else(|_| Err(ImageError::corrupt(format, "the decoder gave up on it")))

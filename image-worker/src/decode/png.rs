@@ -6,15 +6,15 @@
 
 use std::io::{Cursor, ErrorKind};
 
+use image::ImageDecoder;
 use image::codecs::png::PngDecoder;
-use image::{ColorType, ImageDecoder};
 
+use super::samples::picture;
 use super::{Decoded, u32_be};
 use crate::colour::PROFILE_BYTES_MAX;
 use crate::error::ImageError;
 use crate::limits::Limits;
 use crate::orient;
-use crate::picture::{Layout, Picture};
 use crate::sniff::SourceFormat;
 
 /// What the decoder may take besides the pixels and the file's own texts: two
@@ -59,7 +59,7 @@ pub(super) fn decode(
     data.resize(size, 0);
     decoder.read_image(&mut data).map_err(refusal)?;
     Ok(Decoded {
-        picture: picture(&walk, colour, data)?,
+        picture: picture(SourceFormat::Png, (walk.width, walk.height), colour, data)?,
         orientation: orient::of_exif(walk.exif),
         icc,
         frames: walk.frames.filter(|&frames| frames > 1),
@@ -98,49 +98,6 @@ fn walk(bytes: &[u8]) -> Result<Walk<'_>, ImageError> {
         }
         at = end;
     }
-}
-
-/// Brings samples of any colour type to 8 bits and to RGB, in place.
-fn picture(walk: &Walk<'_>, colour: ColorType, mut data: Vec<u8>) -> Result<Picture, ImageError> {
-    match colour {
-        ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => {
-            let samples = data.len() / 2;
-            for sample in 0..samples {
-                let value = u16::from_ne_bytes([data[2 * sample], data[2 * sample + 1]]);
-                data[sample] = value.to_be_bytes()[0];
-            }
-            data.truncate(samples);
-        }
-        _ => {}
-    }
-    let pixels = walk.width as usize * walk.height as usize;
-    let layout = match colour {
-        ColorType::Rgb8 | ColorType::Rgb16 => Layout::Rgb,
-        ColorType::Rgba8 | ColorType::Rgba16 => Layout::Rgba,
-        ColorType::L8 | ColorType::L16 => {
-            data.resize(pixels * 3, 0);
-            for pixel in (0..pixels).rev() {
-                let grey = data[pixel];
-                data[pixel * 3..][..3].fill(grey);
-            }
-            Layout::Rgb
-        }
-        ColorType::La8 | ColorType::La16 => {
-            data.resize(pixels * 4, 0);
-            for pixel in (0..pixels).rev() {
-                let (grey, alpha) = (data[pixel * 2], data[pixel * 2 + 1]);
-                data[pixel * 4..][..4].copy_from_slice(&[grey, grey, grey, alpha]);
-            }
-            Layout::Rgba
-        }
-        other => return Err(corrupt(format!("it decodes to {other:?}"))),
-    };
-    Ok(Picture {
-        width: walk.width,
-        height: walk.height,
-        layout,
-        data,
-    })
 }
 
 fn refusal(error: image::ImageError, working_bytes_max: u64) -> ImageError {

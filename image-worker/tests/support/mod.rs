@@ -2,9 +2,12 @@
 //! format, and the folder of real images.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
+use std::io::{Cursor, Write as _};
 use std::path::PathBuf;
 
+use image::codecs::bmp::BmpEncoder;
 use image::codecs::png::PngEncoder;
+use image::codecs::tiff::TiffEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use trawler_core::image::{Fit, OutputFormat, Variant};
@@ -35,7 +38,16 @@ pub fn real_images() -> Option<PathBuf> {
     if images.is_dir() {
         return Some(images);
     }
-    println!("skipped: no real images at {}", images.display());
+    let is_required = std::env::var("TRAWLER_REAL_REQUIRED").is_ok_and(|word| word == "1");
+    assert!(!is_required, "there is no {}", images.display());
+    // Past the test's captured output, which nobody reads of a test that passes.
+    let test = std::thread::current();
+    let test = test.name().unwrap_or("a test");
+    drop(writeln!(
+        std::io::stderr(),
+        "SKIPPED {test}: there is no {}; TRAWLER_REAL says where real input lies",
+        images.display()
+    ));
     None
 }
 
@@ -88,6 +100,22 @@ pub fn png_of(pixels: &[u8], (width, height): (u32, u32), colour: ExtendedColorT
         .write_image(pixels, width, height, colour)
         .unwrap();
     out
+}
+
+pub fn bmp_of(pixels: &[u8], (width, height): (u32, u32)) -> Vec<u8> {
+    let mut out = Vec::new();
+    BmpEncoder::new(&mut out)
+        .encode(pixels, width, height, ExtendedColorType::Rgb8)
+        .unwrap();
+    out
+}
+
+pub fn tiff_of(pixels: &[u8], (width, height): (u32, u32), colour: ExtendedColorType) -> Vec<u8> {
+    let mut out = Cursor::new(Vec::new());
+    TiffEncoder::new(&mut out)
+        .write_image(pixels, width, height, colour)
+        .unwrap();
+    out.into_inner()
 }
 
 pub fn png(width: u32, height: u32) -> Vec<u8> {

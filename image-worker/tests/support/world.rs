@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use trawler_core::feed::{FeedFormat, FeedMode, FeedOptions};
@@ -13,8 +14,11 @@ use trawler_core::image::{Fit, ImageOutcome, ImageStatus, KnownImage, OutputForm
 use trawler_core::job::{ImageJob, ImageTask};
 use trawler_core::manifest::{ImageResult, Manifest};
 use trawler_core::pipe::{FetchOptions, HttpSource, ImageOptions, JudgeOptions, Pipe, Source};
-use trawler_core::ports::{BlobEntry, BlobError, BlobMeta, Blobs, Clock, Put};
+use trawler_core::ports::{
+    BlobEntry, BlobError, BlobMeta, Blobs, Clock, Put, SecretError, Secrets,
+};
 use trawler_core::schedule::ScheduleText;
+use trawler_core::secret::{SecretRef, SecretValue};
 use trawler_core::verdict::Ending;
 use trawler_core::{PipeId, QueueName, RunId};
 use trawler_fleet::{Drain, Handler, JobContext, Ports, TakenJob, manifests};
@@ -25,6 +29,18 @@ use trawler_shop::{ImageMix, Shop, ShopSpec};
 
 /// Failures after which a job ends with what it has.
 pub const ATTEMPTS_MAX: u32 = 2;
+
+struct NoSecrets;
+
+#[async_trait]
+impl Secrets for NoSecrets {
+    async fn resolve(&self, reference: &SecretRef) -> Result<SecretValue, SecretError> {
+        Err(SecretError::Missing {
+            reference: reference.clone(),
+            reason: "the pipe names none".to_owned(),
+        })
+    }
+}
 
 pub struct World {
     pub shop: Shop,
@@ -124,6 +140,7 @@ impl World {
         ImageWorker::new(
             self.ports.clone(),
             vec![self.pipe.clone()].into(),
+            Arc::new(NoSecrets),
             Fetcher::new(&config).unwrap(),
             self.studio(),
             ImageWorkerOptions {

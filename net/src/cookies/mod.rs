@@ -11,6 +11,7 @@
 //! is kept where the crawl's checkpoint is, and is not for logs.
 
 mod date;
+mod lent;
 mod set;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use lent::JarCookie;
 use set::{Asked, NewCookie, domain_matches, path_matches};
 
 /// Cookies of one domain, and their bytes. Browsers keep 50 and more.

@@ -52,15 +52,12 @@ pub(super) struct NewCookie {
 pub(super) fn read(header: &[u8], asked: &Asked<'_>, now_s: i64) -> Option<NewCookie> {
     // Values in other encodings are kept as far as headers can carry them back.
     let text = std::str::from_utf8(header).ok()?;
-    if text.bytes().any(|b| (b < 0x20 && b != b'\t') || b == 0x7f) {
+    if text.bytes().any(is_control) {
         return None;
     }
     let (pair, attributes) = text.split_once(';').unwrap_or((text, ""));
     let (name, value) = pair.split_once('=').unwrap_or(("", pair));
     let (name, value) = (name.trim(), value.trim());
-    if name.len() + value.len() > PAIR_BYTES_MAX || name.is_empty() && value.is_empty() {
-        return None;
-    }
     let found = Attributes::read(attributes);
     let (domain, host_only) = domain(found.domain.as_deref(), asked.host)?;
     let path = match found.path {
@@ -71,17 +68,38 @@ pub(super) fn read(header: &[u8], asked: &Asked<'_>, now_s: i64) -> Option<NewCo
         (Some(age), _) => Some(now_s.saturating_add(age)),
         (None, expires) => expires,
     };
-    let cookie = NewCookie {
-        name: name.to_owned(),
-        value: value.to_owned(),
-        domain,
-        host_only,
-        path,
-        secure: found.secure,
-        expires: expires.map(|at| at.min(now_s.saturating_add(AGE_MAX_S))),
-    };
-    let kept = (asked.secure || !cookie.secure) && keeps_its_prefix(&cookie);
-    kept.then_some(cookie)
+    let cookie = checked(
+        NewCookie {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            domain,
+            host_only,
+            path,
+            secure: found.secure,
+            expires,
+        },
+        now_s,
+    )?;
+    (asked.secure || !cookie.secure).then_some(cookie)
+}
+
+/// Headers cannot carry them.
+fn is_control(byte: u8) -> bool {
+    (byte < 0x20 && byte != b'\t') || byte == 0x7f
+}
+
+/// A cookie as it may be kept, whoever brings it. `None` when it is to be
+/// ignored.
+pub(super) fn checked(mut cookie: NewCookie, now_s: i64) -> Option<NewCookie> {
+    let pair = || cookie.name.bytes().chain(cookie.value.bytes());
+    let is_sound = !pair().any(is_control)
+        && (1..=PAIR_BYTES_MAX).contains(&pair().count())
+        && !cookie.domain.is_empty()
+        && cookie.path.starts_with('/')
+        && keeps_its_prefix(&cookie);
+    let latest = now_s.saturating_add(AGE_MAX_S);
+    cookie.expires = cookie.expires.map(|at| at.min(latest));
+    is_sound.then_some(cookie)
 }
 
 #[derive(Default)]

@@ -169,3 +169,44 @@ fn a_saved_jar_goes_on_elsewhere() {
     assert_eq!(shown, "CookieJar(2) SavedCookies(2)", "no value is shown");
     assert!(serde_json::from_str::<SavedCookies>(r#"{"cookies":[],"x":1}"#).is_err());
 }
+
+#[test]
+fn what_a_browser_has_made_of_lent_cookies_is_taken_back() {
+    let jar = CookieJar::new();
+    let shop = "https://www.shop.test/";
+    let lines = ["kept=1", "removed=1; Domain=shop.test", "meanwhile=1"];
+    set(&jar, shop, &lines);
+    let lent = jar.lent(seconds(at(0)));
+    assert_eq!(lent.len(), 3);
+    // Another page has changed one that this one has not touched.
+    set(&jar, shop, &["meanwhile=2"]);
+    let before = jar.changes();
+    let mut back = lent.clone();
+    back.retain(|cookie| cookie.name != "removed");
+    let own = JarCookie {
+        name: "script".to_owned(),
+        value: "1".to_owned(),
+        domain: "shop.test".to_owned(),
+        host_only: false,
+        path: "/".to_owned(),
+        secure: false,
+        expires: None,
+    };
+    let broken = JarCookie {
+        value: "1\r\nX-Other: 1".to_owned(),
+        ..own.clone()
+    };
+    let long = JarCookie {
+        value: "x".repeat(5_000),
+        name: "long".to_owned(),
+        ..own.clone()
+    };
+    back.extend([own, broken, long]);
+    jar.take_back(&lent, &back, seconds(at(0)));
+    assert_eq!(sent(&jar, shop), "kept=1; meanwhile=2; script=1");
+    assert_eq!(jar.changes(), before + 2);
+    assert_eq!(
+        format!("{:?}", jar.lent(0)[0]),
+        "JarCookie(kept of www.shop.test/)"
+    );
+}

@@ -113,6 +113,18 @@ impl Proxy {
         })
     }
 
+    /// The proxy at a URL, asked as a user if there is one.
+    pub fn of(
+        url: &str,
+        user: Option<&str>,
+        password: Option<&Secret>,
+    ) -> Result<Self, ProxyFault> {
+        let proxy = Self::new(url)?;
+        let Some(user) = user else { return Ok(proxy) };
+        let none = Secret::new(String::new());
+        proxy.credentials(user, password.unwrap_or(&none))
+    }
+
     /// User and password.
     pub fn credentials(mut self, user: &str, password: &Secret) -> Result<Self, ProxyFault> {
         let basic = Auth::Basic {

@@ -48,8 +48,19 @@ async fn a_crawl_keeps_its_rate_and_its_concurrency() {
     let window = Duration::from_millis(200);
     for (index, start) in starts.iter().enumerate() {
         let within = starts[index..].iter().filter(|s| **s - *start < window);
-        assert!(within.count() <= 16, "too many after request {index}");
+        assert!(within.count() <= 14, "too many after request {index}");
     }
+    // And not slower either: 59 intervals of 20 ms in all.
+    let span = starts[starts.len() - 1] - starts[0];
+    let expected = Duration::from_millis(20) * 59;
+    assert!(
+        span >= expected * 9 / 10,
+        "{span:?}, by the rate {expected:?}"
+    );
+    assert!(
+        span <= expected * 14 / 10,
+        "{span:?}, by the rate {expected:?}"
+    );
     assert!((1..=3).contains(&server.most_at_once()));
     let [host] = &pace.hosts()[..] else {
         panic!("one host")

@@ -245,7 +245,7 @@ impl State {
     /// What a trap's address does; none where it is none.
     pub(super) async fn trap(&self, ask: &Ask<'_>, day: u32) -> io::Result<Answer> {
         let count = self.next_count();
-        let act = match site::trap_page(&self.model, ask.path, count, day) {
+        let act = match site::trap_page(&self.model, ask.path, ask.query, count, day) {
             TrapPage::Html(html) => return Ok(self.html(&html)),
             TrapPage::None => return Ok(Answer::not_found()),
             TrapPage::Act(trap) => trap,

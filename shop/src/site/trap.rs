@@ -29,7 +29,13 @@ pub(crate) fn trap_path(number: usize) -> String {
 }
 
 /// The page of a path such as `/trap/3/17`; `count` differs from request to request.
-pub(crate) fn trap_page(model: &Model, path: &str, count: u64, day: u32) -> TrapPage {
+pub(crate) fn trap_page(
+    model: &Model,
+    path: &str,
+    query: Option<&str>,
+    count: u64,
+    day: u32,
+) -> TrapPage {
     let Some((number, rest)) = path
         .strip_prefix("/trap/")
         .and_then(|rest| rest.split_once('/'))
@@ -47,6 +53,8 @@ pub(crate) fn trap_page(model: &Model, path: &str, count: u64, day: u32) -> Trap
         .unwrap_or(0);
     TrapPage::Html(match trap {
         Trap::EndlessPages => endless(model, number, step, day),
+        Trap::EndlessCategory => fresh_links(model, number, page_of(query)),
+        Trap::RepeatingCategory => same_products(model, page_of(query), day),
         Trap::Calendar => calendar(model, number, step, count),
         Trap::LinkFarm { links } => farm(model, number, step, *links),
         Trap::DeepNesting { levels } => {
@@ -69,6 +77,15 @@ pub(crate) fn trap_page(model: &Model, path: &str, count: u64, day: u32) -> Trap
 fn endless(model: &Model, number: &str, step: u64, day: u32) -> String {
     let next = step.saturating_add(1);
     let head = format!("<link rel=\"next\" href=\"/trap/{number}/{next}\">\n");
+    let mut body = true_products(model, step, day);
+    push(
+        &mut body,
+        format_args!("<a rel=\"next\" href=\"/trap/{number}/{next}\">다음</a>\n"),
+    );
+    page(model, "이벤트", &head, &body)
+}
+
+fn true_products(model: &Model, step: u64, day: u32) -> String {
     let mut body = format!("<h1>{step}</h1>\n<ul class=\"products\">\n");
     let slots = model.universe(day).min(PRODUCTS_SHOWN);
     for slot in 0..slots {
@@ -78,11 +95,33 @@ fn endless(model: &Model, number: &str, step: u64, day: u32) -> String {
             format_args!("<li><a href=\"{link}\">-</a></li>\n"),
         );
     }
-    push(
-        &mut body,
-        format_args!("</ul>\n<a rel=\"next\" href=\"/trap/{number}/{next}\">다음</a>\n"),
-    );
-    page(model, "이벤트", &head, &body)
+    body.push_str("</ul>\n");
+    body
+}
+
+/// The number of a category's page.
+fn page_of(query: Option<&str>) -> u64 {
+    let mut parameters = query.unwrap_or_default().split('&');
+    let page = parameters.find_map(|one| one.strip_prefix("page="));
+    page.and_then(|page| page.parse().ok()).unwrap_or(1)
+}
+
+fn fresh_links(model: &Model, number: &str, at: u64) -> String {
+    let mut body = format!("<h1>{at}</h1>\n<ul class=\"products\">\n");
+    for n in 0..u64::from(PRODUCTS_SHOWN) {
+        // What they lead to sells nothing; steps of pages never meet.
+        let to = at.saturating_mul(u64::from(PRODUCTS_SHOWN)) + n;
+        push(
+            &mut body,
+            format_args!("<li><a href=\"/trap/{number}/{to}\">-</a></li>\n"),
+        );
+    }
+    body.push_str("</ul>\n");
+    page(model, "이벤트", "", &body)
+}
+
+fn same_products(model: &Model, at: u64, day: u32) -> String {
+    page(model, "이벤트", "", &true_products(model, at, day))
 }
 
 fn calendar(model: &Model, number: &str, step: u64, count: u64) -> String {

@@ -294,6 +294,12 @@ impl Process {
             catalogue: Arc::new(catalogue.unwrap()),
             fetcher: self.fetcher.clone(),
             robots: Arc::default(),
+            browsers: trawler_crawler::render::Browsers::new(
+                trawler_crawler::render::BrowserSettings::new(
+                    self.scratch.join(".browsers"),
+                    AGENT.to_owned(),
+                ),
+            ),
             options: CrawlerOptions {
                 scratch: self.scratch.clone(),
                 base: self.scratch.clone(),
@@ -321,6 +327,7 @@ impl Process {
         ImageWorker::new(
             self.ports.clone(),
             vec![self.pipe.clone()].into(),
+            Arc::new(NoSecrets),
             self.fetcher.clone(),
             Studio::new(vec![variant], Limits::default(), 1).unwrap(),
             ImageWorkerOptions {

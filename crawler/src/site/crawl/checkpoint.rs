@@ -30,6 +30,9 @@ pub(super) struct SiteCheckpoint {
     /// The sessions that the shop has opened for us.
     cookies: Option<SavedCookies>,
     pub(super) tally: Tally,
+    /// URLs of each path that were followed, as `Traps::kept` says.
+    #[serde(default)]
+    pub(super) paths: Vec<(u64, u64)>,
 }
 
 /// What is counted over a whole crawl and stands in no entry.
@@ -63,6 +66,7 @@ impl SiteCheckpoint {
             stretches: Vec::new(),
             cookies: None,
             tally: Tally::default(),
+            paths: Vec::new(),
         }
     }
 
@@ -104,6 +108,7 @@ impl SiteCheckpoint {
         Self {
             stretches: Vec::new(),
             tally,
+            paths: Vec::new(),
             ..self.clone()
         }
     }

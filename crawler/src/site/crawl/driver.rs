@@ -391,6 +391,7 @@ impl Crawl<'_> {
                 path,
             };
             let cookies = self.visitor.cookies.as_ref().map(|jar| jar.saved());
+            self.checkpoint.paths = self.traps.kept();
             let (ctx, run, blobs) = (self.ctx, self.run, &*self.ports.blobs);
             match self.checkpoint.add(blobs, ctx, run, segment, cookies).await {
                 Ok(()) => {}

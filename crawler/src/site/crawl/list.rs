@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use trawler_fleet::chain;
+
 use super::super::frontier::Entry;
 use super::super::url::CanonicalUrl;
 use super::facts::Facts;
@@ -27,6 +29,8 @@ impl Visitor {
                 Visit::done(Done::of(Outcome::DeniedUnknown, facts().because(&why)))
             }
             Reached::Forbidden(_, why) | Reached::Away(why) | Reached::Lost(why) => broken(&why),
+            Reached::Unbuilt(error) if error.is_of_page() => broken(&chain(&error)),
+            Reached::Unbuilt(error) => Visit::Again { why: chain(&error) },
             Reached::Failed(error) => match Meaning::of(&error) {
                 Meaning::Gone => {
                     let mut done = Done::of(Outcome::ListRead, facts());
@@ -55,6 +59,12 @@ impl Visitor {
         answer: Answer,
     ) -> Visit {
         let (rules, of) = (Arc::clone(&self.rules), entry.clone());
+        // A list that lacks something looks like its end.
+        if let Some(doubt) = answer.doubt.as_ref().filter(|doubt| doubt.is_of_shop) {
+            return Visit::Again {
+                why: doubt.why.clone(),
+            };
+        }
         let bytes_down = answer.bytes_down;
         let facts = Facts::of(url.as_str());
         let reading = tokio::task::spawn_blocking(move || rules.read_list(&of, kind, at, &answer));

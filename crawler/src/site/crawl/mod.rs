@@ -20,6 +20,7 @@ mod lists;
 mod new_book;
 mod page;
 mod permission;
+mod rendering;
 mod rows;
 mod site_rules;
 mod sitemap;
@@ -100,9 +101,9 @@ impl SiteCrawl<'_> {
             later: start::others(&visitor.rules, &site),
             visitor,
             frontier,
+            traps: Traps::of(site.limits.urls_per_path_max, &checkpoint.paths),
             checkpoint,
             not_put: VecDeque::new(),
-            traps: Traps::new(site.limits.urls_per_path_max),
             bounds: CrawlBounds {
                 visits_at_once: (fetch.concurrency as usize * 2).clamp(2, VISITS_MAX),
                 pages_max: site.limits.pages_max,
@@ -127,7 +128,10 @@ impl SiteCrawl<'_> {
             .map_err(Ending::Failed)?;
         self.try_out(&credentials).map_err(Ending::Failed)?;
         let budget = HostBudget {
-            requests_max: site.limits.pages_max.saturating_mul(2),
+            requests_max: site
+                .limits
+                .pages_max
+                .saturating_mul(rendering::requests_a_page(site.render)),
             ..HostBudget::default()
         };
         let pace = Pace::new(PaceSettings {
@@ -139,23 +143,28 @@ impl SiteCrawl<'_> {
         let fetcher = credentials.fetcher(&crawler.fetcher);
         let user_agent = crawler.options.user_agent.clone();
         let clock = Arc::clone(&crawler.ports.clock);
+        let permissions = Arc::new(Permissions {
+            rule: site.robots,
+            files: Arc::clone(&crawler.robots),
+            fetcher: fetcher.clone(),
+            clock: Arc::clone(&clock),
+            user_agent: user_agent.clone(),
+            pace: Arc::clone(&pace),
+            hosts: Mutex::new(HashMap::new()),
+        });
+        let cookies = fetch.cookies.then(|| jar(found));
+        let session =
+            rendering::session(crawler, site, &fetcher, &permissions, cookies.as_ref()).await?;
         Ok(Visitor {
-            permissions: Permissions {
-                rule: site.robots,
-                files: Arc::clone(&crawler.robots),
-                fetcher: fetcher.clone(),
-                clock: Arc::clone(&clock),
-                user_agent: user_agent.clone(),
-                pace: Arc::clone(&pace),
-                hosts: Mutex::new(HashMap::new()),
-            },
+            permissions,
+            session,
             fetcher,
             pace,
             clock,
             rules: Arc::new(rules),
             known: self.known_pages().await?,
             credentials,
-            cookies: fetch.cookies.then(|| jar(found)),
+            cookies,
             user_agent,
             limits: site.limits.clone(),
             timeouts: Timeouts {

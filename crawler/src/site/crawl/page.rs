@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use trawler_core::site::{LastmodTrust, UnchangedOptions};
+use trawler_fleet::chain;
 
 use super::super::frontier::Entry;
 use super::super::links::LinkVerdict;
@@ -34,7 +35,7 @@ impl Visitor {
             Reached::Answer { at, answer } => self.read_page(entry, url, at, answer).await,
             Reached::NotModified => match known {
                 Some(known) => Visit::done(self.as_known(entry, known, Outcome::NotModified)),
-                None => self.broken_page(url, "it answered 304 to a plain request"),
+                None => self.broken_page(entry, "it answered 304 to a plain request"),
             },
             Reached::Forbidden(outcome, why) => {
                 Visit::done(Done::of(outcome, facts().because(&why)))
@@ -43,21 +44,26 @@ impl Visitor {
             // country has not thereby given up its products.
             Reached::Away(why) => {
                 let facts = facts().because(&why);
-                Visit::done(self.failed_page(url.as_str(), facts, Outcome::MovedAway))
+                Visit::done(self.failed_page(entry, facts, Outcome::MovedAway))
             }
-            Reached::Lost(why) => self.broken_page(url, &why),
-            Reached::Failed(error) => self.page_error(url, &Meaning::of(&error), &why(&error)),
+            Reached::Lost(why) => self.broken_page(entry, &why),
+            Reached::Failed(error) => self.page_error(entry, &Meaning::of(&error), &why(&error)),
+            Reached::Unbuilt(error) => {
+                let meaning = match error.is_of_page() {
+                    true => Meaning::Failed,
+                    false => Meaning::Again,
+                };
+                self.page_error(entry, &meaning, &chain(&error))
+            }
         }
     }
 
-    fn page_error(&self, url: &CanonicalUrl, meaning: &Meaning, why: &str) -> Visit {
-        let facts = || Facts::of(url.as_str()).because(why);
+    fn page_error(&self, entry: &Entry, meaning: &Meaning, why: &str) -> Visit {
+        let facts = || Facts::of(&entry.url).because(why);
         match meaning {
             Meaning::Gone => Visit::done(Done::of(Outcome::Gone, facts())),
-            Meaning::Blocked => {
-                Visit::done(self.failed_page(url.as_str(), facts(), Outcome::Blocked))
-            }
-            Meaning::Failed => self.broken_page(url, why),
+            Meaning::Blocked => Visit::done(self.failed_page(entry, facts(), Outcome::Blocked)),
+            Meaning::Failed => self.broken_page(entry, why),
             Meaning::Again => Visit::Again {
                 why: why.to_owned(),
             },
@@ -68,9 +74,9 @@ impl Visitor {
         }
     }
 
-    fn broken_page(&self, url: &CanonicalUrl, why: &str) -> Visit {
-        let facts = Facts::of(url.as_str()).because(why);
-        Visit::done(self.failed_page(url.as_str(), facts, Outcome::Failed))
+    fn broken_page(&self, entry: &Entry, why: &str) -> Visit {
+        let facts = Facts::of(&entry.url).because(why);
+        Visit::done(self.failed_page(entry, facts, Outcome::Failed))
     }
 
     /// Reads a page on a thread of its own.
@@ -83,14 +89,20 @@ impl Visitor {
     ) -> Visit {
         let (rules, depth) = (Arc::clone(&self.rules), entry.depth);
         let (validators, bytes_down) = (answer.validators.clone(), answer.bytes_down);
+        let doubt = answer.doubt.clone();
         let also = (at != *url).then(|| at.clone());
         let reading = tokio::task::spawn_blocking(move || rules.read_page(&answer, &at, depth));
         let read = match reading.await {
             Ok(read) => read,
             Err(error) => {
-                return self.broken_page(url, &format!("reading the page failed: {error}"));
+                return self.broken_page(entry, &format!("reading the page failed: {error}"));
             }
         };
+        if let Some(doubt) =
+            doubt.filter(|doubt| doubt.counts(read.outcome, || self.had_products(url)))
+        {
+            return Visit::Again { why: doubt.why };
+        }
         let PageRead {
             outcome,
             why,
@@ -102,7 +114,7 @@ impl Visitor {
             facts = facts.because(why);
         }
         let mut done = match outcome {
-            Outcome::Blocked => self.failed_page(url.as_str(), facts, outcome),
+            Outcome::Blocked => self.failed_page(entry, facts, outcome),
             _ => {
                 facts.page = (outcome != Outcome::SoftGone).then(|| PageFacts {
                     lastmod: entry.lastmod,
@@ -123,6 +135,12 @@ impl Visitor {
         Visit::done(done)
     }
 
+    /// Whether the last complete run saw a product there.
+    fn had_products(&self, url: &CanonicalUrl) -> bool {
+        let known = self.known.get(url.as_str());
+        known.is_some_and(|known| !known.rows.is_empty())
+    }
+
     /// Whether the page has to be read, whatever it says of itself.
     fn is_due(&self, url: &CanonicalUrl, known: &KnownPage) -> bool {
         let now = self.clock.now().timestamp();
@@ -141,6 +159,25 @@ impl Visitor {
 
     /// The page as the last complete run saw it, with all that it led to.
     fn as_known(&self, entry: &Entry, known: KnownPage, outcome: Outcome) -> Done {
+        let finds = self.led_to(entry, &known);
+        let also = known.came_from();
+        let mut page = known.facts;
+        page.lastmod = entry.lastmod;
+        let mut done = Done::of(
+            outcome,
+            Facts {
+                page: Some(page),
+                ..Facts::of(&entry.url)
+            },
+        );
+        done.rows = known.rows;
+        done.finds = finds;
+        done.also = also;
+        done
+    }
+
+    /// What a page led to when it was read last, as far as it is followed now.
+    pub(super) fn led_to(&self, entry: &Entry, known: &KnownPage) -> Vec<Find> {
         let depth = entry.depth.saturating_add(1);
         let links = known.facts.links.iter().filter_map(|link| {
             let url = CanonicalUrl::stored(link)?;
@@ -159,21 +196,7 @@ impl Visitor {
                 is_counted,
             })
         });
-        let finds = links.collect();
-        let also = known.came_from();
-        let mut page = known.facts;
-        page.lastmod = entry.lastmod;
-        let mut done = Done::of(
-            outcome,
-            Facts {
-                page: Some(page),
-                ..Facts::of(&entry.url)
-            },
-        );
-        done.rows = known.rows;
-        done.finds = finds;
-        done.also = also;
-        done
+        links.collect()
     }
 }
 

@@ -205,3 +205,58 @@ fn charset_of(content_type: &str) -> Option<&str> {
         is_charset.then(|| value.trim().trim_matches(['"', '\'']))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bytes::Bytes;
+    use trawler_net::Validators;
+
+    use super::*;
+
+    const PAGE: &str = r#"<html><head><link rel="canonical" href="/goods/1">
+        <script type="application/ld+json">{"@context":"https://schema.org","@type":"Product",
+        "name":"Thing","sku":"1","offers":{"@type":"Offer","price":"5000","priceCurrency":"KRW"}}
+        </script></head><body></body></html>"#;
+
+    /// The link of the row that a page at this address gives.
+    fn link(at: &str, is_believed: bool) -> String {
+        let mut options = SiteOptions::default();
+        options.canonical.rel_canonical = is_believed;
+        let home = Url::parse("https://shop.example/").unwrap();
+        let rules = SiteRules::new(&options, &home).unwrap();
+        let answer = Answer {
+            body: Bytes::from_static(PAGE.as_bytes()),
+            content_type: Some("text/html; charset=utf-8".to_owned()),
+            validators: Validators::default(),
+            bytes_down: PAGE.len() as u64,
+            set_cookies: Vec::new(),
+            doubt: None,
+        };
+        let at = rules.canonical.of_url(&Url::parse(at).unwrap()).unwrap();
+        let read = rules.read_page(&answer, &at, 0);
+        assert_eq!(read.outcome, Outcome::Product, "{read:?}");
+        // Behind the hashes stands the row as JSON.
+        let text = String::from_utf8_lossy(&read.rows);
+        let row: serde_json::Value =
+            serde_json::from_str(&text[text.find('{').unwrap()..]).unwrap();
+        row["link"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_word_of_a_page_for_its_own_address_is_taken_where_the_pipe_says_so() {
+        for (at, is_believed, expected) in [
+            ("https://shop.example/goods/1?color=2", true, "/goods/1"),
+            (
+                "https://shop.example/goods/1?color=2",
+                false,
+                "/goods/1?color=2",
+            ),
+            ("https://shop.example/p/9", true, "/goods/1"),
+            ("https://shop.example/p/9", false, "/p/9"),
+        ] {
+            let expected = format!("https://shop.example{expected}");
+            assert_eq!(link(at, is_believed), expected, "{at} {is_believed}");
+        }
+    }
+}

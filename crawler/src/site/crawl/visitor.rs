@@ -10,8 +10,8 @@ use trawler_core::ports::Clock;
 use trawler_core::site::SiteLimits;
 use trawler_fleet::chain;
 use trawler_net::{
-    CookieJar, Fault, FetchClass, FetchError, Fetched, Fetcher, Limits, Pace, Request, StatusClass,
-    Target, Timeouts, Validators,
+    CookieJar, Fault, FetchClass, FetchError, Fetched, Fetcher, Limits, Pace, Request, Response,
+    StatusClass, Target, Timeouts, Validators,
 };
 
 use url::Url;
@@ -22,9 +22,11 @@ use super::facts::Facts;
 use super::kind::{Kind, Outcome};
 use super::known_pages::{Held, KnownPages};
 use super::permission::{Permission, Permissions};
+use super::rendering::{Built, Doubt};
 use super::site_rules::SiteRules;
 use super::visit::{Done, Find, Visit};
 use crate::credentials::Credentials;
+use crate::render::{RenderError, Session};
 
 /// Redirects from one page to the next.
 pub(super) const HOPS_MAX: u32 = 5;
@@ -33,7 +35,9 @@ pub(super) const HOPS_MAX: u32 = 5;
 pub(super) struct Visitor {
     pub(super) fetcher: Fetcher,
     pub(super) pace: Arc<Pace>,
-    pub(super) permissions: Permissions,
+    pub(super) permissions: Arc<Permissions>,
+    /// The browsers, where the pipe asks for them.
+    pub(super) session: Option<Session>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rules: Arc<SiteRules>,
     pub(super) known: KnownPages,
@@ -52,6 +56,10 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
     pub(super) content_type: Option<String>,
     pub(super) validators: Validators,
+    /// `Set-Cookie`, for a browser.
+    pub(super) set_cookies: Vec<String>,
+    /// Of a page that a browser has built.
+    pub(super) doubt: Option<Doubt>,
     pub(super) bytes_down: u64,
 }
 
@@ -84,6 +92,8 @@ pub(super) enum Reached {
     /// It leads on and on.
     Lost(String),
     Failed(FetchError),
+    /// It came, and a browser could not build it.
+    Unbuilt(RenderError),
 }
 
 impl Visitor {
@@ -116,10 +126,20 @@ impl Visitor {
             if let Some((outcome, why)) = self.forbidden(&at).await {
                 return Reached::Forbidden(outcome, why);
             }
-            let held = held.as_ref().filter(|held| held.at == at);
+            // A page that builds itself may be another though it came the same.
+            let held = held
+                .as_ref()
+                .filter(|held| held.at == at && self.session.is_none());
             let known = held.map(|held| held.validators.clone());
             let to = match self.ask(&address, known.unwrap_or_default(), wants).await {
-                Ok(Asked::Answer(answer)) => return Reached::Answer { at, answer },
+                Ok(Asked::Answer(answer)) if wants == Wants::Json => {
+                    return Reached::Answer { at, answer };
+                }
+                Ok(Asked::Answer(answer)) => match self.build(&address, answer).await {
+                    Ok(Built::Answer(answer)) => return Reached::Answer { at, answer },
+                    Ok(Built::Moved(to)) => to,
+                    Err(error) => return Reached::Unbuilt(error),
+                },
                 Ok(Asked::NotModified) => return Reached::NotModified,
                 Ok(Asked::Moved(to)) => to,
                 Err(error) => return Reached::Failed(error),
@@ -158,6 +178,11 @@ impl Visitor {
         match self.fetcher.fetch_bytes(&request).await {
             Ok(Fetched::Body(response)) => Ok(Asked::Answer(Answer {
                 content_type: response.content_type().map(str::to_owned),
+                set_cookies: match self.session {
+                    Some(_) => set_cookies(&response),
+                    None => Vec::new(),
+                },
+                doubt: None,
                 validators: response.validators,
                 bytes_down: response.raw_bytes,
                 body: response.body,
@@ -210,25 +235,34 @@ impl Visitor {
     pub(super) fn given_up(&self, entry: &Entry, why: &str) -> Done {
         let facts = Facts::of(&entry.url).because(why);
         match Kind::of_code(entry.kind) {
-            Some(Kind::Page) | None => self.failed_page(&entry.url, facts, Outcome::Failed),
+            Some(Kind::Page) | None => self.failed_page(entry, facts, Outcome::Failed),
             Some(Kind::Sitemap | Kind::Category | Kind::Json) => {
                 Done::of(Outcome::ListBroken, facts)
             }
         }
     }
 
-    /// A page that did not come keeps the rows that the last complete run saw:
-    /// that it failed says nothing of its products.
-    pub(super) fn failed_page(&self, url: &str, mut facts: Facts, outcome: Outcome) -> Done {
-        let known = self.known.get(url);
+    /// A page that did not come keeps the rows that the last complete run saw,
+    /// and what it led to: that it failed says nothing of its products.
+    pub(super) fn failed_page(&self, entry: &Entry, mut facts: Facts, outcome: Outcome) -> Done {
+        let known = self.known.get(&entry.url);
         let mut done = Done::of(outcome, Facts::default());
         if let Some(known) = known {
+            done.finds = self.led_to(entry, &known);
             facts.page = Some(known.facts);
             done.rows = known.rows;
         }
         done.facts = facts;
         done
     }
+}
+
+/// Those that a browser can be told of.
+fn set_cookies(response: &Response<Bytes>) -> Vec<String> {
+    let lines = response.headers.get_all("set-cookie").iter();
+    lines
+        .filter_map(|line| line.to_str().ok().map(str::to_owned))
+        .collect()
 }
 
 /// What a failed request means for the entry.

@@ -127,9 +127,13 @@ fn repeats(segments: &[&str]) -> bool {
     })
 }
 
+/// Paths whose counts are kept for the next delivery, the fullest first: as
+/// text about 100 KiB, of a document that may have 1 MiB. Of others a delivery
+/// after a death counts anew.
+const KEPT_MAX: usize = 4_096;
+
 /// Counts the URLs of each path that differ in their query. What it says
-/// depends on the order in which it is asked, and on nothing else: replaying
-/// a frontier's journal gives the same counts.
+/// depends on the order in which it is asked, and on nothing else.
 #[derive(Debug)]
 pub struct Traps {
     urls_per_path_max: u64,
@@ -142,6 +146,24 @@ impl Traps {
             urls_per_path_max,
             paths: HashMap::new(),
         }
+    }
+
+    /// As counted so far, of an earlier delivery; for as many paths as are kept.
+    pub fn of(urls_per_path_max: u64, kept: &[(u64, u64)]) -> Self {
+        Self {
+            urls_per_path_max,
+            paths: kept.iter().copied().collect(),
+        }
+    }
+
+    /// What the next delivery has to know: paths that have more than one URL,
+    /// by a hash that is the same everywhere.
+    pub fn kept(&self) -> Vec<(u64, u64)> {
+        let many = self.paths.iter().filter(|(_, count)| **count > 1);
+        let mut kept: Vec<(u64, u64)> = many.map(|(path, count)| (*path, *count)).collect();
+        kept.sort_unstable_by_key(|(path, count)| (std::cmp::Reverse(*count), *path));
+        kept.truncate(KEPT_MAX);
+        kept
     }
 
     /// To be asked once about each new URL that is followed; those of product

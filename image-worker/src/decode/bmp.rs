@@ -1,0 +1,45 @@
+//! BMP: every depth, masks, and both run-length codings. One that ends early is
+//! refused. A cursor's or icon's bitmap without its file head is no BMP.
+
+use std::io::Cursor;
+
+use image::ImageDecoder;
+use image::codecs::bmp::BmpDecoder;
+
+use super::samples::{picture, refusal};
+use super::{Decoded, u32_le};
+use crate::error::ImageError;
+use crate::limits::Limits;
+use crate::orient::Orientation;
+use crate::sniff::SourceFormat;
+
+/// Where the length of the pixels' data is said, for what is not compressed.
+const PIXELS_AT: usize = 10;
+
+pub(super) fn decode(
+    bytes: &[u8],
+    limits: &Limits,
+    buffer: Vec<u8>,
+) -> Result<Decoded, ImageError> {
+    let refusal = |error| refusal(SourceFormat::Bmp, limits.decoded_bytes_max, error);
+    let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(refusal)?;
+    let (width, height) = decoder.dimensions();
+    limits.check_header(width, height, 4)?;
+    let starts = u32_le(bytes, PIXELS_AT).unwrap_or(u32::MAX) as usize;
+    if starts >= bytes.len() {
+        let detail = "it stops before its pixels";
+        return Err(ImageError::truncated(SourceFormat::Bmp, detail));
+    }
+    let colour = decoder.color_type();
+    let mut data = buffer;
+    let size = usize::try_from(decoder.total_bytes()).expect("the header was checked");
+    data.clear();
+    data.resize(size, 0);
+    decoder.read_image(&mut data).map_err(refusal)?;
+    Ok(Decoded {
+        picture: picture(SourceFormat::Bmp, (width, height), colour, data)?,
+        orientation: Orientation::NoTransforms,
+        icc: None,
+        frames: None,
+    })
+}

@@ -1,0 +1,72 @@
+//! TIFF: grey, RGB and CMYK of 8 or 16 bits, striped or tiled, uncompressed, LZW,
+//! Deflate or PackBits. Of several pages the first is taken. Palettes, JPEG
+//! within TIFF, floats and BigTIFF are refused as unsupported.
+
+use std::io::Cursor;
+
+use image::ImageDecoder;
+use image::codecs::tiff::TiffDecoder;
+use image::metadata::Orientation as Turned;
+
+use super::Decoded;
+use super::samples::{picture, refusal};
+use crate::colour::PROFILE_BYTES_MAX;
+use crate::error::ImageError;
+use crate::limits::Limits;
+use crate::orient::Orientation;
+use crate::sniff::SourceFormat;
+
+/// Where a profile names the colours that it is of (ICC.1, 7.2.6), and RGB.
+const PROFILE_COLOURS: std::ops::Range<usize> = 16..20;
+const RGB: &[u8] = b"RGB ";
+/// What the decoder may take besides the pixels: a strip as it is stored, twice,
+/// and its tables.
+const WORKING_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+pub(super) fn decode(
+    bytes: &[u8],
+    limits: &Limits,
+    buffer: Vec<u8>,
+) -> Result<Decoded, ImageError> {
+    let bytes_max = limits.decoded_bytes_max + WORKING_BYTES_MAX;
+    let refusal = |error| refusal(SourceFormat::Tiff, bytes_max, error);
+    let mut decoder = TiffDecoder::new(Cursor::new(bytes)).map_err(refusal)?;
+    let (width, height) = decoder.dimensions();
+    let colour = decoder.color_type();
+    // As stored, where inks are four samples, and as they are given.
+    let stored = u64::from(colour.bytes_per_pixel()) + 2;
+    limits.check_header(width, height, 2 * stored)?;
+    let mut bounds = image::Limits::no_limits();
+    bounds.max_alloc = Some(bytes_max);
+    decoder.set_limits(bounds).map_err(refusal)?;
+    let orientation = orientation(decoder.orientation().map_err(refusal)?);
+    let icc = decoder.icc_profile().map_err(refusal)?;
+    // The decoder brings inks and greys to RGB by rule, so that their profile
+    // says nothing any more.
+    let icc =
+        icc.filter(|icc| icc.len() <= PROFILE_BYTES_MAX && icc.get(PROFILE_COLOURS) == Some(RGB));
+    let mut data = buffer;
+    let size = usize::try_from(decoder.total_bytes()).expect("the header was checked");
+    data.clear();
+    data.resize(size, 0);
+    decoder.read_image(&mut data).map_err(refusal)?;
+    Ok(Decoded {
+        picture: picture(SourceFormat::Tiff, (width, height), colour, data)?,
+        orientation,
+        icc,
+        frames: None,
+    })
+}
+
+fn orientation(turned: Turned) -> Orientation {
+    match turned {
+        Turned::NoTransforms => Orientation::NoTransforms,
+        Turned::FlipHorizontal => Orientation::FlipHorizontal,
+        Turned::Rotate180 => Orientation::Rotate180,
+        Turned::FlipVertical => Orientation::FlipVertical,
+        Turned::Rotate90FlipH => Orientation::Rotate90FlipH,
+        Turned::Rotate90 => Orientation::Rotate90,
+        Turned::Rotate270FlipH => Orientation::Rotate270FlipH,
+        Turned::Rotate270 => Orientation::Rotate270,
+    }
+}
