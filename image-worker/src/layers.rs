@@ -18,9 +18,12 @@ use crate::picture::{Layout, Picture};
 use crate::resample::{Area, Resampler};
 use crate::resize::halve_samples;
 
-/// Bytes of decoding a pixel, besides coefficients: up to four components
-/// whole and at all smaller scales, which are a third more.
-const BYTES_A_PIXEL: u64 = 6;
+/// Bytes of decoding a pixel, besides coefficients: each component whole and at
+/// all smaller scales, which are a third more, and two planes to resize by.
+fn bytes_a_pixel(structure: &Structure<'_>) -> u64 {
+    let components = structure.components.len() as u64;
+    (4 * components).div_ceil(3) + 2
+}
 
 /// A file that was opened, with its header read and its limits checked.
 pub(crate) struct Opened<'a> {
@@ -56,7 +59,8 @@ impl<'a> Opened<'a> {
     pub(crate) fn read(bytes: &'a [u8], limits: &Limits) -> Result<Self, ImageError> {
         let structure = Structure::read(bytes, |file| {
             let (width, height) = (u32::from(file.width), u32::from(file.height));
-            limits.check_header(width, height, BYTES_A_PIXEL + file.coefficient_bytes())
+            let bytes = bytes_a_pixel(file) + file.coefficient_bytes();
+            limits.check_header(width, height, bytes)
         })?;
         Ok(Self {
             coding: structure.coding(),

@@ -314,6 +314,22 @@ mod tests {
     }
 
     #[test]
+    fn every_level_of_the_processor_makes_the_same_samples() {
+        let (width, height) = (75, 60);
+        let data = noise(width * height);
+        let all = taps(height, 0.5, 58.0, 37);
+        let run = |level| {
+            let (mut made, mut turned) = (vec![0; width * 37], vec![0; width * 37]);
+            dispatch!(level, simd => {
+                columns(simd, &data, width, &all, &mut made);
+                turn(simd, &made, (width, 37), &mut turned);
+            });
+            turned
+        };
+        assert_eq!(run(Level::new()), run(Level::baseline()));
+    }
+
+    #[test]
     fn a_plane_that_stays_is_copied() {
         let data = noise(19 * 23);
         let area = Area {

@@ -150,9 +150,11 @@ impl Workbench {
         };
         match format {
             SourceFormat::Jpeg => self.render_layers(facts, source, variants),
-            SourceFormat::Png | SourceFormat::Gif | SourceFormat::Webp => {
-                self.render_picture(facts, source, variants)
-            }
+            SourceFormat::Png
+            | SourceFormat::Gif
+            | SourceFormat::Webp
+            | SourceFormat::Bmp
+            | SourceFormat::Tiff => self.render_picture(facts, source, variants),
         }
     }
 

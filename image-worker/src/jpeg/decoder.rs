@@ -10,7 +10,7 @@ use fearless_simd::{Level, dispatch};
 
 use super::bits::{Bits, unstuff};
 use super::huffman::{BLOCK_ENDS, Damage, Huffman};
-use super::idct::{Block, LOWEST_LAST, PLACES, show};
+use super::idct::{Block, PLACES, show};
 use super::plane::{Plane, Scale};
 use super::progressive;
 use super::scan::Scan;
@@ -25,6 +25,9 @@ pub(crate) struct Scratch {
     plain: Vec<u8>,
     /// Coefficients of a progressive file, a component after the other.
     coefficients: Vec<Block>,
+    /// A bit for each of these that is not zero and not its block's first, in the order of the
+    /// file.
+    seen: Vec<u64>,
     planes: Vec<Vec<u8>>,
 }
 
@@ -72,9 +75,11 @@ pub(crate) fn decode(
 ) -> Result<Vec<Vec<Plane>>, ImageError> {
     let mut targets = targets(structure, wanted, scratch);
     scratch.coefficients.clear();
+    scratch.seen.clear();
     if structure.progressive {
         let end = targets.last().map_or(0, |target| target.coefficients.end);
         scratch.coefficients.resize(end, [0; 64]);
+        scratch.seen.resize(end, 0);
     }
     let mut tables = Tables::default();
     let mut interval = 0;
@@ -107,7 +112,8 @@ pub(crate) fn decode(
         let level = Level::new();
         for target in &mut targets {
             let coefficients = &scratch.coefficients[target.coefficients.clone()];
-            dispatch!(level, simd => show_all(simd, target, coefficients));
+            let seen = &scratch.seen[target.coefficients.clone()];
+            dispatch!(level, simd => show_all(simd, target, coefficients, seen));
         }
     }
     Ok(targets.into_iter().map(|target| target.planes).collect())
@@ -202,8 +208,11 @@ impl Run<'_> {
             let target = &targets[scan.parts[0].index];
             let codes = self.tables.rest(scan.parts[0].rest)?;
             let blocks = &mut coefficients[target.coefficients.clone()];
+            let seen = &mut scratch.seen[target.coefficients.clone()];
+            let level = Level::new();
             return self.intervals(&mut scratch.plain, |data, units| {
-                progressive::rest(scan, codes, data, units, (blocks, target.stride))
+                let known = (&mut *blocks, &mut *seen, target.stride);
+                dispatch!(level, _simd => progressive::rest(scan, codes, data, units, known))
             });
         }
         let mut codes = Vec::with_capacity(scan.parts.len());
@@ -282,43 +291,29 @@ fn coefficients(bits: &mut Bits<'_>, codes: &Huffman, block: &mut Block) -> Resu
 }
 
 #[inline(always)]
-fn show_all<S: fearless_simd::Simd>(simd: S, target: &mut Target, coefficients: &[Block]) {
+fn show_all<S: fearless_simd::Simd>(
+    simd: S,
+    target: &mut Target,
+    coefficients: &[Block],
+    seen: &[u64],
+) {
     // A component without any scan is refused with the structure.
     let Some(factors) = &target.factors else {
         return;
     };
-    let rows = coefficients.chunks_exact(target.stride.max(1));
-    for (down, row) in rows.take(target.blocks.1).enumerate() {
-        for (across, block) in row[..target.blocks.0].iter().enumerate() {
-            let last = reach(block);
+    for down in 0..target.blocks.1 {
+        for across in 0..target.blocks.0 {
+            let at = down * target.stride + across;
+            let last = (63 - (seen[at] | 1).leading_zeros()) as usize;
             for plane in &mut target.planes {
-                show(simd, (block, last), factors, (across, down), plane);
+                show(
+                    simd,
+                    (&coefficients[at], last),
+                    factors,
+                    (across, down),
+                    plane,
+                );
             }
         }
-    }
-}
-
-/// Where the last coefficient of a block stands, as exactly as transforms
-/// want to know.
-#[inline(always)]
-fn reach(block: &Block) -> usize {
-    let (mut low, mut high) = (0, 0);
-    for (at, column) in block.chunks_exact(8).enumerate() {
-        let (upper, lower) = column.split_at(4);
-        for row in 0..4 {
-            if at < 4 {
-                low |= upper[row];
-            } else {
-                high |= upper[row];
-            }
-            high |= lower[row];
-        }
-    }
-    if high != 0 {
-        63
-    } else if low != block[0] || block[1..32].iter().any(|value| *value != 0) {
-        LOWEST_LAST
-    } else {
-        0
     }
 }

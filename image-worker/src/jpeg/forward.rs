@@ -117,3 +117,58 @@ fn quantised<S: Simd>(simd: S, x: i32x4<S>, shares: &[f32]) -> i32x4<S> {
     let exact: f32x4<S> = x.to_float::<f32x4<S>>() * f32x4::from_slice(simd, shares);
     exact.round_ties_even().to_int::<i32x4<S>>()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::PI;
+
+    use fearless_simd::{Level, dispatch};
+
+    use super::*;
+
+    fn samples(seed: u32) -> [i16; 64] {
+        let mut state = seed;
+        let mut samples = [0; 64];
+        for (at, sample) in samples.iter_mut().enumerate() {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let noise = (state >> 24) as i16 - 128;
+            // From flat blocks to noise.
+            *sample = (noise * (seed % 9) as i16 / 8 + at as i16 % 8 * 3).clamp(-128, 127);
+        }
+        samples
+    }
+
+    #[test]
+    fn coefficients_are_those_of_the_exact_transform_on_every_processor() {
+        let mut factors = [0; 64];
+        for (at, factor) in factors.iter_mut().enumerate() {
+            *factor = 4 + at as i16 % 11;
+        }
+        let shares = shares(&factors);
+        for seed in 0..300 {
+            let samples = samples(seed);
+            let run = |level: Level| {
+                let mut block = [0; 64];
+                let seen =
+                    dispatch!(level, simd => coefficients(simd, &samples, &shares, &mut block));
+                (block, seen)
+            };
+            let (block, seen) = run(Level::new());
+            assert_eq!((block, seen), run(Level::baseline()));
+            for (at, found) in block.into_iter().enumerate() {
+                assert_eq!(seen >> at & 1 == 1, found != 0);
+                let (u, v) = (at / 8, at % 8);
+                let share = |place: usize| if place == 0 { 0.5_f64.sqrt() } else { 1.0 };
+                let wave = |place: usize, at: usize| {
+                    ((2 * at + 1) as f64 * place as f64 * PI / 16.0).cos()
+                };
+                let products = samples.iter().enumerate().map(|(place, sample)| {
+                    f64::from(*sample) * wave(u, place % 8) * wave(v, place / 8)
+                });
+                let exact = products.sum::<f64>() * share(u) * share(v) / 4.0;
+                let difference = (f64::from(found) - exact / f64::from(factors[at])).abs();
+                assert!(difference < 0.7, "{seed} {at}: {found}, {difference}");
+            }
+        }
+    }
+}

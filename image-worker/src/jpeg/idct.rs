@@ -53,7 +53,7 @@ const fn places() -> [u8; 64] {
 
 /// The last coefficient in the order of the file up to which all lie within
 /// the lowest 4 x 4.
-pub(super) const LOWEST_LAST: usize = 9;
+const LOWEST_LAST: usize = 9;
 
 const BITS: u32 = 13;
 const KEPT: u32 = 2;

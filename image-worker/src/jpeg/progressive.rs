@@ -43,37 +43,53 @@ pub(super) fn first(
     Ok(())
 }
 
-/// Reads other coefficients, which are always of one component.
+/// Reads other coefficients, which are always of one component. `seen` has
+/// for each block a bit for each coefficient that is not zero, in the order of
+/// the file.
+#[inline(always)]
 pub(super) fn rest(
     scan: &Scan,
     codes: &Huffman,
     data: &[u8],
     units: Range<usize>,
-    (coefficients, stride): (&mut [Block], usize),
+    (coefficients, seen, stride): (&mut [Block], &mut [u64], usize),
 ) -> Result<(), Damage> {
     let mut band = Band {
-        scan,
+        from: scan.from,
+        to: scan.to,
+        bit: scan.bit,
         codes,
         bits: Bits::new(data),
         ended: 0,
     };
-    for unit in units {
-        let (down, across) = (unit / scan.units_across, unit % scan.units_across);
-        let block = &mut coefficients[down * stride + across];
-        if scan.bit_before == 0 {
-            band.begin(block)?;
+    let (mut down, mut across) = (
+        units.start / scan.units_across,
+        units.start % scan.units_across,
+    );
+    for _ in units {
+        let at = down * stride + across;
+        if scan.bit_before > 0 {
+            band.refine(&mut coefficients[at], &mut seen[at])?;
+        } else if band.ended > 0 {
+            band.ended -= 1;
         } else {
-            band.refine(block)?;
+            band.begin(&mut coefficients[at], &mut seen[at])?;
         }
         if band.bits.overrun() {
             return Err(Damage::Ends);
+        }
+        across += 1;
+        if across == scan.units_across {
+            (down, across) = (down + 1, 0);
         }
     }
     Ok(())
 }
 
 struct Band<'a> {
-    scan: &'a Scan,
+    from: usize,
+    to: usize,
+    bit: u8,
     codes: &'a Huffman,
     bits: Bits<'a>,
     /// Blocks from the next one on of which the scan has nothing new.
@@ -96,25 +112,23 @@ impl Band<'_> {
     }
 
     /// The first bits of coefficients.
-    fn begin(&mut self, block: &mut Block) -> Result<(), Damage> {
-        if self.ended > 0 {
-            self.ended -= 1;
-            return Ok(());
-        }
-        let mut at = self.scan.from;
-        while at <= self.scan.to {
+    #[inline(always)]
+    fn begin(&mut self, block: &mut Block, seen: &mut u64) -> Result<(), Damage> {
+        let mut at = self.from;
+        while at <= self.to {
             let (run, size) = self.code()?;
             if size == 0 && run < 15 {
                 self.ended = self.ends(run) - 1;
                 return Ok(());
             }
             at += run;
-            if at > self.scan.to {
+            if at > self.to {
                 return Err(Damage::PastBlock);
             }
             if size > 0 {
-                let value = self.bits.value(size) << self.scan.bit;
-                block[usize::from(PLACES[at] & 63)] = value as i16;
+                let value = self.bits.value(size) << self.bit;
+                block[usize::from(PLACES[at & 63] & 63)] = value as i16;
+                *seen |= 1 << (at & 63);
             }
             at += 1;
         }
@@ -122,10 +136,13 @@ impl Band<'_> {
     }
 
     /// One bit more of coefficients.
-    fn refine(&mut self, block: &mut Block) -> Result<(), Damage> {
-        let bit = 1_i16 << self.scan.bit;
-        let mut at = self.scan.from;
-        while self.ended == 0 && at <= self.scan.to {
+    #[inline(always)]
+    fn refine(&mut self, block: &mut Block, seen: &mut u64) -> Result<(), Damage> {
+        let bit = 1_i16 << self.bit;
+        // Coefficients that this scan brings are not corrected by it.
+        let known = *seen;
+        let mut at = self.from;
+        while self.ended == 0 && at <= self.to {
             let (run, size) = self.code()?;
             let new = match (run, size) {
                 (15, 0) => None,
@@ -136,23 +153,23 @@ impl Band<'_> {
                 (_, 1) => Some(if self.bits.take(1) == 1 { bit } else { -bit }),
                 _ => return Err(Damage::Size),
             };
-            at = self.pass(block, at, run, bit);
-            if at > self.scan.to {
+            at = self.pass(block, known, at, run);
+            if at > self.to {
                 // Sixteen zeros may reach over the end of what there is, a
                 // coefficient may not.
-                return if new.is_none() {
-                    Ok(())
-                } else {
-                    Err(Damage::PastBlock)
+                return match new {
+                    None => Ok(()),
+                    Some(_) => Err(Damage::PastBlock),
                 };
             }
             if let Some(value) = new {
-                block[usize::from(PLACES[at] & 63)] = value;
+                block[usize::from(PLACES[at & 63] & 63)] = value;
+                *seen |= 1 << (at & 63);
             }
             at += 1;
         }
         if self.ended > 0 {
-            self.pass(block, at, usize::MAX, bit);
+            self.pass(block, known, at, usize::MAX);
             self.ended -= 1;
         }
         Ok(())
@@ -160,23 +177,34 @@ impl Band<'_> {
 
     /// Passes over `zeros` coefficients that are zero and corrects the others
     /// on the way; answers where the next that is zero stands.
-    fn pass(&mut self, block: &mut Block, from: usize, zeros: usize, bit: i16) -> usize {
+    #[inline(always)]
+    fn pass(&mut self, block: &mut Block, known: u64, from: usize, zeros: usize) -> usize {
+        let mut at = from;
         let mut left = zeros;
-        for at in from..=self.scan.to {
-            let value = &mut block[usize::from(PLACES[at] & 63)];
-            if *value == 0 {
-                if left == 0 {
-                    return at;
-                }
-                left -= 1;
-                continue;
+        // Those from here on, up to the last of the scan.
+        let mut ahead = if from > self.to {
+            0
+        } else {
+            known & (u64::MAX << (from & 63)) & (u64::MAX >> (63 - (self.to & 63)))
+        };
+        while ahead != 0 {
+            let next = ahead.trailing_zeros() as usize;
+            if next - at > left {
+                return at + left;
             }
+            left -= next - at;
+            ahead &= ahead - 1;
+            at = next + 1;
+            let value = &mut block[usize::from(PLACES[next & 63] & 63)];
             self.bits.refill();
-            if self.bits.take(1) == 1 && *value & bit == 0 {
-                let correction = if *value < 0 { -bit } else { bit };
-                *value = value.wrapping_add(correction);
+            if self.bits.take(1) == 1 {
+                let bit = 1_i16 << self.bit;
+                if *value & bit == 0 {
+                    let correction = if *value < 0 { -bit } else { bit };
+                    *value = value.wrapping_add(correction);
+                }
             }
         }
-        self.scan.to + 1
+        at.saturating_add(left).min(self.to + 1)
     }
 }

@@ -151,12 +151,6 @@ impl<'a> Structure<'a> {
             self.check_no_component_is_missing()?;
         }
         if !self.separate() {
-            // The decoder lays rows out by the first component's width.
-            let (across_max, _) = self.sampling_max();
-            if usize::from(self.components[0].across) != across_max {
-                let found = "jpeg whose first component is not the widest";
-                return Err(ImageError::unsupported(found));
-            }
             return Ok(());
         }
         let seen = |part: &Component| {
@@ -442,7 +436,7 @@ impl<'a> Structure<'a> {
     }
 
     /// Bytes that coefficients of a progressive file take, a pixel, rounded
-    /// up.
+    /// up: two each, and a bit for those that are not zero.
     pub(crate) fn coefficient_bytes(&self) -> u64 {
         if !self.progressive {
             return 0;
@@ -453,7 +447,7 @@ impl<'a> Structure<'a> {
             .iter()
             .map(|part| usize::from(part.across) * usize::from(part.down))
             .sum();
-        (2 * blocks).div_ceil(across_max * down_max) as u64
+        (17 * blocks).div_ceil(8 * across_max * down_max) as u64
     }
 
     pub(crate) fn coding(&self) -> Coding {
