@@ -1,5 +1,5 @@
-//! Rendering images: JPEG of 1200 x 1200 to JPEG of 256 and 720, from bytes to
-//! bytes.
+//! Rendering images: JPEG of 1200 x 1200 to JPEG of 256 and 720, and to 256
+//! alone, from bytes to bytes.
 
 use std::path::{Path, PathBuf};
 
@@ -26,10 +26,15 @@ pub(crate) struct ImagesMeasured {
     /// Median of the runs.
     pub(crate) took: Took,
     pub(crate) fastest: Took,
+    /// The same images to the smaller variant alone.
+    pub(crate) thumbnail: Took,
+    pub(crate) thumbnail_fastest: Took,
+    /// Of the two variants, which are rendered first.
     pub(crate) peak_bytes: Option<u64>,
 }
 
-/// Renders a run's images once to warm up and `runs` times by the watch.
+/// Renders a run's images once to warm up and `runs` times by the watch, to
+/// both variants and to the smaller one alone.
 pub(crate) fn measure(sources: &Path, images: u32, runs: u32) -> Result<ImagesMeasured> {
     let paths = in_order(sources)?;
     let photographs = paths.iter().any(|path| {
@@ -44,29 +49,37 @@ pub(crate) fn measure(sources: &Path, images: u32, runs: u32) -> Result<ImagesMe
     let variants = [variant("thumb", 256), variant("page", 720)];
     let memory = Memory::start();
     let mut bench = Workbench::new(Limits::default());
-    let mut took = Vec::new();
-    for run in 0..=runs {
-        let watch = Watch::start();
-        for source in sources.iter().cycle().take(images as usize) {
-            let rendition = bench.render(source, &variants).context("render an image")?;
-            ensure!(
-                rendition.variants.len() == variants.len(),
-                "a variant is missing"
-            );
+    let mut took = |variants: &[Variant]| -> Result<Vec<Took>> {
+        let mut took = Vec::new();
+        for run in 0..=runs {
+            let watch = Watch::start();
+            for source in sources.iter().cycle().take(images as usize) {
+                let rendition = bench.render(source, variants).context("render an image")?;
+                ensure!(
+                    rendition.variants.len() == variants.len(),
+                    "a variant is missing"
+                );
+            }
+            if run > 0 {
+                took.push(watch.took());
+            }
         }
-        if run > 0 {
-            took.push(watch.took());
-        }
-    }
+        Ok(took)
+    };
+    let both = took(&variants)?;
+    let peak_bytes = memory.peak_bytes();
+    let thumbnail = took(&variants[..1])?;
     let bytes: usize = sources.iter().map(Vec::len).sum();
     Ok(ImagesMeasured {
         sources: u32::try_from(sources.len()).unwrap_or(u32::MAX),
         photographs,
         source_bytes_mean: (bytes / sources.len()) as u64,
         images,
-        took: median(&took),
-        fastest: fastest(&took),
-        peak_bytes: memory.peak_bytes(),
+        took: median(&both),
+        fastest: fastest(&both),
+        thumbnail: median(&thumbnail),
+        thumbnail_fastest: fastest(&thumbnail),
+        peak_bytes,
     })
 }
 

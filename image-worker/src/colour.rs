@@ -58,6 +58,14 @@ impl Colours {
         conversion
     }
 
+    /// Whether colours of this profile, other than inks, differ from sRGB.
+    pub(crate) fn differ_from_srgb(&mut self, profile: &[u8]) -> bool {
+        match self.conversion(profile) {
+            Conversion::Rgb(_) | Conversion::Grey(_) => true,
+            Conversion::None | Conversion::Cmyk(_) => false,
+        }
+    }
+
     /// Converts a picture, not multiplied with alpha, to sRGB.
     pub(crate) fn convert_to_srgb(&mut self, picture: &mut Picture, profile: &[u8]) {
         let mut pixels = match picture.layout {

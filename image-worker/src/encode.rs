@@ -1,17 +1,18 @@
 //! Pictures to JPEG and WebP bytes. Metadata is not carried over: outputs are
 //! upright sRGB, and what a partner's camera wrote is nobody's business.
 
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use trawler_core::image::{OutputFormat, Variant};
 
 use crate::error::ImageError;
+use crate::frame::{Frame, Samples, frame_of};
+use crate::jpeg::{self, Rows};
 use crate::picture::{Layout, Picture};
 
-/// Part of the recipe: a new version of an encoder makes new objects. A test
-/// compares the versions with Cargo.lock.
+/// Part of the recipe: a new version of an encoder makes new objects. Tests
+/// compare the version of WebP with Cargo.lock, and our own by what it writes.
 pub(crate) fn encoder_version(format: OutputFormat) -> &'static str {
     match format {
-        OutputFormat::Jpeg => "jpeg-encoder/0.7.1/420",
+        OutputFormat::Jpeg => "trawler-jpeg/1/420",
         OutputFormat::Webp => "libwebp-sys/0.9.6/lossy/m4",
     }
 }
@@ -25,27 +26,44 @@ pub(crate) fn encode(mut picture: Picture, variant: &Variant) -> Result<Vec<u8>,
     match variant.format {
         OutputFormat::Jpeg => {
             picture.flatten_onto_white();
-            jpeg(&picture, variant.quality)
+            encode_frame(&frame_of(&picture), variant)
         }
-        OutputFormat::Webp => webp(&picture, variant.quality),
+        OutputFormat::Webp => {
+            webp(&picture, variant.quality).map_err(|detail| ImageError::Encode {
+                variant: variant.name.clone(),
+                detail,
+            })
+        }
     }
-    .map_err(|detail| ImageError::Encode {
-        variant: variant.name.clone(),
-        detail,
-    })
 }
 
-fn jpeg(picture: &Picture, quality: u8) -> Result<Vec<u8>, String> {
-    let side = |pixels: u32| u16::try_from(pixels).map_err(|_| format!("side of {pixels} pixels"));
-    let (width, height) = (side(picture.width)?, side(picture.height)?);
-    // About a bit and a half a pixel at quality 80.
-    let mut out = Vec::with_capacity(picture.data.len() / 12 + 1024);
-    let mut encoder = Encoder::new(&mut out, quality);
-    encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    encoder
-        .encode(&picture.data, width, height, ColorType::Rgb)
-        .map_err(|error| error.to_string())?;
-    Ok(out)
+/// Encodes an upright frame as JPEG.
+pub(crate) fn encode_frame(frame: &Frame, variant: &Variant) -> Result<Vec<u8>, ImageError> {
+    let side = |samples: u32| {
+        u16::try_from(samples).map_err(|_| ImageError::Encode {
+            variant: variant.name.clone(),
+            detail: format!("side of {samples} pixels"),
+        })
+    };
+    let size = (side(frame.luma.width)?, side(frame.luma.height)?);
+    let chroma = frame
+        .chroma
+        .as_ref()
+        .map(|planes| planes.each_ref().map(rows));
+    Ok(jpeg::encode(
+        size,
+        rows(&frame.luma),
+        chroma,
+        variant.quality,
+    ))
+}
+
+fn rows(samples: &Samples) -> Rows<'_> {
+    Rows {
+        width: samples.width as usize,
+        height: samples.height as usize,
+        data: &samples.data,
+    }
 }
 
 fn webp(picture: &Picture, quality: u8) -> Result<Vec<u8>, String> {
@@ -68,16 +86,41 @@ fn webp(picture: &Picture, quality: u8) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use sha2::{Digest, Sha256};
+
     use super::*;
 
     #[test]
-    fn recipes_name_the_encoders_that_are_built_in() {
+    fn recipes_name_the_encoder_that_is_built_in() {
         let lock = include_str!("../../Cargo.lock");
-        for format in [OutputFormat::Jpeg, OutputFormat::Webp] {
-            let mut parts = encoder_version(format).split('/');
-            let (name, version) = (parts.next().unwrap(), parts.next().unwrap());
-            let entry = format!("name = \"{name}\"\nversion = \"{version}\"");
-            assert!(lock.contains(&entry), "{entry} is not in Cargo.lock");
-        }
+        let mut parts = encoder_version(OutputFormat::Webp).split('/');
+        let (name, version) = (parts.next().unwrap(), parts.next().unwrap());
+        let entry = format!("name = \"{name}\"\nversion = \"{version}\"");
+        assert!(lock.contains(&entry), "{entry} is not in Cargo.lock");
+    }
+
+    /// Other bytes need another version, or stored images would be mistaken
+    /// for what is written now.
+    #[test]
+    fn our_own_encoder_writes_what_its_version_says() {
+        let picture = Picture {
+            width: 37,
+            height: 21,
+            layout: Layout::Rgb,
+            data: (0..37 * 21 * 3_u32)
+                .map(|at| (at * at / 97 % 256) as u8)
+                .collect(),
+        };
+        let variant = Variant {
+            name: "v".to_owned(),
+            width: 37,
+            height: 21,
+            fit: trawler_core::image::Fit::Cover,
+            format: OutputFormat::Jpeg,
+            quality: 80,
+        };
+        let hash = hex::encode(Sha256::digest(encode(picture, &variant).unwrap()));
+        let written = (encoder_version(OutputFormat::Jpeg), &hash[..16]);
+        assert_eq!(written, ("trawler-jpeg/1/420", "831be196fa628f34"));
     }
 }

@@ -62,8 +62,9 @@ fn scaled(side: f64, scale: f64, side_max: u32) -> u32 {
 }
 
 /// Halving is cheap and, while the final filter still shrinks by 2 or more,
-/// not visible.
-fn halvings(shrink: f64) -> u32 {
+/// not visible. A JPEG is decoded at the halved size, as far as its transform
+/// goes.
+pub(crate) fn halvings(shrink: f64) -> u32 {
     let mut left = shrink;
     let mut count = 0;
     while left >= 4.0 {

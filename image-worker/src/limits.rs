@@ -16,8 +16,9 @@ pub struct Limits {
     pub edge_px_max: u32,
     /// Pixels in all. Default 60,000,000, a medium-format camera.
     pub pixels_max: u64,
-    /// Bytes that decoding may take: pixels, and for progressive JPEG the
-    /// coefficients. Default 384 MiB = 60 million pixels at about 6 bytes.
+    /// Bytes that decoding may take: samples at every size, and for
+    /// progressive JPEG the coefficients. Default 384 MiB = 60 million pixels
+    /// at about 6 bytes.
     pub decoded_bytes_max: u64,
 }
 

@@ -6,6 +6,7 @@ use image::{DynamicImage, ImageBuffer};
 
 pub use image::metadata::Orientation;
 
+use crate::frame::Samples;
 use crate::picture::{Layout, Picture};
 
 /// Reads the orientation from a TIFF block, with or without the `Exif\0\0`
@@ -55,6 +56,33 @@ pub(crate) fn upright(picture: Picture, orientation: Orientation) -> Picture {
     }
 }
 
+/// The same for samples of one kind.
+pub(crate) fn upright_samples(samples: Samples, orientation: Orientation) -> Samples {
+    if orientation == Orientation::NoTransforms {
+        return samples;
+    }
+    let image = ImageBuffer::from_raw(samples.width, samples.height, samples.data);
+    let image = image.expect("a plane holds exactly its samples");
+    let mut image = DynamicImage::ImageLuma8(image);
+    image.apply_orientation(orientation);
+    Samples {
+        width: image.width(),
+        height: image.height(),
+        data: image.into_bytes(),
+    }
+}
+
+/// Whether the upright picture's last column or row is the stored one's
+/// first: for the stored columns and rows.
+pub(crate) fn ends_first(orientation: Orientation) -> (bool, bool) {
+    match orientation {
+        Orientation::NoTransforms | Orientation::Rotate90FlipH => (false, false),
+        Orientation::FlipHorizontal | Orientation::Rotate270 => (true, false),
+        Orientation::FlipVertical | Orientation::Rotate90 => (false, true),
+        Orientation::Rotate180 | Orientation::Rotate270FlipH => (true, true),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +106,22 @@ mod tests {
             assert_eq!((turned.width, turned.height), (2, 3), "{exif}");
             assert_eq!(planned, (2, 3), "{exif}");
             assert_eq!(String::from_utf8_lossy(&seen), "ABCDEF", "{exif}");
+            let samples = upright_samples(
+                Samples {
+                    width: stored[0].len() as u32,
+                    height: stored.len() as u32,
+                    data: letters,
+                },
+                orientation,
+            );
+            assert_eq!((samples.width, samples.height), (2, 3), "{exif}");
+            assert_eq!(samples.data, seen, "{exif}");
+            // F stands last; where its column and row are the first stored
+            // ones, ends come first.
+            let row = stored.iter().position(|row| row.contains('F'));
+            let column = stored.iter().find_map(|row| row.find('F'));
+            let first = (column == Some(0), row == Some(0));
+            assert_eq!(ends_first(orientation), first, "{exif}");
         };
         check(1, &["AB", "CD", "EF"]);
         check(2, &["BA", "DC", "FE"]);

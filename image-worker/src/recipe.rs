@@ -9,7 +9,7 @@ use crate::encode::encoder_version;
 use crate::resize::RESIZE_VERSION;
 
 /// Decoding, colour and orientation; raised when their pixels change.
-const PIPELINE_VERSION: &str = "1";
+const PIPELINE_VERSION: &str = "2";
 /// WebP holds 14 bits a side; JPEG 16, but one bound is easier to keep.
 const SIDE_PX_MAX: u32 = 16_383;
 
@@ -131,13 +131,13 @@ mod tests {
         };
         assert_eq!(
             spec_text(&jpeg),
-            "trawler-image/1;fit=cover;width=256;height=256;format=jpeg;quality=80;resize=halve+catmullrom.1;encoder=jpeg-encoder/0.7.1/420"
+            "trawler-image/2;fit=cover;width=256;height=256;format=jpeg;quality=80;resize=halve+catmullrom.2;encoder=trawler-jpeg/1/420"
         );
-        assert_eq!(spec8(&jpeg), "fa322eae");
-        assert_eq!(spec8(&webp), "7a498859");
+        assert_eq!(spec8(&jpeg), "c0d3754a");
+        assert_eq!(spec8(&webp), "8fbed765");
         assert_eq!(
             key(&"ab".repeat(32), &jpeg),
-            format!("images/ab/{}/thumb-fa322eae.jpg", "ab".repeat(32))
+            format!("images/ab/{}/thumb-c0d3754a.jpg", "ab".repeat(32))
         );
     }
 

@@ -7,12 +7,16 @@ use trawler_core::image::{OutputFormat, SourceFacts, StoredVariant, Variant};
 
 use crate::colour::Colours;
 use crate::decode::decode;
-use crate::encode::encode;
+use crate::encode::{encode, encode_frame};
 use crate::error::ImageError;
-use crate::geometry::plan;
+use crate::geometry::{Plan, plan};
+use crate::jpeg::Scratch;
+use crate::layers::{Made, Opened};
 use crate::limits::Limits;
 use crate::orient::{Orientation, swap_if_turned, upright};
+use crate::picture::Picture;
 use crate::recipe::key;
+use crate::resample::Resampler;
 use crate::resize::Pyramid;
 use crate::sniff::{SourceFormat, decodable};
 
@@ -58,6 +62,20 @@ pub struct RenderedVariant {
     pub data: Vec<u8>,
 }
 
+impl RenderedVariant {
+    fn new(source: &str, variant: &Variant, (width, height): (u32, u32), data: Vec<u8>) -> Self {
+        Self {
+            name: variant.name.clone(),
+            key: key(source, variant),
+            width,
+            height,
+            format: variant.format,
+            sha256: hex::encode(Sha256::digest(&data)),
+            data,
+        }
+    }
+}
+
 impl From<&RenderedVariant> for StoredVariant {
     fn from(variant: &RenderedVariant) -> Self {
         Self {
@@ -85,6 +103,8 @@ pub struct Workbench {
     limits: Limits,
     resizer: Resizer,
     pyramid: Pyramid,
+    scratch: Scratch,
+    resampler: Resampler,
     colours: Colours,
 }
 
@@ -94,6 +114,8 @@ impl Workbench {
             limits,
             resizer: Resizer::new(),
             pyramid: Pyramid::default(),
+            scratch: Scratch::default(),
+            resampler: Resampler::default(),
             colours: Colours::default(),
         }
     }
@@ -116,46 +138,109 @@ impl Workbench {
     ) -> Result<Rendition, ImageError> {
         self.limits.check_source(source.len())?;
         let format = decodable(source)?;
-        let buffer = self.pyramid.take_buffer();
-        let decoded = decode(format, source, &self.limits, &mut self.colours, buffer)?;
-        let mut picture = decoded.picture;
-        let has_alpha = picture.drop_idle_alpha();
-        let stored = (picture.width, picture.height);
-        let (width, height) = swap_if_turned(decoded.orientation, stored);
         let facts = Facts {
             sha256: sha256.to_owned(),
             format,
-            width,
-            height,
+            width: 0,
+            height: 0,
             bytes: source.len() as u64,
-            orientation: decoded.orientation,
-            frames: decoded.frames,
-            has_alpha,
+            orientation: Orientation::NoTransforms,
+            frames: None,
+            has_alpha: false,
         };
+        match format {
+            SourceFormat::Jpeg => self.render_layers(facts, source, variants),
+            SourceFormat::Png
+            | SourceFormat::Gif
+            | SourceFormat::Webp
+            | SourceFormat::Bmp
+            | SourceFormat::Tiff => self.render_picture(facts, source, variants),
+        }
+    }
+
+    fn render_picture(
+        &mut self,
+        mut facts: Facts,
+        source: &[u8],
+        variants: &[Variant],
+    ) -> Result<Rendition, ImageError> {
+        let buffer = self.pyramid.take_buffer();
+        let decoded = decode(facts.format, source, &self.limits, buffer)?;
+        let mut picture = decoded.picture;
+        facts.has_alpha = picture.drop_idle_alpha();
+        let stored = (picture.width, picture.height);
+        (facts.width, facts.height) = swap_if_turned(decoded.orientation, stored);
+        facts.orientation = decoded.orientation;
+        facts.frames = decoded.frames;
         self.pyramid.start(picture);
         let mut rendered = Vec::with_capacity(variants.len());
         for variant in variants {
             let plan = plan(stored, decoded.orientation, variant);
-            let mut picture = self.pyramid.render(&mut self.resizer, &plan);
-            if let Some(profile) = &decoded.icc {
-                self.colours.convert_to_srgb(&mut picture, profile);
-            }
-            let picture = upright(picture, decoded.orientation);
-            let (width, height) = (picture.width, picture.height);
+            let picture = self.pyramid.render(&mut self.resizer, &plan);
+            let picture = self.finish(picture, decoded.icc.as_deref(), decoded.orientation);
+            let size = (picture.width, picture.height);
             let data = encode(picture, variant)?;
-            rendered.push(RenderedVariant {
-                name: variant.name.clone(),
-                key: key(&facts.sha256, variant),
-                width,
-                height,
-                format: variant.format,
-                sha256: hex::encode(Sha256::digest(&data)),
-                data,
-            });
+            rendered.push(RenderedVariant::new(&facts.sha256, variant, size, data));
         }
         Ok(Rendition {
             facts,
             variants: rendered,
         })
+    }
+
+    fn render_layers(
+        &mut self,
+        mut facts: Facts,
+        source: &[u8],
+        variants: &[Variant],
+    ) -> Result<Rendition, ImageError> {
+        let opened = Opened::read(source, &self.limits)?;
+        let (stored, orientation) = (opened.stored(), opened.orientation);
+        (facts.width, facts.height) = swap_if_turned(orientation, stored);
+        facts.orientation = orientation;
+        let keeps_coding = opened.keeps_coding(&mut self.colours);
+        let made = |variant: &Variant| match variant.format {
+            OutputFormat::Jpeg if keeps_coding => Made::Frame,
+            OutputFormat::Jpeg | OutputFormat::Webp => Made::Picture,
+        };
+        let plans: Vec<(Plan, Made)> = variants
+            .iter()
+            .map(|variant| (plan(stored, orientation, variant), made(variant)))
+            .collect();
+        let layers = opened.decode(&plans, &mut self.scratch)?;
+        let mut rendered = Vec::with_capacity(variants.len());
+        for (variant, (plan, made)) in variants.iter().zip(&plans) {
+            let size = swap_if_turned(orientation, (plan.width, plan.height));
+            let data = match made {
+                Made::Frame => {
+                    let frame = layers.frame(&mut self.resampler, plan);
+                    encode_frame(&frame.upright(orientation), variant)?
+                }
+                Made::Picture => {
+                    let picture = layers.picture(&mut self.resampler, plan, &mut self.colours);
+                    let picture = self.finish(picture, layers.icc(), orientation);
+                    encode(picture, variant)?
+                }
+            };
+            rendered.push(RenderedVariant::new(&facts.sha256, variant, size, data));
+        }
+        layers.close(&mut self.scratch);
+        Ok(Rendition {
+            facts,
+            variants: rendered,
+        })
+    }
+
+    /// Brings a resized picture to sRGB and upright.
+    fn finish(
+        &mut self,
+        mut picture: Picture,
+        icc: Option<&[u8]>,
+        orientation: Orientation,
+    ) -> Picture {
+        if let Some(profile) = icc {
+            self.colours.convert_to_srgb(&mut picture, profile);
+        }
+        upright(picture, orientation)
     }
 }

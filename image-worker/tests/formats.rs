@@ -82,6 +82,10 @@ fn every_format_and_coding_shows_what_went_in() {
         e.set_sampling_factor(SamplingFactor::F_1_1);
     });
     check("cmyk", cmyk, SourceFormat::Jpeg, 3.0);
+    // This encoder halves the first three inks, so that the first component
+    // is not the widest.
+    let cmyk = jpeg_of(&real_inks, size, ColorType::Cmyk, |_| {});
+    check("cmyk 4:2:0", cmyk, SourceFormat::Jpeg, 3.0);
     for progressive in [false, true] {
         let ycck = jpeg_of(&real_inks, size, ColorType::CmykAsYcck, |e| {
             e.set_progressive(progressive);

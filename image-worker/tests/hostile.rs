@@ -276,12 +276,6 @@ fn jpeg_codings_that_are_not_decoded_are_named() {
         &|s| s[frame + 5..frame + 7].fill(0),
         "jpeg with its height after the data",
     );
-    // The first component is left at 1 x 1, the second is made 2 x 2.
-    let coarse = |s: &mut Vec<u8>| {
-        s[frame + 11] = 0x11;
-        s[frame + 14] = 0x22;
-    };
-    check(&coarse, "jpeg whose first component is not the widest");
 }
 
 #[test]

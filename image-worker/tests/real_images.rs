@@ -37,9 +37,13 @@ fn files(root: &Path) -> BTreeMap<String, PathBuf> {
 /// The picture of a file, on white, within a box that is smaller than all of
 /// those that are compared.
 fn picture(root: &Path, name: &str) -> (u32, u32, Vec<u8>) {
+    picture_of(root, name, 48)
+}
+
+fn picture_of(root: &Path, name: &str, side: u32) -> (u32, u32, Vec<u8>) {
     let files = files(root);
     let source = std::fs::read(&files[name]).unwrap();
-    let mut best = variant("shown", 48, Fit::Contain, OutputFormat::Jpeg);
+    let mut best = variant("shown", side, Fit::Contain, OutputFormat::Jpeg);
     best.quality = 98;
     shown(&mut Workbench::new(Limits::default()), &source, &best)
 }
@@ -80,10 +84,16 @@ fn every_real_image_gets_its_status() {
 #[test]
 fn all_eight_orientations_show_the_same_picture() {
     let Some(root) = real_images() else { return };
-    for kind in ["Landscape", "Portrait"] {
-        let first = picture(&root, &format!("{kind}_1.jpg"));
+    // Of odd sides, one chroma sample has no second column or row.
+    for (kind, side) in [
+        ("Landscape", 48),
+        ("Portrait", 48),
+        ("Landscape", 47),
+        ("Portrait", 47),
+    ] {
+        let first = picture_of(&root, &format!("{kind}_1.jpg"), side);
         for orientation in 2..=8 {
-            let other = picture(&root, &format!("{kind}_{orientation}.jpg"));
+            let other = picture_of(&root, &format!("{kind}_{orientation}.jpg"), side);
             assert_eq!(
                 (first.0, first.1),
                 (other.0, other.1),

@@ -1,15 +1,14 @@
 //! Source bytes to pixels, strictly: what a lenient decoder would fill with
 //! grey is an error here.
 //!
+//! JPEG is not here: `jpeg` decodes it, at the size that is needed.
+//!
 //! Every decoder is run behind a catch of panics: the decoders are other
 //! people's code at work on hostile bytes, and a panic of theirs means that
 //! one image is broken, not that the worker is.
 
 mod bmp;
 mod gif;
-mod jpeg;
-mod jpeg_clean;
-mod jpeg_segments;
 mod png;
 mod samples;
 mod tiff;
@@ -17,7 +16,6 @@ mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::colour::Colours;
 use crate::error::ImageError;
 use crate::limits::Limits;
 use crate::orient::Orientation;
@@ -39,11 +37,10 @@ pub(crate) fn decode(
     format: SourceFormat,
     bytes: &[u8],
     limits: &Limits,
-    colours: &mut Colours,
     buffer: Vec<u8>,
 ) -> Result<Decoded, ImageError> {
     let run = AssertUnwindSafe(|| match format {
-        SourceFormat::Jpeg => jpeg::decode(bytes, limits, colours, buffer),
+        SourceFormat::Jpeg => unreachable!("a JPEG is opened as layers"),
         SourceFormat::Png => png::decode(bytes, limits, buffer),
         SourceFormat::Gif => gif::decode(bytes, limits, buffer),
         SourceFormat::Webp => webp::decode(bytes, limits, buffer),

@@ -1,11 +1,10 @@
 //! The structure of a JPEG file: its segments, read and checked. Picture data
-//! is only split at its markers; what becomes of it is in `jpeg_clean`.
+//! is only split at its markers; what becomes of it is in `decoder`.
 //!
 //! Facts: ITU-T T.81 (JPEG), T.871 (JFIF), the Adobe APP14 segment.
 
 use std::ops::Range;
 
-use super::u16_be;
 use crate::error::ImageError;
 use crate::sniff::SourceFormat;
 
@@ -16,18 +15,18 @@ const SCANS_MAX: usize = 64;
 const STRAY_BYTES_MAX: usize = 64;
 const APP2_ICC: &[u8] = b"ICC_PROFILE\0";
 
-pub(super) const SOF0: u8 = 0xc0;
-pub(super) const SOF2: u8 = 0xc2;
-pub(super) const DHT: u8 = 0xc4;
+pub(crate) const SOF0: u8 = 0xc0;
+pub(crate) const SOF2: u8 = 0xc2;
+pub(crate) const DHT: u8 = 0xc4;
 const DAC: u8 = 0xcc;
-pub(super) const RST0: u8 = 0xd0;
+pub(crate) const RST0: u8 = 0xd0;
 const RST7: u8 = 0xd7;
-pub(super) const SOI: u8 = 0xd8;
-pub(super) const EOI: u8 = 0xd9;
-pub(super) const SOS: u8 = 0xda;
-pub(super) const DQT: u8 = 0xdb;
+pub(crate) const SOI: u8 = 0xd8;
+pub(crate) const EOI: u8 = 0xd9;
+pub(crate) const SOS: u8 = 0xda;
+pub(crate) const DQT: u8 = 0xdb;
 const DNL: u8 = 0xdc;
-pub(super) const DRI: u8 = 0xdd;
+pub(crate) const DRI: u8 = 0xdd;
 const APP0: u8 = 0xe0;
 const APP1: u8 = 0xe1;
 const APP2: u8 = 0xe2;
@@ -35,7 +34,7 @@ const APP14: u8 = 0xee;
 
 /// How the components of a file are to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(crate) enum Coding {
     Grey,
     YCbCr,
     Rgb,
@@ -45,39 +44,44 @@ pub(super) enum Coding {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Component {
-    pub(super) id: u8,
-    pub(super) across: u8,
-    pub(super) down: u8,
+pub(crate) struct Component {
+    pub(crate) id: u8,
+    pub(crate) across: u8,
+    pub(crate) down: u8,
     /// Number of its quantisation table.
-    pub(super) table: u8,
+    pub(crate) table: u8,
 }
 
 /// A segment that decoding needs.
-pub(super) struct Segment {
-    pub(super) marker: u8,
+pub(crate) struct Segment {
+    pub(crate) marker: u8,
     /// After the length field.
-    pub(super) payload: Range<usize>,
+    pub(crate) payload: Range<usize>,
     /// Entropy-coded parts after a start of scan, one a restart interval.
-    pub(super) intervals: Vec<Range<usize>>,
+    pub(crate) intervals: Vec<Range<usize>>,
 }
 
 /// A JPEG file, read as far as its first end-of-image marker.
-pub(super) struct Structure<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) segments: Vec<Segment>,
-    pub(super) components: Vec<Component>,
+pub(crate) struct Structure<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) components: Vec<Component>,
     restart_interval: usize,
-    pub(super) width: u16,
-    pub(super) height: u16,
-    pub(super) progressive: bool,
-    pub(super) exif: Option<&'a [u8]>,
+    pub(crate) width: u16,
+    pub(crate) height: u16,
+    pub(crate) progressive: bool,
+    pub(crate) exif: Option<&'a [u8]>,
     icc: Vec<(u8, u8, &'a [u8])>,
     adobe_transform: Option<u8>,
     jfif: bool,
 }
 
-fn corrupt(detail: impl Into<String>) -> ImageError {
+fn u16_be(bytes: &[u8], at: usize) -> Option<u16> {
+    let pair = bytes.get(at..at.checked_add(2)?)?;
+    Some(u16::from_be_bytes([pair[0], pair[1]]))
+}
+
+pub(super) fn corrupt(detail: impl Into<String>) -> ImageError {
     ImageError::corrupt(SourceFormat::Jpeg, detail)
 }
 
@@ -88,7 +92,7 @@ fn truncated(detail: impl Into<String>) -> ImageError {
 impl<'a> Structure<'a> {
     /// Reads the segments. `on_frame` sees the file once its size is known,
     /// before anything is kept of its data.
-    pub(super) fn read(
+    pub(crate) fn read(
         bytes: &'a [u8],
         on_frame: impl Fn(&Self) -> Result<(), ImageError>,
     ) -> Result<Self, ImageError> {
@@ -147,12 +151,6 @@ impl<'a> Structure<'a> {
             self.check_no_component_is_missing()?;
         }
         if !self.separate() {
-            // The decoder lays rows out by the first component's width.
-            let (across_max, _) = self.sampling_max();
-            if usize::from(self.components[0].across) != across_max {
-                let found = "jpeg whose first component is not the widest";
-                return Err(ImageError::unsupported(found));
-            }
             return Ok(());
         }
         let seen = |part: &Component| {
@@ -192,7 +190,7 @@ impl<'a> Structure<'a> {
     }
 
     /// A sequential file with a scan a component.
-    pub(super) fn separate(&self) -> bool {
+    pub(crate) fn separate(&self) -> bool {
         let alone = |scan: &Segment| self.bytes[scan.payload.start] == 1;
         !self.progressive && self.components.len() > 1 && self.scans().any(alone)
     }
@@ -339,14 +337,20 @@ impl<'a> Structure<'a> {
         }
         let mut parts = Vec::with_capacity(count);
         for pair in data[1..=2 * count].chunks_exact(2) {
-            let part = self.components.iter().find(|part| part.id == pair[0]);
-            parts.push(*part.ok_or_else(|| corrupt("a scan of an unknown component"))?);
+            let part = self.components.iter().position(|part| part.id == pair[0]);
+            parts.push(part.ok_or_else(|| corrupt("a scan of an unknown component"))?);
         }
         let (intervals, end) = self.intervals(payload.end)?;
         let found = intervals.len();
         let wanted = match self.restart_interval {
             0 => 1,
-            interval => self.units(&parts).div_ceil(interval),
+            interval => {
+                let (across, down) = match parts.as_slice() {
+                    [one] => self.blocks(*one),
+                    _ => self.units_of_all(),
+                };
+                (across * down).div_ceil(interval)
+            }
         };
         // Some encoders write a restart marker after the last interval too.
         if found != wanted && found != wanted + 1 {
@@ -397,30 +401,43 @@ impl<'a> Structure<'a> {
         }
     }
 
-    pub(super) fn sampling_max(&self) -> (usize, usize) {
+    pub(crate) fn sampling_max(&self) -> (usize, usize) {
         let across = self.components.iter().map(|part| part.across).max();
         let down = self.components.iter().map(|part| part.down).max();
         (across.map_or(1, usize::from), down.map_or(1, usize::from))
     }
 
-    /// Units (T.81: MCU) of a scan of these components.
-    fn units(&self, parts: &[Component]) -> usize {
+    /// Samples of a component, across and down.
+    pub(crate) fn samples(&self, index: usize) -> (usize, usize) {
         let (across_max, down_max) = self.sampling_max();
-        let (width, height) = (usize::from(self.width), usize::from(self.height));
-        match parts {
-            [one] => {
-                let blocks = |side: usize, own: u8, max: usize| {
-                    (side * usize::from(own)).div_ceil(max).div_ceil(8)
-                };
-                blocks(width, one.across, across_max) * blocks(height, one.down, down_max)
-            }
-            _ => width.div_ceil(8 * across_max) * height.div_ceil(8 * down_max),
-        }
+        let part = &self.components[index];
+        let side = |pixels: u16, own: u8, max: usize| {
+            (usize::from(pixels) * usize::from(own)).div_ceil(max)
+        };
+        (
+            side(self.width, part.across, across_max),
+            side(self.height, part.down, down_max),
+        )
+    }
+
+    /// Blocks of a component that show something: those of a scan of its own.
+    pub(super) fn blocks(&self, index: usize) -> (usize, usize) {
+        let (width, height) = self.samples(index);
+        (width.div_ceil(8), height.div_ceil(8))
+    }
+
+    /// Units (T.81: MCU) of a scan of several components.
+    pub(super) fn units_of_all(&self) -> (usize, usize) {
+        let (across_max, down_max) = self.sampling_max();
+        (
+            usize::from(self.width).div_ceil(8 * across_max),
+            usize::from(self.height).div_ceil(8 * down_max),
+        )
     }
 
     /// Bytes that coefficients of a progressive file take, a pixel, rounded
-    /// up.
-    pub(super) fn coefficient_bytes(&self) -> u64 {
+    /// up: two each, and a bit for those that are not zero.
+    pub(crate) fn coefficient_bytes(&self) -> u64 {
         if !self.progressive {
             return 0;
         }
@@ -430,10 +447,10 @@ impl<'a> Structure<'a> {
             .iter()
             .map(|part| usize::from(part.across) * usize::from(part.down))
             .sum();
-        (2 * blocks).div_ceil(across_max * down_max) as u64
+        (17 * blocks).div_ceil(8 * across_max * down_max) as u64
     }
 
-    pub(super) fn coding(&self) -> Coding {
+    pub(crate) fn coding(&self) -> Coding {
         match (self.components.len(), self.adobe_transform) {
             (1, _) => Coding::Grey,
             (4, Some(2)) => Coding::Ycck,
@@ -450,7 +467,7 @@ impl<'a> Structure<'a> {
     }
 
     /// The embedded profile, put together; `None` where a part is missing.
-    pub(super) fn icc_profile(&self) -> Option<Vec<u8>> {
+    pub(crate) fn icc_profile(&self) -> Option<Vec<u8>> {
         let mut parts = self.icc.clone();
         parts.sort_by_key(|(number, ..)| *number);
         let count = parts.len();
@@ -462,7 +479,7 @@ impl<'a> Structure<'a> {
     }
 }
 
-pub(super) fn is_frame(marker: u8) -> bool {
+pub(crate) fn is_frame(marker: u8) -> bool {
     (SOF0..=SOF2).contains(&marker)
 }
 

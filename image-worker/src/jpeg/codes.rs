@@ -1,0 +1,177 @@
+//! The Huffman codes that T.81 gives as typical (K.3), and bits of them as
+//! bytes.
+
+/// A table as a file defines it.
+pub(super) struct Typical {
+    /// Codes by length, 1 to 16.
+    pub(super) counts: [u8; 16],
+    pub(super) symbols: &'static [u8],
+}
+
+const SIZES: [u8; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+
+pub(super) const LUMA_FIRST: Typical = Typical {
+    counts: [0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0],
+    symbols: &SIZES,
+};
+
+pub(super) const CHROMA_FIRST: Typical = Typical {
+    counts: [0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0],
+    symbols: &SIZES,
+};
+
+#[rustfmt::skip]
+pub(super) const LUMA_REST: Typical = Typical {
+    counts: [0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7d],
+    symbols: &[
+        0x01, 0x02, 0x03, 0x00, 0x04, 0x11, 0x05, 0x12, 0x21, 0x31, 0x41, 0x06, 0x13, 0x51, 0x61, 0x07,
+        0x22, 0x71, 0x14, 0x32, 0x81, 0x91, 0xa1, 0x08, 0x23, 0x42, 0xb1, 0xc1, 0x15, 0x52, 0xd1, 0xf0,
+        0x24, 0x33, 0x62, 0x72, 0x82, 0x09, 0x0a, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x25, 0x26, 0x27, 0x28,
+        0x29, 0x2a, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3a, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49,
+        0x4a, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69,
+        0x6a, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7a, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89,
+        0x8a, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9a, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7,
+        0xa8, 0xa9, 0xaa, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7, 0xb8, 0xb9, 0xba, 0xc2, 0xc3, 0xc4, 0xc5,
+        0xc6, 0xc7, 0xc8, 0xc9, 0xca, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8, 0xd9, 0xda, 0xe1, 0xe2,
+        0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0xea, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8,
+        0xf9, 0xfa,
+    ],
+};
+
+#[rustfmt::skip]
+pub(super) const CHROMA_REST: Typical = Typical {
+    counts: [0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 0x77],
+    symbols: &[
+        0x00, 0x01, 0x02, 0x03, 0x11, 0x04, 0x05, 0x21, 0x31, 0x06, 0x12, 0x41, 0x51, 0x07, 0x61, 0x71,
+        0x13, 0x22, 0x32, 0x81, 0x08, 0x14, 0x42, 0x91, 0xa1, 0xb1, 0xc1, 0x09, 0x23, 0x33, 0x52, 0xf0,
+        0x15, 0x62, 0x72, 0xd1, 0x0a, 0x16, 0x24, 0x34, 0xe1, 0x25, 0xf1, 0x17, 0x18, 0x19, 0x1a, 0x26,
+        0x27, 0x28, 0x29, 0x2a, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3a, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48,
+        0x49, 0x4a, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68,
+        0x69, 0x6a, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7a, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87,
+        0x88, 0x89, 0x8a, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9a, 0xa2, 0xa3, 0xa4, 0xa5,
+        0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7, 0xb8, 0xb9, 0xba, 0xc2, 0xc3,
+        0xc4, 0xc5, 0xc6, 0xc7, 0xc8, 0xc9, 0xca, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8, 0xd9, 0xda,
+        0xe2, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0xea, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8,
+        0xf9, 0xfa,
+    ],
+};
+
+/// Codes by symbol: length and bits.
+pub(super) type Codes = [(u8, u16); 256];
+
+impl Typical {
+    pub(super) const fn codes(&self) -> Codes {
+        let mut codes = [(0, 0); 256];
+        let (mut code, mut place, mut length) = (0_u16, 0, 1);
+        while length <= 16 {
+            let mut left = self.counts[length - 1];
+            while left > 0 {
+                codes[self.symbols[place] as usize] = (length as u8, code);
+                code += 1;
+                place += 1;
+                left -= 1;
+            }
+            code = code.wrapping_shl(1);
+            length += 1;
+        }
+        codes
+    }
+}
+
+/// Writes bits as entropy-coded data.
+pub(super) struct BitWriter {
+    pub(super) out: Vec<u8>,
+    /// The last bits, fewer than 32, at the bottom.
+    held: u64,
+    count: u32,
+}
+
+impl BitWriter {
+    pub(super) fn new(out: Vec<u8>) -> Self {
+        Self {
+            out,
+            held: 0,
+            count: 0,
+        }
+    }
+
+    /// Writes the lowest `count` bits, at most 32; the others must be zero.
+    #[inline(always)]
+    pub(super) fn put(&mut self, bits: u32, count: u32) {
+        self.held = self.held << count | u64::from(bits);
+        self.count += count;
+        if self.count >= 32 {
+            self.count -= 32;
+            self.word((self.held >> self.count) as u32);
+        }
+    }
+
+    #[inline(always)]
+    fn word(&mut self, word: u32) {
+        // Some byte is 0xff: its highest bit is set, and no longer after
+        // adding one; a carry only makes that more cautious.
+        if word & 0x8080_8080 & !word.wrapping_add(0x0101_0101) == 0 {
+            self.out.extend_from_slice(&word.to_be_bytes());
+        } else {
+            self.stuffed(&word.to_be_bytes());
+        }
+    }
+
+    #[cold]
+    fn stuffed(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.out.push(*byte);
+            if *byte == 0xff {
+                self.out.push(0);
+            }
+        }
+    }
+
+    /// Fills the last byte with one bits.
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        let spare = (8 - self.count % 8) % 8;
+        let bits = ((self.held << spare) | ((1 << spare) - 1)) << (32 - self.count - spare);
+        let bytes = (bits as u32).to_be_bytes();
+        self.stuffed(&bytes[..((self.count + spare) / 8) as usize]);
+        self.out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_become_stuffed_bytes_filled_with_ones() {
+        let check = |bits: &[(u32, u32)], expected: &[u8]| {
+            let mut writer = BitWriter::new(Vec::new());
+            for &(bits, count) in bits {
+                writer.put(bits, count);
+            }
+            assert_eq!(writer.finish(), expected, "{bits:?}");
+        };
+        check(&[], b"");
+        check(&[(0, 1)], b"\x7f");
+        check(&[(1, 1)], b"\xff\x00");
+        check(&[(0xab, 8)], b"\xab");
+        check(&[(0xff, 8), (0x12, 8)], b"\xff\x00\x12");
+        check(&[(0x12_34_56_78, 32), (0x9, 4)], b"\x12\x34\x56\x78\x9f");
+        check(&[(0x12_ff_56_78, 32)], b"\x12\xff\x00\x56\x78");
+        check(
+            &[(0x7fff_ffff, 31), (0, 2)],
+            b"\xff\x00\xff\x00\xff\x00\xfe\x7f",
+        );
+    }
+
+    #[test]
+    fn typical_codes_are_those_of_the_standard() {
+        // T.81, tables K.3 and K.5.
+        assert_eq!(LUMA_FIRST.codes()[0], (2, 0b00));
+        assert_eq!(LUMA_FIRST.codes()[11], (9, 0b1_1111_1110));
+        assert_eq!(LUMA_REST.codes()[0x00], (4, 0b1010));
+        assert_eq!(LUMA_REST.codes()[0xf0], (11, 0b111_1111_1001));
+        assert_eq!(LUMA_REST.codes()[0xfa], (16, 0xfffe));
+        assert_eq!(CHROMA_REST.codes()[0x00], (2, 0b00));
+        assert_eq!(CHROMA_REST.codes()[0xf0], (10, 0b11_1111_1010));
+    }
+}
