@@ -29,8 +29,11 @@ fn the_tables_of_the_guide_to_sites_pass_the_check() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     fs::create_dir(path("pipes")).unwrap();
-    fs::write(path("trawler.toml"), "").unwrap();
-    let tables = blocks(&guide, "toml");
+    // Those of the program are no pipe's.
+    let (own, tables): (Vec<&str>, Vec<&str>) = blocks(&guide, "toml")
+        .into_iter()
+        .partition(|table| table.starts_with("[workers]"));
+    fs::write(path("trawler.toml"), own.concat()).unwrap();
     assert!(tables.len() >= 8, "only {} tables were found", tables.len());
     for (at, table) in tables.iter().enumerate() {
         fs::write(
