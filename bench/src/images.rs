@@ -91,6 +91,8 @@ fn variant(name: &str, side_px: u32) -> Variant {
         fit: Fit::Cover,
         format: OutputFormat::Jpeg,
         quality: QUALITY,
+        background: None,
+        transparent: None,
     }
 }
 

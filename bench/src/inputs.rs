@@ -107,6 +107,8 @@ fn square(bytes: &[u8]) -> Option<Vec<u8>> {
         fit: Fit::Cover,
         format: OutputFormat::Jpeg,
         quality: SOURCE_QUALITY,
+        background: None,
+        transparent: None,
     };
     let mut bench = Workbench::new(Limits::default());
     let rendition = bench.render(bytes, &[variant]).ok()?;

@@ -12,6 +12,15 @@ pub enum Fit {
     /// Fits whole within the box, never enlarged; the output may be smaller
     /// than the box on one side.
     Contain,
+    /// As `contain`, in the middle of the whole box, whose rest is the
+    /// variant's background.
+    Pad,
+    /// The middle at the source's own size: what sticks out of the box is cut,
+    /// nothing is enlarged or shrunk.
+    Crop,
+    /// The border of one colour is cut off first; what is left fits as with
+    /// `contain`.
+    Content,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,6 +28,8 @@ pub enum Fit {
 pub enum OutputFormat {
     Jpeg,
     Webp,
+    /// Without loss; the quality means nothing.
+    Png,
 }
 
 impl OutputFormat {
@@ -26,6 +37,7 @@ impl OutputFormat {
         match self {
             Self::Jpeg => "jpg",
             Self::Webp => "webp",
+            Self::Png => "png",
         }
     }
 
@@ -33,12 +45,45 @@ impl OutputFormat {
         match self {
             Self::Jpeg => "image/jpeg",
             Self::Webp => "image/webp",
+            Self::Png => "image/png",
         }
     }
 }
 
+/// A colour, written `"#f0f0f0"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Colour(pub [u8; 3]);
+
+impl Colour {
+    pub const WHITE: Self = Self([u8::MAX; 3]);
+}
+
+/// A text that is no colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a colour is a # and six hex digits, such as \"#ffffff\"")]
+pub struct NoColour;
+
+impl TryFrom<String> for Colour {
+    type Error = NoColour;
+
+    fn try_from(text: String) -> Result<Self, NoColour> {
+        let digits = text.strip_prefix('#').ok_or(NoColour)?;
+        let plain = digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        let value = u32::from_str_radix(digits, 16).map_err(|_| NoColour)?;
+        let [_, red, green, blue] = value.to_be_bytes();
+        plain.then_some(Self([red, green, blue])).ok_or(NoColour)
+    }
+}
+
+impl From<Colour> for String {
+    fn from(Colour([red, green, blue]): Colour) -> Self {
+        format!("#{red:02x}{green:02x}{blue:02x}")
+    }
+}
+
 /// One stored rendition of every image, from the configuration. Every field
-/// has to be given.
+/// without a default has to be given.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
@@ -48,12 +93,29 @@ pub struct Variant {
     pub width: u32,
     /// Of the box, in pixels; bound 1 to 8192.
     pub height: u32,
-    /// `"cover"` or `"contain"`.
+    /// `"cover"`, `"contain"`, `"pad"`, `"crop"` or `"content"`.
     pub fit: Fit,
-    /// `"jpeg"` or `"webp"`.
+    /// `"jpeg"`, `"webp"` or `"png"`.
     pub format: OutputFormat,
     /// Of the encoder; bound 1 to 100.
     pub quality: u8,
+    /// What is seen where the picture is not: the rest of a `pad`ded box, and
+    /// whatever is transparent in a JPEG. Default white, and in formats that
+    /// keep transparency nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<Colour>,
+    /// The format instead of `format` for pictures with transparency, which
+    /// then stays: `"png"` or `"webp"`. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transparent: Option<OutputFormat>,
+}
+
+impl Variant {
+    /// The format of a picture with or without transparency.
+    pub fn format_of(&self, is_transparent: bool) -> OutputFormat {
+        let other = self.transparent.filter(|_| is_transparent);
+        other.unwrap_or(self.format)
+    }
 }
 
 /// What became of one image. None of them is a guess.
@@ -222,6 +284,23 @@ impl Default for Recheck {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colours_are_written_as_on_the_web() {
+        let check = |text: &str, expected: Option<[u8; 3]>| {
+            let found = Colour::try_from(text.to_owned()).ok();
+            assert_eq!(found, expected.map(Colour), "{text}");
+            if let Some(colour) = found {
+                assert_eq!(String::from(colour), text);
+            }
+        };
+        check("#ffffff", Some([255; 3]));
+        check("#01a0fe", Some([1, 160, 254]));
+        check("ffffff", None);
+        check("#fff", None);
+        check("#+1a0fe", None);
+        check("white", None);
+    }
 
     #[test]
     fn statuses_survive_writing_and_reading() {

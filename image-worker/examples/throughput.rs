@@ -57,6 +57,8 @@ fn variant(name: &str, side: u32) -> Variant {
         fit: Fit::Cover,
         format: OutputFormat::Jpeg,
         quality: 80,
+        background: None,
+        transparent: None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Pictures to JPEG and WebP bytes. Metadata is not carried over: outputs are
 //! upright sRGB, and what a partner's camera wrote is nobody's business.
 
-use trawler_core::image::{OutputFormat, Variant};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+use trawler_core::image::{Colour, OutputFormat, Variant};
 
 use crate::error::ImageError;
 use crate::frame::{Frame, Samples, frame_of};
@@ -14,26 +16,34 @@ pub(crate) fn encoder_version(format: OutputFormat) -> &'static str {
     match format {
         OutputFormat::Jpeg => "trawler-jpeg/1/420",
         OutputFormat::Webp => "libwebp-sys/0.9.6/lossy/m4",
+        OutputFormat::Png => "png/0.18.1/balanced",
     }
 }
 
 /// Effort of WebP, 0 to 6; 4 is libwebp's own default.
 const WEBP_METHOD: i32 = 4;
 
-/// Encodes an upright sRGB picture. Alpha is kept in WebP and laid on white
-/// in JPEG.
-pub(crate) fn encode(mut picture: Picture, variant: &Variant) -> Result<Vec<u8>, ImageError> {
-    match variant.format {
+/// Encodes an upright sRGB picture. Alpha is kept in WebP and PNG, unless there
+/// is a background, and laid on that or white in JPEG.
+pub(crate) fn encode(
+    mut picture: Picture,
+    variant: &Variant,
+    format: OutputFormat,
+) -> Result<Vec<u8>, ImageError> {
+    if let Some(ground) = variant.background {
+        picture.flatten_onto(ground);
+    }
+    let refused = |detail| ImageError::Encode {
+        variant: variant.name.clone(),
+        detail,
+    };
+    match format {
         OutputFormat::Jpeg => {
-            picture.flatten_onto_white();
+            picture.flatten_onto(Colour::WHITE);
             encode_frame(&frame_of(&picture), variant)
         }
-        OutputFormat::Webp => {
-            webp(&picture, variant.quality).map_err(|detail| ImageError::Encode {
-                variant: variant.name.clone(),
-                detail,
-            })
-        }
+        OutputFormat::Webp => webp(&picture, variant.quality).map_err(refused),
+        OutputFormat::Png => png(&picture).map_err(refused),
     }
 }
 
@@ -66,6 +76,20 @@ fn rows(samples: &Samples) -> Rows<'_> {
     }
 }
 
+fn png(picture: &Picture) -> Result<Vec<u8>, String> {
+    let colour = match picture.layout {
+        Layout::Rgb => ExtendedColorType::Rgb8,
+        Layout::Rgba => ExtendedColorType::Rgba8,
+    };
+    let mut out = Vec::new();
+    let encoder =
+        PngEncoder::new_with_quality(&mut out, CompressionType::Default, FilterType::Adaptive);
+    encoder
+        .write_image(&picture.data, picture.width, picture.height, colour)
+        .map_err(|error| error.to_string())?;
+    Ok(out)
+}
+
 fn webp(picture: &Picture, quality: u8) -> Result<Vec<u8>, String> {
     let mut config =
         webp::WebPConfig::new().map_err(|()| "libwebp of another version".to_owned())?;
@@ -91,12 +115,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recipes_name_the_encoder_that_is_built_in() {
+    fn recipes_name_the_encoders_that_are_built_in() {
         let lock = include_str!("../../Cargo.lock");
-        let mut parts = encoder_version(OutputFormat::Webp).split('/');
-        let (name, version) = (parts.next().unwrap(), parts.next().unwrap());
-        let entry = format!("name = \"{name}\"\nversion = \"{version}\"");
-        assert!(lock.contains(&entry), "{entry} is not in Cargo.lock");
+        for format in [OutputFormat::Webp, OutputFormat::Png] {
+            let mut parts = encoder_version(format).split('/');
+            let (name, version) = (parts.next().unwrap(), parts.next().unwrap());
+            let entry = format!("name = \"{name}\"\nversion = \"{version}\"");
+            assert!(lock.contains(&entry), "{entry} is not in Cargo.lock");
+        }
     }
 
     /// Other bytes need another version, or stored images would be mistaken
@@ -118,8 +144,12 @@ mod tests {
             fit: trawler_core::image::Fit::Cover,
             format: OutputFormat::Jpeg,
             quality: 80,
+            background: None,
+            transparent: None,
         };
-        let hash = hex::encode(Sha256::digest(encode(picture, &variant).unwrap()));
+        let hash = hex::encode(Sha256::digest(
+            encode(picture, &variant, variant.format).unwrap(),
+        ));
         let written = (encoder_version(OutputFormat::Jpeg), &hash[..16]);
         assert_eq!(written, ("trawler-jpeg/1/420", "831be196fa628f34"));
     }

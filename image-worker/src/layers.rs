@@ -118,17 +118,14 @@ impl<'a> Opened<'a> {
         let (across_max, down_max) = self.structure.sampling_max();
         let (ends_first_across, ends_first_down) = ends_first(self.orientation);
         let halve = made == Made::Frame && part > 0;
-        let (width, height) = self.stored();
         let (left, cut_width, to_width) = side(
-            f64::from(width),
             f64::from(component.across) / across_max as f64,
-            (plan.crop_width, plan.width),
+            (plan.left, plan.crop_width, plan.width),
             halve.then_some(ends_first_across),
         );
         let (top, cut_height, to_height) = side(
-            f64::from(height),
             f64::from(component.down) / down_max as f64,
-            (plan.crop_height, plan.height),
+            (plan.top, plan.crop_height, plan.height),
             halve.then_some(ends_first_down),
         );
         let shrink = (cut_width / f64::from(to_width)).min(cut_height / f64::from(to_height));
@@ -149,13 +146,7 @@ impl<'a> Opened<'a> {
 /// and its length in the variant. `share` is that of the component's samples in
 /// pixels. A side to be halved leaves the pixel out that has no other beside
 /// it: the upright picture's last, which may be the stored one's first.
-fn side(
-    stored: f64,
-    share: f64,
-    (cropped, to): (f64, u32),
-    halve: Option<bool>,
-) -> (f64, f64, u32) {
-    let begin = (stored - cropped) / 2.0;
+fn side(share: f64, (begin, cropped, to): (f64, f64, u32), halve: Option<bool>) -> (f64, f64, u32) {
     let Some(ends_first) = halve else {
         return (begin * share, cropped * share, to);
     };

@@ -33,6 +33,7 @@ mod sniff;
 mod studio;
 mod taps;
 mod trial;
+mod trim;
 mod way;
 mod workbench;
 mod worker;

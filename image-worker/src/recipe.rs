@@ -63,18 +63,35 @@ pub fn spec_text(variant: &Variant) -> String {
     let fit = match variant.fit {
         Fit::Cover => "cover",
         Fit::Contain => "contain",
+        Fit::Pad => "pad",
+        Fit::Crop => "crop",
+        Fit::Content => "content",
     };
-    let format = match variant.format {
-        OutputFormat::Jpeg => "jpeg",
-        OutputFormat::Webp => "webp",
-    };
-    format!(
+    let format = format_name(variant.format);
+    let mut text = format!(
         "trawler-image/{PIPELINE_VERSION};fit={fit};width={};height={};format={format};quality={};resize={RESIZE_VERSION};encoder={}",
         variant.width,
         variant.height,
         variant.quality,
         encoder_version(variant.format),
-    )
+    );
+    // What is not set leaves the text as it was before there was such a setting.
+    if let Some(background) = variant.background {
+        text.push_str(&format!(";background={}", String::from(background)));
+    }
+    if let Some(format) = variant.transparent {
+        let (name, encoder) = (format_name(format), encoder_version(format));
+        text.push_str(&format!(";transparent={name},{encoder}"));
+    }
+    text
+}
+
+fn format_name(format: OutputFormat) -> &'static str {
+    match format {
+        OutputFormat::Jpeg => "jpeg",
+        OutputFormat::Webp => "webp",
+        OutputFormat::Png => "png",
+    }
 }
 
 /// First 8 hex digits of the SHA-256 of [`spec_text`].
@@ -94,14 +111,15 @@ pub fn recipe(variants: &[Variant]) -> String {
 }
 
 /// Where a variant of a source is stored: `images/ab/abcd.../name-spec8.ext`.
-/// `source_sha256` is lower-case hex.
-pub fn key(source_sha256: &str, variant: &Variant) -> String {
+/// `source_sha256` is lower-case hex; `format` is what the picture was encoded
+/// as, of those that the variant allows.
+pub fn key(source_sha256: &str, variant: &Variant, format: OutputFormat) -> String {
     let shard = source_sha256.get(..2).unwrap_or(source_sha256);
     format!(
         "images/{shard}/{source_sha256}/{}-{}.{}",
         variant.name,
         spec8(variant),
-        variant.format.extension(),
+        format.extension(),
     )
 }
 
@@ -118,6 +136,8 @@ mod tests {
             fit: Fit::Cover,
             format: OutputFormat::Jpeg,
             quality: 80,
+            background: None,
+            transparent: None,
         }
     }
 
@@ -136,7 +156,7 @@ mod tests {
         assert_eq!(spec8(&jpeg), "c0d3754a");
         assert_eq!(spec8(&webp), "8fbed765");
         assert_eq!(
-            key(&"ab".repeat(32), &jpeg),
+            key(&"ab".repeat(32), &jpeg, jpeg.format),
             format!("images/ab/{}/thumb-c0d3754a.jpg", "ab".repeat(32))
         );
     }

@@ -59,9 +59,6 @@ impl Pyramid {
 
     /// Renders a plan. Colours of the result are not multiplied with alpha.
     pub(crate) fn render(&mut self, resizer: &mut Resizer, plan: &Plan) -> Picture {
-        let source = &self.levels[0];
-        let left = (f64::from(source.width) - plan.crop_width) / 2.0;
-        let top = (f64::from(source.height) - plan.crop_height) / 2.0;
         let shrink = f64::from(1_u32 << plan.halvings);
         let level = self.level(plan.halvings);
         let whole = (plan.crop_width, plan.crop_height)
@@ -72,7 +69,7 @@ impl Pyramid {
         } else {
             // A level of an odd side ends in half a pixel, so rounding may put
             // the far edge of the crop a hair outside.
-            let (left, top) = (left / shrink, top / shrink);
+            let (left, top) = (plan.left / shrink, plan.top / shrink);
             let width = (plan.crop_width / shrink).min(f64::from(level.width) - left);
             let height = (plan.crop_height / shrink).min(f64::from(level.height) - top);
             let options = ResizeOptions::new()

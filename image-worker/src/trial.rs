@@ -183,6 +183,8 @@ mod tests {
             fit: Fit::Contain,
             format: OutputFormat::Jpeg,
             quality: 80,
+            background: None,
+            transparent: None,
         };
         let mut report = try_image(&source, std::slice::from_ref(&thumb), Limits::default())
             .unwrap()

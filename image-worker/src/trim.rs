@@ -1,33 +1,22 @@
 //! Where the content of a picture is, within a border of one colour; and
 //! whether there is any. Scanners, cutters and templates leave such borders.
 
+use crate::geometry::Region;
 use crate::picture::{Layout, Picture};
+
+/// How far a sample of a border may be from its colour: what JPEG leaves of white.
+pub(crate) const CONTENT_TOLERANCE: u8 = 12;
 
 /// Pixels of a line that may differ, in thousandths: dust of a scanner.
 const SPECKS_PER_MILLE: usize = 2;
 
-/// A part of a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Area {
-    pub(crate) left: u32,
-    pub(crate) top: u32,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-}
-
 /// The content within a border whose samples differ from its colour by at most
 /// `tolerance`. The whole picture where three corners are not of one colour;
 /// `None` where all of it is of one colour.
-pub(crate) fn content(picture: &Picture, tolerance: u8) -> Option<Area> {
+pub(crate) fn content(picture: &Picture, tolerance: u8) -> Option<Region> {
     let (width, height) = (picture.width as usize, picture.height as usize);
-    let whole = Area {
-        left: 0,
-        top: 0,
-        width: picture.width,
-        height: picture.height,
-    };
     let Some(border) = border_colour(picture, tolerance) else {
-        return Some(whole);
+        return Some(Region::whole((picture.width, picture.height)));
     };
     let view = View {
         picture,
@@ -39,7 +28,7 @@ pub(crate) fn content(picture: &Picture, tolerance: u8) -> Option<Area> {
     let left = (0..width).find(|x| !view.is_border_column(*x, top..=bottom))?;
     let right = (left..width).rfind(|x| !view.is_border_column(*x, top..=bottom))?;
     let side = |pixels: usize| u32::try_from(pixels).expect("within the picture");
-    Some(Area {
+    Some(Region {
         left: side(left),
         top: side(top),
         width: side(right - left + 1),
@@ -53,7 +42,9 @@ fn border_colour(picture: &Picture, tolerance: u8) -> Option<[u8; 4]> {
     let corners = [(0, 0), (right, 0), (0, bottom), (right, bottom)];
     let corners = corners.map(|(x, y)| pixel(picture, x, y));
     corners.into_iter().find(|corner| {
-        let alike = corners.iter().filter(|other| is_like(*corner, **other, tolerance));
+        let alike = corners
+            .iter()
+            .filter(|other| is_like(*corner, **other, tolerance));
         alike.count() >= 3
     })
 }
@@ -109,7 +100,7 @@ mod tests {
     use super::*;
 
     /// A picture of one colour with a box of another.
-    fn boxed(layout: Layout, border: [u8; 4], inner: [u8; 4], area: Area) -> Picture {
+    fn boxed(layout: Layout, border: [u8; 4], inner: [u8; 4], area: Region) -> Picture {
         let (width, height) = (40, 30);
         let mut picture = Picture::in_buffer(width, height, layout, Vec::new());
         let channels = layout.channels();
@@ -122,8 +113,8 @@ mod tests {
         picture
     }
 
-    fn area(left: u32, top: u32, width: u32, height: u32) -> Area {
-        Area {
+    fn area(left: u32, top: u32, width: u32, height: u32) -> Region {
+        Region {
             left,
             top,
             width,
@@ -146,7 +137,14 @@ mod tests {
         // Nothing but border.
         check(Layout::Rgb, WHITE, WHITE, inside, 10, None);
         check(Layout::Rgb, WHITE, [250, 251, 252, 255], inside, 10, None);
-        check(Layout::Rgb, WHITE, [250, 251, 252, 255], inside, 2, Some(inside));
+        check(
+            Layout::Rgb,
+            WHITE,
+            [250, 251, 252, 255],
+            inside,
+            2,
+            Some(inside),
+        );
         // It reaches into one corner, and into two.
         let corner = area(0, 0, 20, 11);
         check(Layout::Rgb, WHITE, RED, corner, 10, Some(corner));

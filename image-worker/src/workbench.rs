@@ -3,22 +3,23 @@
 
 use fast_image_resize::Resizer;
 use sha2::{Digest, Sha256};
-use trawler_core::image::{OutputFormat, SourceFacts, StoredVariant, Variant};
+use trawler_core::image::{Colour, Fit, OutputFormat, SourceFacts, StoredVariant, Variant};
 
 use crate::colour::Colours;
 use crate::decode::decode;
 use crate::encode::{encode, encode_frame};
 use crate::error::ImageError;
-use crate::geometry::{Plan, plan};
+use crate::geometry::{Plan, Region, identity, plan};
 use crate::jpeg::Scratch;
 use crate::layers::{Made, Opened};
 use crate::limits::Limits;
 use crate::orient::{Orientation, swap_if_turned, upright};
-use crate::picture::Picture;
+use crate::picture::{Layout, Picture};
 use crate::recipe::key;
 use crate::resample::Resampler;
 use crate::resize::Pyramid;
 use crate::sniff::{SourceFormat, decodable};
+use crate::trim::{CONTENT_TOLERANCE, content};
 
 /// What is known of a source that was decoded. Width and height are those of
 /// the upright picture, in pixels.
@@ -63,13 +64,19 @@ pub struct RenderedVariant {
 }
 
 impl RenderedVariant {
-    fn new(source: &str, variant: &Variant, (width, height): (u32, u32), data: Vec<u8>) -> Self {
+    fn new(
+        source: &str,
+        variant: &Variant,
+        format: OutputFormat,
+        (width, height): (u32, u32),
+        data: Vec<u8>,
+    ) -> Self {
         Self {
             name: variant.name.clone(),
-            key: key(source, variant),
+            key: key(source, variant, format),
             width,
             height,
-            format: variant.format,
+            format,
             sha256: hex::encode(Sha256::digest(&data)),
             data,
         }
@@ -172,20 +179,58 @@ impl Workbench {
         (facts.width, facts.height) = swap_if_turned(decoded.orientation, stored);
         facts.orientation = decoded.orientation;
         facts.frames = decoded.frames;
+        let region = content_of(&picture, variants);
         self.pyramid.start(picture);
-        let mut rendered = Vec::with_capacity(variants.len());
-        for variant in variants {
-            let plan = plan(stored, decoded.orientation, variant);
-            let picture = self.pyramid.render(&mut self.resizer, &plan);
-            let picture = self.finish(picture, decoded.icc.as_deref(), decoded.orientation);
-            let size = (picture.width, picture.height);
-            let data = encode(picture, variant)?;
-            rendered.push(RenderedVariant::new(&facts.sha256, variant, size, data));
+        let rendered = variants.iter().map(|variant| {
+            let at = Standing {
+                stored,
+                region,
+                orientation: decoded.orientation,
+                icc: decoded.icc.as_deref(),
+            };
+            self.from_pyramid(&facts.sha256, variant, &at)
+        });
+        let variants = rendered.collect::<Result<_, _>>()?;
+        Ok(Rendition { facts, variants })
+    }
+
+    /// A variant of the picture that the pyramid was started with.
+    fn from_pyramid(
+        &mut self,
+        source: &str,
+        variant: &Variant,
+        at: &Standing<'_>,
+    ) -> Result<RenderedVariant, ImageError> {
+        let region = match variant.fit {
+            Fit::Content => at.region,
+            Fit::Cover | Fit::Contain | Fit::Pad | Fit::Crop => Region::whole(at.stored),
+        };
+        let plan = plan(region, at.orientation, variant);
+        let picture = self.pyramid.render(&mut self.resizer, &plan);
+        self.encoded(source, variant, picture, at.icc, at.orientation)
+    }
+
+    /// A resized picture to sRGB, upright, in its box, and to bytes.
+    fn encoded(
+        &mut self,
+        source: &str,
+        variant: &Variant,
+        mut picture: Picture,
+        icc: Option<&[u8]>,
+        orientation: Orientation,
+    ) -> Result<RenderedVariant, ImageError> {
+        if let Some(profile) = icc {
+            self.colours.convert_to_srgb(&mut picture, profile);
         }
-        Ok(Rendition {
-            facts,
-            variants: rendered,
-        })
+        let picture = upright(picture, orientation);
+        let format = variant.format_of(picture.layout == Layout::Rgba);
+        let picture = match variant.fit {
+            Fit::Pad => padded(picture, variant, format),
+            Fit::Cover | Fit::Contain | Fit::Crop | Fit::Content => picture,
+        };
+        let size = (picture.width, picture.height);
+        let data = encode(picture, variant, format)?;
+        Ok(RenderedVariant::new(source, variant, format, size, data))
     }
 
     fn render_layers(
@@ -199,30 +244,46 @@ impl Workbench {
         (facts.width, facts.height) = swap_if_turned(orientation, stored);
         facts.orientation = orientation;
         let keeps_coding = opened.keeps_coding(&mut self.colours);
-        let made = |variant: &Variant| match variant.format {
-            OutputFormat::Jpeg if keeps_coding => Made::Frame,
-            OutputFormat::Jpeg | OutputFormat::Webp => Made::Picture,
-        };
         let plans: Vec<(Plan, Made)> = variants
             .iter()
-            .map(|variant| (plan(stored, orientation, variant), made(variant)))
+            .map(|variant| match variant.fit {
+                // Where its content is, is only known when all of it was seen.
+                Fit::Content => (identity(stored), Made::Picture),
+                Fit::Cover | Fit::Contain | Fit::Pad | Fit::Crop => {
+                    let plan = plan(Region::whole(stored), orientation, variant);
+                    (plan, made(variant, keeps_coding))
+                }
+            })
             .collect();
         let layers = opened.decode(&plans, &mut self.scratch)?;
+        let mut at = Standing {
+            stored,
+            region: Region::whole(stored),
+            orientation,
+            icc: layers.icc(),
+        };
+        if variants.iter().any(|variant| variant.fit == Fit::Content) {
+            let whole = identity(stored);
+            let picture = layers.picture(&mut self.resampler, &whole, &mut self.colours);
+            at.region = content_of(&picture, variants);
+            self.pyramid.start(picture);
+        }
         let mut rendered = Vec::with_capacity(variants.len());
         for (variant, (plan, made)) in variants.iter().zip(&plans) {
-            let size = swap_if_turned(orientation, (plan.width, plan.height));
-            let data = match made {
-                Made::Frame => {
+            let source = &facts.sha256;
+            rendered.push(match (variant.fit, made) {
+                (Fit::Content, _) => self.from_pyramid(source, variant, &at)?,
+                (_, Made::Frame) => {
+                    let size = swap_if_turned(orientation, (plan.width, plan.height));
                     let frame = layers.frame(&mut self.resampler, plan);
-                    encode_frame(&frame.upright(orientation), variant)?
+                    let data = encode_frame(&frame.upright(orientation), variant)?;
+                    RenderedVariant::new(source, variant, variant.format, size, data)
                 }
-                Made::Picture => {
+                (_, Made::Picture) => {
                     let picture = layers.picture(&mut self.resampler, plan, &mut self.colours);
-                    let picture = self.finish(picture, layers.icc(), orientation);
-                    encode(picture, variant)?
+                    self.encoded(source, variant, picture, at.icc, orientation)?
                 }
-            };
-            rendered.push(RenderedVariant::new(&facts.sha256, variant, size, data));
+            });
         }
         layers.close(&mut self.scratch);
         Ok(Rendition {
@@ -230,17 +291,45 @@ impl Workbench {
             variants: rendered,
         })
     }
+}
 
-    /// Brings a resized picture to sRGB and upright.
-    fn finish(
-        &mut self,
-        mut picture: Picture,
-        icc: Option<&[u8]>,
-        orientation: Orientation,
-    ) -> Picture {
-        if let Some(profile) = icc {
-            self.colours.convert_to_srgb(&mut picture, profile);
-        }
-        upright(picture, orientation)
+/// How a decoded source stands.
+struct Standing<'a> {
+    stored: (u32, u32),
+    /// Where its content is.
+    region: Region,
+    orientation: Orientation,
+    icc: Option<&'a [u8]>,
+}
+
+/// Luma and chroma serve where a JPEG alone is made of them.
+fn made(variant: &Variant, keeps_coding: bool) -> Made {
+    match variant.format {
+        OutputFormat::Jpeg if keeps_coding && variant.fit != Fit::Pad => Made::Frame,
+        OutputFormat::Jpeg | OutputFormat::Webp | OutputFormat::Png => Made::Picture,
     }
+}
+
+/// Where the content is, if a variant asks for it. A picture of one colour is
+/// all content.
+fn content_of(picture: &Picture, variants: &[Variant]) -> Region {
+    let whole = Region::whole((picture.width, picture.height));
+    match variants.iter().any(|variant| variant.fit == Fit::Content) {
+        true => content(picture, CONTENT_TOLERANCE).unwrap_or(whole),
+        false => whole,
+    }
+}
+
+/// The upright picture in the middle of the variant's box.
+fn padded(mut picture: Picture, variant: &Variant, format: OutputFormat) -> Picture {
+    let keeps_alpha = format != OutputFormat::Jpeg;
+    let background = match variant.background {
+        Some(colour) => Some(colour),
+        None if keeps_alpha && picture.layout == Layout::Rgba => None,
+        None => Some(Colour::WHITE),
+    };
+    if let Some(colour) = background {
+        picture.flatten_onto(colour);
+    }
+    picture.in_the_middle_of((variant.width, variant.height), background)
 }

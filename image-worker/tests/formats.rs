@@ -309,6 +309,9 @@ fn the_same_bytes_and_recipe_give_the_same_bytes_whatever_was_done_before() {
         variant("thumb", 64, Fit::Cover, OutputFormat::Jpeg),
         variant("page", 180, Fit::Contain, OutputFormat::Jpeg),
         variant("small", 64, Fit::Contain, OutputFormat::Webp),
+        variant("padded", 64, Fit::Pad, OutputFormat::Jpeg),
+        variant("middle", 64, Fit::Crop, OutputFormat::Png),
+        variant("content", 64, Fit::Content, OutputFormat::Jpeg),
     ];
     check_variants(&variants).unwrap();
     let sources = [jpeg(400, 300, |_| {}), png(333, 77), webp(64, 500, false)];

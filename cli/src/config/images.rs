@@ -29,6 +29,8 @@ impl Default for ImagesConfig {
             fit: Fit::Contain,
             format: OutputFormat::Jpeg,
             quality: 80,
+            background: None,
+            transparent: None,
         };
         Self {
             source_mib_max: 32,

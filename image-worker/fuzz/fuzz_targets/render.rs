@@ -27,6 +27,8 @@ fn variant(name: &str, fit: Fit, format: OutputFormat) -> Variant {
         fit,
         format,
         quality: 80,
+        background: None,
+        transparent: None,
     }
 }
 

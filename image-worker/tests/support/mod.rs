@@ -21,6 +21,8 @@ pub fn variant(name: &str, side: u32, fit: Fit, format: OutputFormat) -> Variant
         fit,
         format,
         quality: 80,
+        background: None,
+        transparent: None,
     }
 }
 
@@ -169,6 +171,10 @@ pub fn pixels_of(rendition: &Rendition) -> (u32, u32, Vec<u8>) {
                 .chunks_exact(bytes)
                 .flat_map(|p| p[..3].to_vec())
                 .collect()
+        }
+        OutputFormat::Png => {
+            let image = image::load_from_memory(data).unwrap();
+            image.to_rgb8().into_raw()
         }
     };
     assert_eq!(

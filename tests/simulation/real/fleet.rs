@@ -323,6 +323,8 @@ impl Process {
             fit: Fit::Contain,
             format: OutputFormat::Jpeg,
             quality: 80,
+            background: None,
+            transparent: None,
         };
         ImageWorker::new(
             self.ports.clone(),
