@@ -188,14 +188,14 @@ impl Workbench {
                 orientation: decoded.orientation,
                 icc: decoded.icc.as_deref(),
             };
-            self.from_pyramid(&facts.sha256, variant, &at)
+            self.by_pyramid(&facts.sha256, variant, &at)
         });
         let variants = rendered.collect::<Result<_, _>>()?;
         Ok(Rendition { facts, variants })
     }
 
     /// A variant of the picture that the pyramid was started with.
-    fn from_pyramid(
+    fn by_pyramid(
         &mut self,
         source: &str,
         variant: &Variant,
@@ -272,7 +272,7 @@ impl Workbench {
         for (variant, (plan, made)) in variants.iter().zip(&plans) {
             let source = &facts.sha256;
             rendered.push(match (variant.fit, made) {
-                (Fit::Content, _) => self.from_pyramid(source, variant, &at)?,
+                (Fit::Content, _) => self.by_pyramid(source, variant, &at)?,
                 (_, Made::Frame) => {
                     let size = swap_if_turned(orientation, (plan.width, plan.height));
                     let frame = layers.frame(&mut self.resampler, plan);

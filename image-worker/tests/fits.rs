@@ -140,7 +140,7 @@ fn transparency_stays_where_a_format_is_named_for_it() {
         transparent: Some(OutputFormat::Png),
         ..variant("v", 20, Fit::Pad, OutputFormat::Jpeg)
     };
-    let rendition = bench().render(&clear, &[kept.clone()]).unwrap();
+    let rendition = bench().render(&clear, std::slice::from_ref(&kept)).unwrap();
     let stored = &rendition.variants[0];
     assert_eq!(stored.format, OutputFormat::Png);
     assert!(stored.key.ends_with(".png"), "{}", stored.key);
