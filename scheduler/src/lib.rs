@@ -36,6 +36,7 @@ mod jobs;
 mod look;
 mod outcome;
 mod prune;
+mod refetch;
 mod settled;
 mod sweep;
 mod tick;
