@@ -66,8 +66,8 @@ impl Refetches {
 pub enum Wanted {
     /// Images that failed.
     Failed(Failed),
-    /// Of the products that a blob names, one id a line: whatever is known of
-    /// them is left out, so that nothing is taken for unchanged.
+    /// Of the products that a blob names, an array of ids as JSON: whatever is
+    /// known of them is left out, so that nothing is taken for unchanged.
     Listed { key: String },
 }
 

@@ -94,9 +94,9 @@ impl Refetch<'_> {
             Err(BlobError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(blob_failure(key, &error)),
         };
-        let text = std::str::from_utf8(&body)
-            .map_err(|error| Ending::Failed(Failure::permanent(format!("read {key}: {error}"))))?;
-        Ok(Some(text.lines().map(str::to_owned).collect()))
+        serde_json::from_slice(&body)
+            .map(Some)
+            .map_err(|error| Ending::Failed(Failure::permanent(format!("read {key}: {error}"))))
     }
 }
 

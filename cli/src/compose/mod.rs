@@ -289,6 +289,7 @@ impl Machine {
                     i64::try_from(config.fold_after_s).unwrap_or(i64::MAX),
                 ),
                 settled_kept: chrono::Duration::days(i64::from(config.settled_days)),
+                retry: loaded.config.images.retry_schedule(),
                 ..SchedulerOptions::default()
             },
         );
