@@ -79,6 +79,8 @@ pub struct Marked {
 pub struct Sweeping {
     pub shard: String,
     pub until: DateTime<Utc>,
+    /// Who sweeps: a name that no two have.
+    pub by: String,
 }
 
 /// How a marked key stands, by the document as it is now.
@@ -217,6 +219,7 @@ mod tests {
         removal.sweeping = Some(Sweeping {
             shard: "0a".to_owned(),
             until: at,
+            by: "a".to_owned(),
         });
         check(Some(&removal), 5, "0a", Standing::Swept { until: at });
         check(Some(&removal), 5, "0b", Standing::Waits);

@@ -43,6 +43,11 @@ impl ShardReferences {
 }
 
 impl References {
+    /// Of this piece of work and no other.
+    pub(crate) fn name(&self) -> String {
+        format!("{}-{}", std::process::id(), self.0.name())
+    }
+
     pub(crate) async fn collect(
         upkeep: &Upkeep,
         since: DateTime<Utc>,

@@ -15,7 +15,9 @@ use bytes::Bytes;
 use chrono::{DateTime, Duration, Utc};
 use serde::Serialize;
 use trawler_core::ports::{BlobEntry, BlobError, BlobMeta};
-use trawler_core::removal::{IMAGES, Marked, REST, Removal, SHARD_CANDIDATES_MAX, shards};
+use trawler_core::removal::{
+    IMAGES, Marked, REST, Removal, SHARD_CANDIDATES_MAX, SWEEP_SHARD, Sweeping, shards,
+};
 use trawler_fleet::{Created, Documents, retry};
 
 use crate::listing::Listing;
@@ -227,7 +229,12 @@ impl Upkeep {
         for (at, shard) in removal.waiting.keys().enumerate() {
             Upkeep::tell(watch, "shards swept", at as u64, Some(total));
             let used = references.shard(shard).await?;
-            self.sweep_shard(documents, removal, shard, &used, report)
+            let mine = Sweeping {
+                shard: shard.clone(),
+                until: self.ports.clock.now() + SWEEP_SHARD,
+                by: references.name(),
+            };
+            self.sweep_shard(documents, removal, mine, &used, report)
                 .await?;
         }
         // Workers that still know of it find no list and look anew.

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use trawler_core::removal::shard_of;
@@ -21,7 +21,7 @@ pub(crate) fn part_of(key: &str) -> Option<u8> {
 
 pub(crate) struct Spill<const N: usize> {
     folder: TempDir,
-    parts: Vec<BufWriter<File>>,
+    parts: Vec<Option<BufWriter<File>>>,
 }
 
 impl<const N: usize> Spill<N> {
@@ -30,24 +30,34 @@ impl<const N: usize> Spill<N> {
         let folder = tempfile::Builder::new()
             .prefix("upkeep-")
             .tempdir_in(scratch)?;
-        let open = |part: usize| {
-            let file = File::create(folder.path().join(format!("{part:02x}")))?;
-            Ok(BufWriter::with_capacity(BUFFER_BYTES, file))
-        };
-        let parts = (0..PARTS).map(open).collect::<io::Result<_>>()?;
-        Ok(Self { folder, parts })
+        Ok(Self {
+            folder,
+            parts: (0..PARTS).map(|_| None).collect(),
+        })
     }
 
     pub(crate) fn push(&mut self, part: u8, record: &[u8; N]) -> io::Result<()> {
-        self.parts[usize::from(part)].write_all(record)
+        let writer = match &mut self.parts[usize::from(part)] {
+            Some(writer) => writer,
+            none => {
+                let file = File::create(path_of(&self.folder, part))?;
+                none.insert(BufWriter::with_capacity(BUFFER_BYTES, file))
+            }
+        };
+        writer.write_all(record)
     }
 
     pub(crate) fn finish(mut self) -> io::Result<Spilled<N>> {
-        self.parts.iter_mut().try_for_each(Write::flush)?;
+        let mut parts = self.parts.iter_mut().flatten();
+        parts.try_for_each(Write::flush)?;
         Ok(Spilled {
             folder: self.folder,
         })
     }
+}
+
+fn path_of(folder: &TempDir, part: u8) -> PathBuf {
+    folder.path().join(format!("{part:02x}"))
 }
 
 /// Everything that was spilled; gone when dropped.
@@ -56,9 +66,20 @@ pub(crate) struct Spilled<const N: usize> {
 }
 
 impl<const N: usize> Spilled<N> {
+    /// A name that was drawn at random.
+    pub(crate) fn name(&self) -> String {
+        let name = self.folder.path().file_name();
+        name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
     /// Gives every record of the part to `take`, in the order of arrival.
     pub(crate) fn read(&self, part: u8, mut take: impl FnMut(&[u8; N])) -> io::Result<()> {
-        let file = File::open(self.folder.path().join(format!("{part:02x}")))?;
+        let file = match File::open(path_of(&self.folder, part)) {
+            Ok(file) => file,
+            // Nothing is about it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
         let mut records = BufReader::with_capacity(1 << 20, file);
         let mut record = [0; N];
         loop {

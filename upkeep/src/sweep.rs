@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use chrono::Duration;
 use trawler_core::ports::{BlobEntry, BlobError};
-use trawler_core::removal::{IMAGES, Removal, SWEEP_MARGIN, SWEEP_SHARD, Sweeping};
+use trawler_core::removal::{IMAGES, Removal, SWEEP_MARGIN, Sweeping};
 use trawler_fleet::{Documents, retry};
 
 use crate::listing::{Listing, PAGE};
@@ -21,11 +21,12 @@ impl Upkeep {
         &self,
         documents: &Documents,
         removal: &Removal,
-        shard: &str,
+        mine: Sweeping,
         used: &ShardReferences,
         report: &mut Removed,
     ) -> Result<(), UpkeepError> {
-        let Some(mine) = self.announce(documents, removal, shard).await? else {
+        let shard = mine.shard.as_str();
+        if !self.announce(documents, removal, &mine).await? {
             return Ok(());
         };
         // From here on whoever wants an object of the shard waits, or put its
@@ -73,37 +74,29 @@ impl Upkeep {
         Ok(())
     }
 
-    /// `None` when somebody else swept the shard.
+    /// False when somebody else swept the shard.
     async fn announce(
         &self,
         documents: &Documents,
         removal: &Removal,
-        shard: &str,
-    ) -> Result<Option<Sweeping>, UpkeepError> {
+        mine: &Sweeping,
+    ) -> Result<bool, UpkeepError> {
         let now = self.ports.clock.now();
-        let mine = Sweeping {
-            shard: shard.to_owned(),
-            until: now + SWEEP_SHARD,
-        };
         let stored = documents
             .change(Removal::KEY, |stored: &mut Removal| {
-                let is_free = stored
-                    .sweeping
-                    .as_ref()
-                    .is_none_or(|other| other.until <= now);
-                let waits = stored.waiting.contains_key(shard);
+                let other = stored.sweeping.as_ref();
+                let is_free = other.is_none_or(|other| other.until <= now);
+                let waits = stored.waiting.contains_key(&mine.shard);
                 if stored.number == removal.number && is_free && waits {
                     stored.sweeping = Some(mine.clone());
                 }
             })
             .await?;
-        let Some(stored) = stored.filter(|stored| stored.number == removal.number) else {
-            return Ok(None);
-        };
-        match stored.sweeping {
-            Some(sweeping) if sweeping == mine => Ok(Some(mine)),
-            Some(other) if other.until > now => Err(UpkeepError::Busy { until: other.until }),
-            Some(_) | None => Ok(None),
+        let stored = stored.filter(|stored| stored.number == removal.number);
+        match stored.and_then(|stored| stored.sweeping) {
+            Some(sweeping) if sweeping == *mine => Ok(true),
+            Some(Sweeping { until, .. }) if until > now => Err(UpkeepError::Busy { until }),
+            Some(_) | None => Ok(false),
         }
     }
 

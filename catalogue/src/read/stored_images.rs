@@ -140,17 +140,19 @@ impl Catalogue {
         while next >= 0 {
             let first = (next - ENTRIES_A_READ + 1).max(0);
             let entries = entry::read_range(&self.store, first..=next).await?;
-            let mut newest_ms = i64::MIN;
-            for entry in &entries {
-                newest_ms = newest_ms.max(entry.timestamp());
+            let recent: Vec<_> = entries
+                .iter()
+                .filter(|entry| entry.timestamp() >= since_ms)
+                .collect();
+            for entry in &recent {
                 let taken = gone_sources(entry)?.into_iter();
                 files.extend(taken.map(|file| KeyFile {
                     file,
                     is_live: false,
                 }));
             }
-            // All of them are older: what lies before was over by then.
-            if newest_ms < since_ms {
+            // All of them are older, and so is what lies before.
+            if recent.is_empty() {
                 break;
             }
             next = first - 1;
