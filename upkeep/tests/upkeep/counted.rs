@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use trawler_core::QueueName;
 use trawler_core::image::ImageStatus;
-use trawler_core::ports::{Blobs, Clock, Metric, Metrics};
+use trawler_core::ports::{Clock, Metric, Metrics};
 use trawler_core::recheck::is_failure;
 use trawler_core::refetch::{Ages, Failed};
 use trawler_fleet::Ports;

@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use trawler_core::image_ended::EndedImages;
 use trawler_core::job::{ImageJob, ImageTask};
 use trawler_core::manifest::ImageResult;
-use trawler_core::ports::{Blobs, Clock};
 use trawler_core::removal::{Marked, Removal, Sweeping};
 use trawler_core::{QueueName, RunId};
 use trawler_fleet::{Drain, JobContext, Removals, Stays, Take, manifests};
@@ -163,7 +162,7 @@ async fn what_checkpoints_and_results_name_stays_however_long_they_wait() {
 #[tokio::test]
 async fn a_marked_object_that_is_used_again_is_spared() {
     let world = World::new().await;
-    let again = world.leave(1);
+    world.leave(1);
     let anew = world.leave(2);
     let gone = world.leave(3);
     world.remove(true).await.unwrap();

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use trawler_core::ports::{Blobs, Clock};
 use trawler_fleet::{Removals, Stays};
 
 use crate::testing::Table;

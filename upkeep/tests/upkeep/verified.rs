@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use trawler_core::ports::Blobs;
 use trawler_upkeep::{Extent, Verified, VerifyOptions, What};
 
 use crate::world::{World, key_of, silent};
