@@ -16,10 +16,10 @@
 //!    then the keeps are listed, then what is marked, still referred to by
 //!    nothing, not kept, and not stored anew is removed.
 //!
-//! Why no reference can be lost. A worker writes [keep], then reads [shard
-//! waits]; the sweep writes [shard is swept], then reads [keeps]: one of the two
-//! sees the other. A worker that saw no mark looked at most [`LOOK_CACHE`]
-//! after the document was created; what it put is referred to by a checkpoint or
+//! Why no reference can be lost. A worker writes its keep, then reads whether
+//! the shard waits; the sweep writes that the shard is swept, then reads the
+//! keeps: one of the two sees the other. A worker that saw no mark looked at
+//! most [`LOOK_CACHE`] after the document was created; what it put is referred to by a checkpoint or
 //! a result at the end of its delivery, which the queue bounds at 12 hours
 //! (`VISIBILITY_MAX`), and the sweep reads those after [`REST`], which is twice
 //! that. What is left is a process that stands still between two instructions

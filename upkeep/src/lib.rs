@@ -7,7 +7,7 @@
 //! itself: what has to be fetched again is listed for a refetch, which the
 //! scheduler plans and the crawler takes up. Memory is bounded whatever the size
 //! of the catalogue: what has to be known of every image is spilled to 256 files
-//! by the first two digits of its key ([`mod@spill`]) and held one file at a
+//! by the first two digits of its key (`spill`) and held one file at a
 //! time, 8 to 24 bytes for each distinct image in it: with 600 million variants
 //! some 20 MB to remove, 60 MB to count.
 
