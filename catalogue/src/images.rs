@@ -154,7 +154,7 @@ impl<'a> CellReader<'a> {
         }
     }
 
-    fn variants(&self, row: usize) -> Option<Vec<StoredVariant>> {
+    pub(crate) fn variants(&self, row: usize) -> Option<Vec<StoredVariant>> {
         let list = column(self.batch, "image_variants").as_list::<i32>();
         if list.is_null(row) {
             return None;

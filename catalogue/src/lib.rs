@@ -48,6 +48,7 @@ pub use read::candidates::{CANDIDATES_MAX, ImagePage, ImageRow};
 pub use read::changes::{ChangePage, Watermark};
 pub use read::json::rows_as_json;
 pub use read::products::{PAGE_ROWS_MAX, ProductPage};
+pub use read::stored_images::{KeyFiles, STORED_ROWS_MAX, StoredRow};
 pub use schema::{
     CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION, EXTRA, FIRST_SEEN, ID, IMAGE_COLUMNS,
     IMAGE_LINK, PIPE, ROW_HASH, RUN, UPDATED, content_schema, table_schema,

@@ -2,11 +2,13 @@
 //! commands turn text into types where an error can name what was meant.
 
 mod dlq;
+mod images;
 mod maintenance;
 
 use std::path::PathBuf;
 
 pub(crate) use dlq::{DlqCommand, WhichLetters, Who};
+pub(crate) use images::{GcArgs, ImagesArgs, ImagesCommand, RetryArgs, StatsArgs, VerifyArgs};
 pub(crate) use maintenance::{AddWindow, MaintenanceCommand, WindowTarget};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -47,8 +49,9 @@ pub(crate) enum Command {
     Schedule(ScheduleArgs),
     /// One role of a fleet: work on the crawl queue.
     Crawl(WorkerArgs),
-    /// One role of a fleet: work on the image queue.
-    Images(WorkerArgs),
+    /// One role of a fleet: work on the image queue. With a subcommand: look
+    /// after the images that are stored.
+    Images(ImagesArgs),
     /// Set a fleet up.
     #[command(subcommand)]
     Fleet(FleetCommand),
@@ -86,7 +89,8 @@ impl Command {
     /// What its log says where nobody asks for more.
     pub(crate) fn loudness(&self) -> Loudness {
         match self {
-            Self::Schedule(_) | Self::Crawl(_) | Self::Images(_) => Loudness::Journal,
+            Self::Schedule(_) | Self::Crawl(_) => Loudness::Journal,
+            Self::Images(images) if images.command.is_none() => Loudness::Journal,
             _ => Loudness::Warnings,
         }
     }

@@ -19,6 +19,7 @@ mod telemetry;
 mod work;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -26,6 +27,12 @@ use clap::Parser;
 /// code: 0 done, 1 failed, 2 the command line or the configuration is wrong,
 /// 3 something is left that a later run has to do.
 pub fn main() -> ExitCode {
+    main_ahead(Duration::ZERO)
+}
+
+/// As [`main`], by a clock that is so far ahead: for tests of what takes days.
+pub fn main_ahead(ahead: Duration) -> ExitCode {
+    compose::set_clock_ahead(ahead);
     let cli = args::Cli::parse();
     telemetry::init(cli.command.loudness());
     let runtime = match tokio::runtime::Builder::new_multi_thread()

@@ -56,6 +56,16 @@ impl Input {
                 ),
                 facts: json!({ "kind": "fold", "pipe": pipe, "fold": fold }),
             },
+            CrawlJob::Refetch {
+                pipe,
+                refetch,
+                wanted,
+            } => Self {
+                words: format!("fetch images of pipe {pipe} again (refetch {refetch})"),
+                facts: json!({
+                    "kind": "refetch", "pipe": pipe, "refetch": refetch, "wanted": wanted,
+                }),
+            },
         }
     }
 

@@ -10,6 +10,11 @@ use std::str::FromStr;
 use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::refetch::Refetches;
+
+/// What stands before the number of a refetch where a run has its instant.
+const REFETCH: &str = "refetch-";
+
 /// Longest pipe id, in ASCII characters; leaves room for the instant and a
 /// resend counter within the 128 characters of an SQS id.
 pub const PIPE_ID_CHARS_MAX: usize = 64;
@@ -87,7 +92,9 @@ impl fmt::Display for RunSeq {
     }
 }
 
-/// A run: pipe and due instant, written `pipe@2026-11-21T03:00:00.000Z`.
+/// A run: pipe and due instant, written `pipe@2026-11-21T03:00:00.000Z`. What
+/// stands for one where images are fetched between two runs is written
+/// `pipe@refetch-7` (see [`crate::refetch`]).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId {
     pub pipe: PipeId,
@@ -113,6 +120,14 @@ impl RunId {
             rule: "write it as pipe@2026-11-21T03:00:00.000Z",
         };
         let (pipe, due) = text.split_once('@').ok_or_else(invalid)?;
+        if let Some(number) = due.strip_prefix(REFETCH) {
+            let number = number.parse().map_err(|_| invalid())?;
+            let run = Refetches::run(&PipeId::parse(pipe)?, number);
+            return match Refetches::number(&run) {
+                Some(_) => Ok(run),
+                None => Err(invalid()),
+            };
+        }
         let due = DateTime::parse_from_rfc3339(due).map_err(|_| invalid())?;
         Ok(Self::new(PipeId::parse(pipe)?, due.with_timezone(&Utc)))
     }
@@ -120,6 +135,9 @@ impl RunId {
 
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(number) = Refetches::number(self) {
+            return write!(f, "{}@{REFETCH}{number}", self.pipe);
+        }
         let due = self.due().to_rfc3339_opts(SecondsFormat::Millis, true);
         write!(f, "{}@{due}", self.pipe)
     }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::image::KnownImage;
 use crate::ports::MESSAGE_BYTES_MAX;
+use crate::refetch::Wanted;
 use crate::{JobId, JobName, PipeId, RunId};
 
 /// The version that this program writes and the only one that it reads.
@@ -33,6 +34,12 @@ pub enum CrawlJob {
     Collect { run: RunId },
     /// Fold the image results of the pipe into the catalogue.
     Fold { pipe: PipeId, fold: i64 },
+    /// Fetch images of the pipe that no run has to fetch.
+    Refetch {
+        pipe: PipeId,
+        refetch: i64,
+        wanted: Wanted,
+    },
 }
 
 impl CrawlJob {
@@ -40,13 +47,14 @@ impl CrawlJob {
         match self {
             Self::Collect { run } => JobId::from(run),
             Self::Fold { pipe, fold } => JobName::fold_id(pipe, *fold),
+            Self::Refetch { pipe, refetch, .. } => JobName::refetch_id(pipe, *refetch),
         }
     }
 
     pub fn pipe(&self) -> &PipeId {
         match self {
             Self::Collect { run } => &run.pipe,
-            Self::Fold { pipe, .. } => pipe,
+            Self::Fold { pipe, .. } | Self::Refetch { pipe, .. } => pipe,
         }
     }
 
@@ -196,6 +204,8 @@ fn decode<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, BodyError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::image::ImageStatus;
+    use crate::refetch::{Ages, Failed};
 
     fn run() -> RunId {
         RunId::parse("shop@2026-11-21T03:00:00.000Z").unwrap()
@@ -223,6 +233,20 @@ mod tests {
         };
         assert_eq!(fold.id().as_str(), "shop#images@7");
         assert_eq!(CrawlJob::decode(&fold.encode()), Ok(fold));
+        let refetch = CrawlJob::Refetch {
+            pipe: run().pipe,
+            refetch: 2,
+            wanted: Wanted::Failed(Failed {
+                statuses: vec![ImageStatus::NotFound],
+                which: Ages::Any,
+            }),
+        };
+        assert_eq!(refetch.id().as_str(), "shop#refetch@2");
+        assert_eq!(
+            refetch.encode(),
+            r#"{"v":1,"job":{"kind":"refetch","pipe":"shop","refetch":2,"wanted":{"failed":{"statuses":["not_found"],"which":"any"}}}}"#
+        );
+        assert_eq!(CrawlJob::decode(&refetch.encode()), Ok(refetch));
     }
 
     #[test]

@@ -1,12 +1,16 @@
-//! What the name of a job says: which run or which fold it belongs to.
+//! What the name of a job says: which run, fold or refetch it belongs to.
 //!
 //! A settled job has no record for long; who asks for it then finds the
 //! document that tells how it ended by the job's name alone.
 
+use crate::refetch::Refetches;
 use crate::{JobId, PipeId, QueueName, RunId, RunSeq};
 
 /// Between pipe and number of a fold's name.
 const FOLD: &str = "#images@";
+
+/// Between pipe and number of a refetch's name.
+const REFETCH: &str = "#refetch@";
 
 /// A name, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +20,11 @@ pub enum JobName {
         pipe: PipeId,
         fold: i64,
     },
-    /// An image job of this run.
+    Refetch {
+        pipe: PipeId,
+        refetch: i64,
+    },
+    /// An image job of this run, or of the refetch that the run id stands for.
     Image(RunId),
 }
 
@@ -24,13 +32,24 @@ impl JobName {
     /// `None` for a name that no job of the queue can have.
     pub fn parse(queue: QueueName, job: &JobId) -> Option<Self> {
         match queue {
-            QueueName::Crawl => match job.as_str().split_once(FOLD) {
-                Some((pipe, fold)) => Some(Self::Fold {
-                    pipe: PipeId::parse(pipe).ok()?,
-                    fold: fold.parse().ok()?,
-                }),
-                None => RunId::parse(job.as_str()).ok().map(Self::Collect),
-            },
+            QueueName::Crawl => {
+                if let Some((pipe, fold)) = job.as_str().split_once(FOLD) {
+                    return Some(Self::Fold {
+                        pipe: PipeId::parse(pipe).ok()?,
+                        fold: fold.parse().ok()?,
+                    });
+                }
+                if let Some((pipe, refetch)) = job.as_str().split_once(REFETCH) {
+                    return Some(Self::Refetch {
+                        pipe: PipeId::parse(pipe).ok()?,
+                        refetch: refetch.parse().ok()?,
+                    });
+                }
+                let run = RunId::parse(job.as_str()).ok()?;
+                Refetches::number(&run)
+                    .is_none()
+                    .then_some(Self::Collect(run))
+            }
             QueueName::Image => {
                 let (run, _) = job.as_str().split_once('#')?;
                 let (pipe, seq) = run.split_once('@')?;
@@ -44,6 +63,11 @@ impl JobName {
 
     pub fn fold_id(pipe: &PipeId, fold: i64) -> JobId {
         JobId::parse(&format!("{pipe}{FOLD}{fold}"))
+            .expect("a pipe id and a number make a job id within its bound")
+    }
+
+    pub fn refetch_id(pipe: &PipeId, refetch: i64) -> JobId {
+        JobId::parse(&format!("{pipe}{REFETCH}{refetch}"))
             .expect("a pipe id and a number make a job id within its bound")
     }
 
@@ -75,6 +99,16 @@ mod tests {
         let pipe = run.pipe.clone();
         let fold = JobName::fold_id(&pipe, 7);
         check(crawl, fold.as_str(), Some(JobName::Fold { pipe, fold: 7 }));
+        let refetch = JobName::refetch_id(&run.pipe, 3);
+        check(
+            crawl,
+            refetch.as_str(),
+            Some(JobName::Refetch {
+                pipe: run.pipe.clone(),
+                refetch: 3,
+            }),
+        );
+        check(crawl, "shop@refetch-3", None);
         check(crawl, "job", None);
         let image = JobName::image_id(&run, "0123456789abcdef01234567");
         check(

@@ -32,6 +32,8 @@ pub mod ports;
 pub mod problem;
 pub mod product;
 pub mod recheck;
+pub mod refetch;
+pub mod removal;
 pub mod run;
 pub mod schedule;
 pub mod secret;

@@ -1,11 +1,13 @@
 //! Which images a run turns into jobs: new and moved ones, failed ones whose
-//! time has come, and stored ones that are due for a second look.
+//! time has come, and stored ones that are due for a second look. And which
+//! failed ones the upkeep tries again between runs: at growing ages.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::image::{ImageStatus, Recheck};
 use crate::pipe::ImageOptions;
+use crate::refetch::{Ages, Failed};
 
 /// What the catalogue says of the image of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +26,7 @@ pub fn is_image_due(image: ImageStanding<'_>, options: &ImageOptions, due: DateT
     if image.status == ImageStatus::Pending {
         return true;
     }
-    let retry_after = chrono::Duration::hours(i64::from(options.retry_hours));
+    let retry_after = Duration::hours(i64::from(options.retry_hours));
     let rested = image.tried.is_none_or(|tried| due - tried >= retry_after);
     if image.status.is_transient() && rested {
         return true;
@@ -38,6 +40,67 @@ pub fn is_image_due(image: ImageStanding<'_>, options: &ImageOptions, due: DateT
             day.rem_euclid(every) == spread(image.product_id).rem_euclid(every)
         }
     }
+}
+
+/// Ages at which a failed image is tried again, in days; after the last of
+/// them again each time that many days have passed. What failed for a week is
+/// unlikely to be mended tomorrow, and one request a month finds out when it is.
+pub const RETRY_AGES_DAYS: [i64; 6] = [1, 2, 4, 8, 16, 30];
+
+/// Whether the status says that the picture was not had.
+pub fn is_failure(status: ImageStatus) -> bool {
+    match status {
+        ImageStatus::Pending | ImageStatus::Stored | ImageStatus::Unchanged => false,
+        ImageStatus::NotFound
+        | ImageStatus::Blocked
+        | ImageStatus::NotAnImage
+        | ImageStatus::Truncated
+        | ImageStatus::Corrupt
+        | ImageStatus::TooLarge
+        | ImageStatus::UnsupportedFormat
+        | ImageStatus::Timeout
+        | ImageStatus::RefusedAddress
+        | ImageStatus::Unreachable
+        | ImageStatus::BadUrl => true,
+    }
+}
+
+/// Whether an image that fails since `failing_since` came to an age of
+/// [`RETRY_AGES_DAYS`] after `since` and not after `until`. Missed ages count
+/// once: the newest speaks for those before it. One that is not known to have
+/// failed since when is due.
+pub fn is_retry_due(
+    failing_since: Option<DateTime<Utc>>,
+    since: Option<DateTime<Utc>>,
+    until: DateTime<Utc>,
+) -> bool {
+    let Some(failing_since) = failing_since else {
+        return true;
+    };
+    let reached = newest_retry_age(until - failing_since);
+    reached.is_some_and(|age| since.is_none_or(|since| failing_since + age > since))
+}
+
+/// The newest age of a retry that an image of this age has come to.
+fn newest_retry_age(age: Duration) -> Option<Duration> {
+    let days = age.num_days();
+    let last = RETRY_AGES_DAYS[RETRY_AGES_DAYS.len() - 1];
+    let reached = if days >= last {
+        days - days % last
+    } else {
+        *RETRY_AGES_DAYS.iter().rev().find(|step| **step <= days)?
+    };
+    Some(Duration::days(reached))
+}
+
+/// Whether a retry of failed images takes this one up.
+pub fn is_wanted_again(image: ImageStanding<'_>, failed: &Failed) -> bool {
+    let of_status = failed.statuses.is_empty() || failed.statuses.contains(&image.status);
+    let of_age = match failed.which {
+        Ages::Any => true,
+        Ages::Due { since, until } => is_retry_due(image.tried, since, until),
+    };
+    is_failure(image.status) && of_status && of_age
 }
 
 /// A number that depends on the product alone, so that rechecks spread evenly
@@ -54,11 +117,11 @@ mod tests {
     use super::*;
 
     fn due(status: ImageStatus, recheck: Recheck, hours_since: i64) -> bool {
-        let now = DateTime::<Utc>::UNIX_EPOCH + chrono::Duration::days(20_000);
+        let now = DateTime::<Utc>::UNIX_EPOCH + Duration::days(20_000);
         let image = ImageStanding {
             product_id: "p1",
             status,
-            tried: Some(now - chrono::Duration::hours(hours_since)),
+            tried: Some(now - Duration::hours(hours_since)),
         };
         let options = ImageOptions {
             recheck,
@@ -87,12 +150,72 @@ mod tests {
     }
 
     #[test]
+    fn failed_images_are_tried_again_at_growing_ages() {
+        let began = DateTime::<Utc>::UNIX_EPOCH + Duration::days(20_000) + Duration::hours(5);
+        // A job an hour later each day: every age is met on its day, once.
+        let jobs: Vec<DateTime<Utc>> = (0..130)
+            .map(|day| began + Duration::days(day) + Duration::hours(1))
+            .collect();
+        let days: Vec<usize> = (1..130)
+            .filter(|day| is_retry_due(Some(began), Some(jobs[day - 1]), jobs[*day]))
+            .collect();
+        assert_eq!(days, [1, 2, 4, 8, 16, 30, 60, 90, 120]);
+        // Days that were missed are caught up once, by the newest age.
+        let check = |since: Option<i64>, until: i64, expected: bool| {
+            let at = |hours: i64| began + Duration::hours(hours);
+            let found = is_retry_due(Some(began), since.map(at), at(until));
+            assert_eq!(found, expected, "{since:?} {until}");
+        };
+        check(None, 23, false);
+        check(None, 24, true);
+        check(None, 24 * 100, true);
+        check(Some(24), 47, false);
+        check(Some(24), 48, true);
+        check(Some(24 * 3), 24 * 20, true);
+        check(Some(24 * 17), 24 * 20, false);
+        check(Some(24 * 20), 24 * 20, false);
+        // A clock that went back asks for nothing.
+        check(Some(24 * 9), 24 * 8, false);
+        check(None, -5, false);
+        assert!(is_retry_due(None, Some(began), began));
+    }
+
+    #[test]
+    fn a_retry_takes_failures_of_its_statuses_and_ages() {
+        use ImageStatus::{NotFound, Pending, Stored, Timeout};
+        let now = DateTime::<Utc>::UNIX_EPOCH + Duration::days(20_000);
+        let check = |status, hours, statuses: &[ImageStatus], which, expected| {
+            let image = ImageStanding {
+                product_id: "p",
+                status,
+                tried: Some(now - Duration::hours(hours)),
+            };
+            let failed = Failed {
+                statuses: statuses.to_vec(),
+                which,
+            };
+            assert_eq!(is_wanted_again(image, &failed), expected, "{status:?}");
+        };
+        let due = Ages::Due {
+            since: None,
+            until: now,
+        };
+        check(NotFound, 25, &[], due, true);
+        check(NotFound, 23, &[], due, false);
+        check(NotFound, 23, &[], Ages::Any, true);
+        check(NotFound, 25, &[Timeout], due, false);
+        check(Timeout, 25, &[Timeout], due, true);
+        check(Stored, 25, &[], Ages::Any, false);
+        check(Pending, 25, &[], Ages::Any, false);
+    }
+
+    #[test]
     fn every_image_is_rechecked_once_in_so_many_days() {
         let options = ImageOptions {
             recheck: Recheck::Days { every_days: 7 },
             ..ImageOptions::default()
         };
-        let start = DateTime::<Utc>::UNIX_EPOCH + chrono::Duration::days(20_000);
+        let start = DateTime::<Utc>::UNIX_EPOCH + Duration::days(20_000);
         for product in 0..100 {
             let id = format!("p{product}");
             let days = (0..7)
@@ -102,7 +225,7 @@ mod tests {
                         status: ImageStatus::Stored,
                         tried: None,
                     };
-                    is_image_due(image, &options, start + chrono::Duration::days(*day))
+                    is_image_due(image, &options, start + Duration::days(*day))
                 })
                 .count();
             assert_eq!(days, 1, "{id}");

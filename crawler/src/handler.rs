@@ -10,6 +10,7 @@ use trawler_fleet::{Brief, Handler, JobContext, PipeError, TakenJob};
 use crate::collect::Collect;
 use crate::crawler::Crawler;
 use crate::fold::Fold;
+use crate::refetch::Refetch;
 
 #[async_trait]
 impl Handler for Crawler {
@@ -35,6 +36,21 @@ impl Handler for Crawler {
                 .run()
                 .await
             }
+            CrawlJob::Refetch {
+                pipe,
+                refetch,
+                wanted,
+            } => {
+                let work = Refetch {
+                    crawler: self,
+                    pipe: &pipe,
+                    refetch,
+                    wanted: &wanted,
+                    job,
+                    ctx,
+                };
+                work.run().await
+            }
         };
         result.unwrap_or_else(|ending| ending)
     }
@@ -49,7 +65,8 @@ impl Handler for Crawler {
         _: &JobContext,
         reason: &str,
     ) -> Result<(), Failure> {
-        // A fold has no document of its own: its dead letter says all.
+        // A fold or a refetch has no document of its own: its dead letter says
+        // all.
         let Ok(CrawlJob::Collect { run }) = CrawlJob::decode(&job.record.body) else {
             return Ok(());
         };

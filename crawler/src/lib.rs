@@ -27,6 +27,7 @@ mod parse;
 mod plan_images;
 #[cfg(test)]
 mod real;
+mod refetch;
 pub mod render;
 mod report;
 mod run_document;

@@ -1,22 +1,27 @@
-//! Turns the pipe's due images into the run's manifest. The scheduler's tick
+//! Turns the pipe's due images into the run's manifest, or those that a refetch
+//! wants into its own. The scheduler's tick
 //! sends its jobs as there is room: it alone knows how much, and a look at the
 //! whole ledger after every run would cost more than the run.
 //!
 //! Images come from the rows of the catalogue, not from what this run changed,
 //! so that a run also picks up what an earlier one left. An image that an
-//! unsettled manifest of the pipe has already is left to that one.
+//! unsettled manifest of the pipe has already is left to that one; but not one
+//! that is to be repaired, since that one may find it unchanged.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use trawler_catalogue::ImageRow;
 use trawler_core::RunId;
 use trawler_core::drain::STEP_ROWS_MAX;
-use trawler_core::image::ImageStatus;
+use trawler_core::image::{ImageStatus, KnownImage};
 use trawler_core::job::{ImageJob, ImageTask, JOB_IMAGES_MAX, pack_image_jobs};
 use trawler_core::manifest::Manifest;
-use trawler_core::pipe::Pipe;
-use trawler_core::recheck::{ImageStanding, is_image_due};
+use trawler_core::pipe::{ImageOptions, Pipe};
+use trawler_core::recheck::{ImageStanding, is_image_due, is_wanted_again};
+use trawler_core::refetch::Failed;
 use trawler_core::verdict::Ending;
 use trawler_fleet::manifests::{self, ManifestWriter, PART_JOBS};
 use trawler_fleet::{JobContext, TakenJob};
@@ -32,11 +37,38 @@ const OPEN_GROUPS_MAX: usize = 10_000;
 /// Due images taken between two looks at the flags.
 const CANDIDATES_A_STEP: usize = STEP_ROWS_MAX;
 
-/// The planning of one run's images.
+/// Which images are planned.
+#[derive(Debug, Clone)]
+pub(crate) enum Pick {
+    /// Those that are due for a run at this instant.
+    Due(DateTime<Utc>),
+    Failed(Failed),
+    /// Of these products, as if nothing were known of them.
+    Listed(Arc<HashSet<String>>),
+}
+
+impl Pick {
+    fn takes(&self, row: &ImageRow, options: &ImageOptions) -> bool {
+        let standing = ImageStanding {
+            product_id: &row.id,
+            // A status that this program does not know is looked into anew.
+            status: row.status.unwrap_or(ImageStatus::Pending),
+            tried: row.tried,
+        };
+        match self {
+            Self::Due(due) => is_image_due(standing, options, *due),
+            Self::Failed(failed) => is_wanted_again(standing, failed),
+            Self::Listed(products) => products.contains(&row.id),
+        }
+    }
+}
+
+/// The planning of the images of one run, or of one refetch.
 pub(crate) struct PlanImages<'a> {
     pub(crate) crawler: &'a Crawler,
     pub(crate) pipe: &'a Pipe,
     pub(crate) run: &'a RunId,
+    pub(crate) pick: Pick,
     pub(crate) job: &'a TakenJob,
     pub(crate) ctx: &'a JobContext,
 }
@@ -68,34 +100,24 @@ impl PlanImages<'_> {
     }
 
     async fn write(&self) -> Result<Manifest, Ending> {
-        let under_way = self.under_way().await?;
+        let under_way = match self.pick {
+            Pick::Due(_) | Pick::Failed(_) => self.under_way().await?,
+            Pick::Listed(_) => HashSet::new(),
+        };
         let snapshot = self
             .crawler
             .catalogue
             .snapshot()
             .await
             .map_err(catalogue_failure)?;
-        let due = self.run.due();
-        let options = self.pipe.images.clone();
+        let options = Arc::new(self.pipe.images.clone());
         let mut packer = Packer::new(self.run, self.pipe.images.shards);
         let mut writer = ManifestWriter::new(&self.crawler.ports, self.run, self.job.epoch);
         let mut after: Option<String> = None;
         loop {
             self.ctx.step().await?;
-            let options = options.clone();
-            let is_due = move |row: &ImageRow| {
-                // A status that this program does not know is looked into anew.
-                let status = row.status.unwrap_or(ImageStatus::Pending);
-                is_image_due(
-                    ImageStanding {
-                        product_id: &row.id,
-                        status,
-                        tried: row.tried,
-                    },
-                    &options,
-                    due,
-                )
-            };
+            let (pick, options) = (self.pick.clone(), Arc::clone(&options));
+            let is_due = move |row: &ImageRow| pick.takes(row, &options);
             let page = self
                 .crawler
                 .catalogue
@@ -108,7 +130,10 @@ impl PlanImages<'_> {
                 )
                 .await
                 .map_err(catalogue_failure)?;
-            for row in page.rows {
+            for mut row in page.rows {
+                if matches!(self.pick, Pick::Listed(_)) {
+                    row.known = KnownImage::default();
+                }
                 if under_way.contains(&name(&row.id, &row.image_link)) {
                     continue;
                 }
@@ -214,8 +239,6 @@ impl<'a> Packer<'a> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use trawler_core::image::KnownImage;
-
     use super::*;
 
     fn row(n: usize, url: String) -> ImageRow {

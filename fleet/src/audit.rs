@@ -3,7 +3,7 @@
 //! The record of a settled job does not stay (`Jobs`), so what
 //! was planned is counted where it was planned: a job for every run, one for
 //! every number of a pipe's folds, one for every line of a manifest that is
-//! planned. Each has a record, or a document that tells how it ended, and never
+//! planned, and one for every number of its refetches. Each has a record, or a document that tells how it ended, and never
 //! neither; each is counted in exactly one status.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +14,9 @@ use trawler_core::folds::Folds;
 use trawler_core::ledger::JobStatus;
 use trawler_core::manifest::Manifest;
 use trawler_core::open_runs::OpenRuns;
+use trawler_core::refetch::Refetches;
 use trawler_core::run::{Run, RunPhase};
-use trawler_core::{JobId, JobName, PipeId, QueueName};
+use trawler_core::{JobId, JobName, PipeId, QueueName, RunId};
 
 use crate::manifests::{self, ManifestError};
 use crate::{Jobs, JobsError, Ports};
@@ -81,6 +82,7 @@ pub async fn audit(ports: &Ports) -> Result<Audit, ManifestError> {
     audit_messages(ports, &mut audit).await?;
     audit_runs(ports, &mut audit).await?;
     audit_folds(ports, &mut audit).await?;
+    audit_refetches(ports, &mut audit).await?;
     for manifest in documents.load::<Manifest>("manifests/", usize::MAX).await? {
         audit_manifest(ports, &manifest, &mut audit).await?;
     }
@@ -120,7 +122,8 @@ async fn audit_runs(ports: &Ports, audit: &mut Audit) -> Result<(), ManifestErro
                 run.phase.as_str()
             ));
         }
-        audit_settled_images(ports, &run, audit).await?;
+        let counted = run.phase.is_over().then_some(run.counts.image_jobs);
+        audit_settled_images(ports, &run.id, counted, audit).await?;
     }
     for schedule in documents.load::<OpenRuns>("schedule/", usize::MAX).await? {
         for run in schedule.runs().filter(|run| !known.contains(run)) {
@@ -136,18 +139,18 @@ async fn audit_runs(ports: &Ports, audit: &mut Audit) -> Result<(), ManifestErro
 /// record. When its document was pruned, the run tells how many there were.
 async fn audit_settled_images(
     ports: &Ports,
-    run: &Run,
+    run: &RunId,
+    counted: Option<u64>,
     audit: &mut Audit,
 ) -> Result<(), ManifestError> {
     let documents = ports.documents();
-    let planned = match manifests::find(&documents, &run.id).await? {
+    let planned = match manifests::find(&documents, run).await? {
         // Looked at by itself.
         Some(manifest) if !manifest.settled => return Ok(()),
         Some(manifest) => manifest.jobs,
-        None if run.phase.is_over() => run.counts.image_jobs,
-        None => 0,
+        None => counted.unwrap_or_default(),
     };
-    let prefix = format!("jobs/{}/{}@{}#", QueueName::Image, run.id.pipe, run.id.seq);
+    let prefix = format!("jobs/{}/{}@{}#", QueueName::Image, run.pipe, run.seq);
     let recorded = documents.keys(&prefix).await?.len() as u64;
     audit.add(
         QueueName::Image,
@@ -172,6 +175,28 @@ async fn audit_folds(ports: &Ports, audit: &mut Audit) -> Result<(), ManifestErr
             if folds.is_done(fold) && jobs.find(QueueName::Crawl, &job).await?.is_none() {
                 audit.add(QueueName::Crawl, JobStatus::Done, 1);
             }
+        }
+    }
+    Ok(())
+}
+
+/// Every refetch that was planned has a record or is known to be done. Of a
+/// manifest that was pruned nobody knows how many image jobs it had.
+async fn audit_refetches(ports: &Ports, audit: &mut Audit) -> Result<(), ManifestError> {
+    let (documents, jobs) = (ports.documents(), ports.jobs());
+    for key in documents.keys(Refetches::ALL).await? {
+        let pipe = PipeId::parse(&key[Refetches::ALL.len()..]).ok();
+        let refetches: Option<Refetches> = documents.get(&key).await?;
+        let (Some(pipe), Some(refetches)) = (pipe, refetches) else {
+            continue;
+        };
+        for refetch in 1..=refetches.newest {
+            let job = JobName::refetch_id(&pipe, refetch);
+            if refetches.is_done(refetch) && jobs.find(QueueName::Crawl, &job).await?.is_none() {
+                audit.add(QueueName::Crawl, JobStatus::Done, 1);
+            }
+            let run = Refetches::run(&pipe, refetch);
+            audit_settled_images(ports, &run, None, audit).await?;
         }
     }
     Ok(())

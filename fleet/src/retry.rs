@@ -24,7 +24,7 @@ pub(crate) fn wait_after(tried: u32) -> Duration {
 }
 
 /// Calls until it works, fails for good, or [`TRIES`] or the time are used up.
-pub(crate) async fn retry<T, E, F, Fut>(
+pub async fn retry<T, E, F, Fut>(
     clock: &dyn Clock,
     transient: fn(&E) -> bool,
     mut call: F,

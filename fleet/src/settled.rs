@@ -5,7 +5,8 @@
 //! |---|---|
 //! | run | the phase of its run document |
 //! | fold | the numbers in the pipe's `folds` document |
-//! | image job | its result; once the manifest is settled, that document; after it, the run's phase |
+//! | refetch | the numbers in the pipe's `refetches` document |
+//! | image job | its result; once the manifest is settled, that document; after it, the run's phase, or the number of the refetch |
 //!
 //! The log is for people and audits and for nothing else: blobs of up to
 //! [`LOG_RECORDS`] records at `settled/{queue}/`, put before the records are
@@ -23,8 +24,9 @@ use trawler_core::job::ImageJob;
 use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::manifest::Manifest;
 use trawler_core::ports::{BlobError, BlobMeta};
+use trawler_core::refetch::Refetches;
 use trawler_core::run::{Run, RunPhase};
-use trawler_core::{JobId, JobName, QueueName, RunId};
+use trawler_core::{JobId, JobName, PipeId, QueueName, RunId};
 
 use crate::documents::At;
 use crate::manifests::{self, PAGE};
@@ -92,11 +94,20 @@ impl Jobs {
                 let done = folds.is_some_and(|folds| folds.is_done(fold));
                 Ok(done.then_some(JobStatus::Done))
             }
+            Some(JobName::Refetch { pipe, refetch }) => {
+                let done = self.is_refetched(&pipe, refetch).await?;
+                Ok(done.then_some(JobStatus::Done))
+            }
             Some(JobName::Image(run)) => {
                 let done = self.image_ended(&run, job).await?;
                 Ok(done.then_some(JobStatus::Done))
             }
         }
+    }
+
+    async fn is_refetched(&self, pipe: &PipeId, refetch: i64) -> Result<bool, JobsError> {
+        let found: Option<Refetches> = self.documents.get(&Refetches::key(pipe)).await?;
+        Ok(found.is_some_and(|refetches| refetches.is_done(refetch)))
     }
 
     async fn run_ended(&self, run: &RunId) -> Result<Option<JobStatus>, JobsError> {
@@ -127,6 +138,9 @@ impl Jobs {
         }
         if let Some(manifest) = manifests::find(&self.documents, run).await? {
             return Ok(manifest.settled);
+        }
+        if let Some(refetch) = Refetches::number(run) {
+            return self.is_refetched(&run.pipe, refetch).await;
         }
         let document: Option<Run> = self.documents.get(&Run::key(run)).await?;
         Ok(document.is_some_and(|run| run.phase.is_over()))

@@ -11,7 +11,8 @@ use trawler_core::job::ImageTask;
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::{BlobMeta, Metric, Put};
 use trawler_core::verdict::{Ending, Failure};
-use trawler_fleet::{JobContext, Ports};
+use trawler_fleet::manifests::ManifestError;
+use trawler_fleet::{JobContext, Ports, Removals, Stays};
 use trawler_net::{
     FetchClass, FetchError, Fetched, Fetcher, Limits, NotModified, Request, Response, StatusClass,
     Timeouts, Validators,
@@ -21,12 +22,16 @@ use crate::studio::Studio;
 use crate::workbench::{RenderedVariant, Rendition};
 use crate::worker::ImageWorkerOptions;
 
+/// Puts of one object while removals come between: one a day begins.
+const PUTS_MAX: u32 = 3;
+
 /// What every image of a job shares.
 pub(crate) struct Attempt<'a> {
     pub(crate) ports: &'a Ports,
     pub(crate) pipe: &'a Pipe,
     pub(crate) fetcher: &'a Fetcher,
     pub(crate) studio: &'a Studio,
+    pub(crate) removals: &'a Removals,
     pub(crate) options: &'a ImageWorkerOptions,
     pub(crate) ctx: &'a JobContext,
 }
@@ -168,7 +173,7 @@ impl Attempt<'_> {
         let mut variants = Vec::with_capacity(rendition.variants.len());
         for variant in rendition.variants {
             variants.push(StoredVariant::from(&variant));
-            self.put(variant).await.map_err(Ending::Failed)?;
+            self.put(variant).await?;
         }
         let stored = outcome(task, ImageStatus::Stored, String::new());
         Ok(ended(ImageOutcome {
@@ -179,30 +184,46 @@ impl Attempt<'_> {
         }))
     }
 
-    async fn put(&self, variant: RenderedVariant) -> Result<(), Failure> {
-        let bytes = variant.data.len() as u64;
+    /// Stored when it returns, and no removal takes it away: see
+    /// [`trawler_core::removal`].
+    async fn put(&self, variant: RenderedVariant) -> Result<(), Ending> {
+        let (key, bytes) = (variant.key, variant.data.len() as u64);
+        let body = Bytes::from(variant.data);
         let meta = BlobMeta {
             content_type: variant.format.content_type(),
             immutable: true,
         };
-        let put = self
-            .ports
-            .blobs
-            .put(&variant.key, Bytes::from(variant.data), meta)
-            .await
-            .map_err(|error| {
-                let reason = format!("store image {}: {error}", variant.key);
-                if error.is_transient() {
+        let failed = |error: ManifestError| Ending::Failed(Failure::from(error));
+        for _ in 0..PUTS_MAX {
+            let look = self.removals.look().await.map_err(failed)?;
+            let put = self.ports.blobs.put(&key, body.clone(), meta).await;
+            let put = put.map_err(|error| {
+                let reason = format!("store image {key}: {error}");
+                Ending::Failed(if error.is_transient() {
                     Failure::transient(reason)
                 } else {
                     Failure::permanent(reason)
-                }
+                })
             })?;
-        if put == Put::Created {
-            self.ports.metrics.record(Metric::ImagesStored { count: 1 });
-            self.ports.metrics.record(Metric::ImageBytesUp { bytes });
+            if put == Put::Created {
+                self.ports.metrics.record(Metric::ImagesStored { count: 1 });
+                self.ports.metrics.record(Metric::ImageBytesUp { bytes });
+            }
+            match self.removals.stays(&look, &key).await.map_err(failed)? {
+                Stays::Yes => return Ok(()),
+                Stays::PutAgain => {}
+                Stays::NotBefore(due) => {
+                    let reason = "unused images are being removed, and this is one of them";
+                    return Err(Ending::NotBefore {
+                        due,
+                        reason: reason.to_owned(),
+                    });
+                }
+            }
         }
-        Ok(())
+        Err(Ending::Failed(Failure::transient(format!(
+            "store image {key}: it was removed while it was stored, {PUTS_MAX} times"
+        ))))
     }
 }
 

@@ -22,7 +22,9 @@ use trawler_core::ports::{BlobError, Secrets};
 use trawler_core::verdict::{Ending, Failure};
 use trawler_core::{JobId, QueueName};
 use trawler_fleet::manifests;
-use trawler_fleet::{Brief, DocumentError, Handler, JobContext, PipeError, Pipes, Ports, TakenJob};
+use trawler_fleet::{
+    Brief, DocumentError, Handler, JobContext, PipeError, Pipes, Ports, Removals, TakenJob,
+};
 use trawler_net::Fetcher;
 
 use crate::attempt::{Again, Attempt, Tried};
@@ -56,6 +58,7 @@ pub struct ImageWorker {
     secrets: Arc<dyn Secrets>,
     fetcher: Fetcher,
     studio: Studio,
+    removals: Removals,
     options: ImageWorkerOptions,
 }
 
@@ -76,6 +79,7 @@ impl ImageWorker {
         options: ImageWorkerOptions,
     ) -> Self {
         Self {
+            removals: Removals::new(&ports),
             ports,
             pipes,
             secrets,
@@ -131,6 +135,7 @@ impl ImageWorker {
             pipe,
             fetcher: &fetcher,
             studio: &self.studio,
+            removals: &self.removals,
             options: &self.options,
             ctx,
         };

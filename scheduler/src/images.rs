@@ -182,7 +182,7 @@ fn folding(look: &Look) -> BTreeSet<PipeId> {
     waiting
         .filter_map(|job| match JobName::parse(QueueName::Crawl, &job.job) {
             Some(JobName::Fold { pipe, .. }) => Some(pipe),
-            Some(JobName::Collect(_) | JobName::Image(_)) | None => None,
+            Some(JobName::Collect(_) | JobName::Refetch { .. } | JobName::Image(_)) | None => None,
         })
         .collect()
 }

@@ -18,8 +18,8 @@
 //! | | listings and writes | reads | |
 //! |---|---|---|---|
 //! | an idle tick | 9: six pages of `schedule/` (5,000 keys and the end), one each of `jobs/crawl`, `jobs/image` and `manifests` | 0 | 1,440 x 9 x $5/M = $0.065 a day |
-//! | the first tick of a process | 62: these and a prune pass | 5,001: each schedule document | |
-//! | a prune pass, hourly | 53 more: 36 pages of settled manifests, 13 of logs, parts, results and checkpoints, a write | 1 | 24 x 53 x $5/M = $0.006 a day |
+//! | the first tick of a process | 64: these and a prune pass | 5,001: each schedule document | |
+//! | a prune pass, hourly | 55 more: 36 pages of settled manifests, 18 of logs, parts, results, lists and checkpoints, a write | 1 | 24 x 55 x $5/M = $0.007 a day |
 //! | an unchanged run | 13: schedule twice, run document 6 times, job record 4 times, a first look at the pipe | 17 | 5,000 x (13 x $5/M + 17 x $0.40/M) = $0.36 a day |
 //! | an image job | 4.1: record, taken, result, settled; the rest is the manifest's, the fold's and the ticks' | 10.1 | a million: 4.1 x $5 + 10.1 x $0.40 = $24.55 a day |
 //!
@@ -36,6 +36,7 @@ mod jobs;
 mod look;
 mod outcome;
 mod prune;
+mod refetch;
 mod settled;
 mod sweep;
 mod tick;

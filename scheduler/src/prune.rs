@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use trawler_core::ledger::JobStatus;
 use trawler_core::manifest::Manifest;
+use trawler_core::refetch::{Refetches, Wanted};
 use trawler_core::run::Run;
 use trawler_core::{JobId, PipeId, QueueName, RunId, RunSeq};
 use trawler_fleet::{Created, manifests};
@@ -82,14 +83,35 @@ impl Scheduler {
             report.pruned += old.len() as u64;
             self.remove_blobs(&old).await?;
         }
+        let keys = manifests::blob_keys(&self.ports, Wanted::LISTS).await?;
+        let old = keys.into_iter().filter(|key| {
+            let name = key.rsplit('/').next().unwrap_or_default();
+            name.parse::<i64>().is_ok_and(|at| at < before)
+        });
+        let old: Vec<String> = old.collect();
+        report.pruned += old.len() as u64;
+        self.remove_blobs(&old).await?;
         for key in self.documents.keys(Manifest::SETTLED).await? {
             if report.pruned >= PRUNED_A_PASS {
                 break;
             }
-            let run = run_of(&key[Manifest::SETTLED.len()..]);
-            let Some(run) = run.filter(|run| run.seq.0 < before) else {
+            let Some(run) = run_of(&key[Manifest::SETTLED.len()..]) else {
                 continue;
             };
+            let settled = match Refetches::number(&run) {
+                // Its number is no instant.
+                Some(_) => match self.documents.get::<Manifest>(&key).await {
+                    Ok(manifest) => manifest.map(|manifest| manifest.written.timestamp_millis()),
+                    Err(error) => {
+                        report.keep(error)?;
+                        None
+                    }
+                },
+                None => Some(run.seq.0),
+            };
+            if settled.is_none_or(|settled| settled >= before) {
+                continue;
+            }
             match self.is_over(&run).await {
                 Ok(true) => {
                     self.documents.delete(&key).await?;
@@ -168,6 +190,9 @@ impl Scheduler {
     }
 
     async fn is_over(&self, run: &RunId) -> Result<bool, SchedulerError> {
+        if let Some(refetch) = Refetches::number(run) {
+            return self.is_refetched(&run.pipe, refetch).await;
+        }
         let found: Option<Run> = self.documents.get(&Run::key(run)).await?;
         Ok(found.is_none_or(|run| run.phase.is_over()))
     }

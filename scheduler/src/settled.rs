@@ -5,6 +5,7 @@
 
 use trawler_core::folds::Folds;
 use trawler_core::ledger::{JobRecord, JobStatus};
+use trawler_core::refetch::Refetches;
 use trawler_core::run::Run;
 use trawler_core::{JobName, QueueName};
 use trawler_fleet::{At, JobBrief, Jobs, LOG_RECORDS};
@@ -72,6 +73,15 @@ impl Scheduler {
                     .documents
                     .change(&Folds::key(&pipe), |folds: &mut Folds| {
                         folds.done = folds.done.max(fold);
+                    })
+                    .await?;
+                Ok(told.is_some())
+            }
+            Some(JobName::Refetch { pipe, refetch }) => {
+                let told = self
+                    .documents
+                    .change(&Refetches::key(&pipe), |refetches: &mut Refetches| {
+                        refetches.done = refetches.done.max(refetch);
                     })
                     .await?;
                 Ok(told.is_some())

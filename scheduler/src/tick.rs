@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use trawler_core::ports::Capacity;
+use trawler_core::schedule::Schedule;
 use trawler_core::{JobId, PipeId, RunId};
 use trawler_fleet::manifests::{self, Filler, Windows};
 use trawler_fleet::{Documents, Drain, Jobs, Pipes, Ports, chain};
@@ -25,6 +26,8 @@ pub struct SchedulerOptions {
     /// How long settled jobs, manifests and results are kept.
     pub settled_kept: chrono::Duration,
     pub windows: Windows,
+    /// When failed images are tried again between runs; `None` for never.
+    pub retry: Option<Schedule>,
 }
 
 impl Default for SchedulerOptions {
@@ -35,6 +38,7 @@ impl Default for SchedulerOptions {
             unseen_max: chrono::Duration::hours(24),
             settled_kept: chrono::Duration::days(7),
             windows: Windows::default(),
+            retry: None,
         }
     }
 }
@@ -51,6 +55,8 @@ pub struct TickReport {
     pub dead_swept: u64,
     pub image_jobs_sent: u64,
     pub folds_planned: u64,
+    /// Jobs that fetch images between runs.
+    pub refetches_planned: u64,
     pub runs_closed: u64,
     /// Records of settled jobs that left the ledger.
     pub records_taken: u64,
@@ -70,6 +76,7 @@ impl TickReport {
             + self.dead_swept
             + self.image_jobs_sent
             + self.folds_planned
+            + self.refetches_planned
             > 0
     }
 
@@ -110,6 +117,8 @@ pub struct Scheduler {
 pub(crate) struct Memory {
     /// When the last prune pass began, whoever did it.
     pub(crate) pruned: Option<DateTime<Utc>>,
+    /// The due instant whose retries of failed images are all planned.
+    pub(crate) retried: Option<DateTime<Utc>>,
     /// Dead jobs, at their epoch, whose run is closed.
     pub(crate) closed: HashSet<(JobId, u64)>,
     /// When the results of a run were counted and too few.
@@ -142,6 +151,7 @@ impl Scheduler {
         let mut look = self.look(&mut report).await?;
         self.close_runs(&mut look, &mut report).await?;
         self.plan_due(&look, &mut report).await?;
+        self.plan_retries(&mut report).await?;
         self.keep_moving(&look, &mut report).await?;
         Ok(report)
     }

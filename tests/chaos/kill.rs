@@ -77,6 +77,7 @@ impl Met {
             let what = match CrawlJob::decode(&job.body) {
                 Err(_) => "image job".to_owned(),
                 Ok(CrawlJob::Fold { .. }) => "fold".to_owned(),
+                Ok(CrawlJob::Refetch { .. }) => "refetch".to_owned(),
                 Ok(CrawlJob::Collect { run }) => {
                     let run: Option<Run> = documents.get(&Run::key(&run)).await.unwrap();
                     format!("run, {}", run.unwrap().phase.as_str())

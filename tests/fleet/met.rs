@@ -86,6 +86,7 @@ fn kind(job: &JobRecord) -> &'static str {
     match CrawlJob::decode(&job.body) {
         Err(_) => "image job",
         Ok(CrawlJob::Fold { .. }) => "fold",
+        Ok(CrawlJob::Refetch { .. }) => "refetch",
         Ok(CrawlJob::Collect { .. }) => "run",
     }
 }

@@ -11,6 +11,7 @@ mod dlq;
 mod fleet;
 mod fleet_config;
 mod hostile;
+mod images_upkeep;
 mod inbox;
 mod incomplete;
 mod look;

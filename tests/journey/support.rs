@@ -95,6 +95,20 @@ impl Folder {
         command
     }
 
+    /// As `trawler`, by a clock that is so many hours ahead.
+    pub(crate) fn hours_later(&self, hours: u64, args: &[&str]) -> Ended {
+        self.command_later(hours, args)
+            .output()
+            .expect("start the program")
+            .into()
+    }
+
+    pub(crate) fn command_later(&self, hours: u64, args: &[&str]) -> Command {
+        let mut command = self.command(args);
+        command.env("TRAWLER_UNDER_TEST_AHEAD_S", (hours * 3600).to_string());
+        command
+    }
+
     /// Runs a command to its end.
     pub(crate) fn trawler(&self, args: &[&str]) -> Ended {
         self.command(args)

@@ -10,12 +10,20 @@ use trawler_core::ports::Clock;
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
     origin: Instant,
+    ahead: Duration,
 }
 
 impl SystemClock {
     pub fn new() -> Self {
+        Self::ahead(Duration::ZERO)
+    }
+
+    /// A clock whose wall time is so far ahead of the system's, for tests of
+    /// what happens in days.
+    pub fn ahead(ahead: Duration) -> Self {
         Self {
             origin: Instant::now(),
+            ahead,
         }
     }
 }
@@ -29,7 +37,7 @@ impl Default for SystemClock {
 #[async_trait]
 impl Clock for SystemClock {
     fn now(&self) -> DateTime<Utc> {
-        DateTime::from(SystemTime::now())
+        DateTime::from(SystemTime::now() + self.ahead)
     }
 
     fn monotonic(&self) -> Duration {

@@ -25,7 +25,8 @@ use crate::log::entry::{self, Entry};
 use crate::read::products::PAGE_ROWS_MAX;
 use crate::rewrite::{DELETE, INSERT};
 use crate::schema::{
-    CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION, PIPE, change_schema, instant, table_schema,
+    CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION, PIPE, change_schema, instant, project,
+    table_schema,
 };
 use crate::table::reader::{FileRef, OpenFile, Pages};
 use crate::work::{Cancelled, off_reactor};
@@ -330,6 +331,19 @@ fn sources(entry: &Entry) -> Result<Vec<Source>> {
         }
     }
     Ok(if changes.is_empty() { files } else { changes })
+}
+
+/// The files in which the rows stand that a commit took away or changed, as
+/// they were: its change files, and where it has none the files it removed.
+pub(crate) fn gone_sources(entry: &Entry) -> Result<Vec<FileRef>> {
+    let sources = sources(entry)?.into_iter();
+    let gone = sources.filter(|source| source.kind != Some(INSERT));
+    Ok(gone.map(|source| source.file).collect())
+}
+
+/// One column of the table, which change files have as well.
+pub(crate) fn stored_rows(column: &str) -> SchemaRef {
+    project(&table_schema(), &[column])
 }
 
 /// Adds what a change says besides the row.

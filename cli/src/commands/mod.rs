@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod dlq;
 mod fleet;
+mod images;
 mod init;
 mod maintenance;
 mod pause;
@@ -37,7 +38,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Status => status::run(&load(dir)?, json).await,
         Command::Schedule(args) => roles::schedule(load(dir)?, &args, json).await,
         Command::Crawl(args) => roles::crawl(load(dir)?, &args).await,
-        Command::Images(args) => roles::images(load(dir)?, &args).await,
+        Command::Images(args) => images::run(load(dir)?, &args, json).await,
         Command::Fleet(command) => fleet::run(&load(dir)?, &command, json).await,
         Command::Pipes { command } => match command {
             None => pipes::run(&load(dir)?, json).await,

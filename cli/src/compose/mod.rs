@@ -8,7 +8,8 @@ mod local;
 pub(crate) mod notices;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -35,6 +36,19 @@ pub(crate) use aws::{Aws, sqs_error};
 
 use fanout::Fanout;
 use local::Local;
+
+/// How far the clock of this process is ahead; not at all but in tests.
+static AHEAD: OnceLock<Duration> = OnceLock::new();
+
+/// Counts once, before the first clock is made.
+pub(crate) fn set_clock_ahead(ahead: Duration) {
+    AHEAD.get_or_init(|| ahead);
+}
+
+fn clock() -> Arc<dyn Clock> {
+    let ahead = AHEAD.get().copied().unwrap_or_default();
+    Arc::new(SystemClock::ahead(ahead))
+}
 
 /// Most documents of one kind that a command looks at.
 const DOCUMENTS_MAX: usize = 1_000_000;
@@ -82,7 +96,7 @@ impl Machine {
 
     pub(crate) async fn open_for(loaded: &Loaded, purpose: Purpose) -> anyhow::Result<Self> {
         let config = &loaded.config;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let clock = clock();
         let aws = match config.is_on_aws() {
             true => Some(Aws::open(config).await?),
             false => None,
@@ -291,6 +305,7 @@ impl Machine {
                     i64::try_from(config.fold_after_s).unwrap_or(i64::MAX),
                 ),
                 settled_kept: chrono::Duration::days(i64::from(config.settled_days)),
+                retry: loaded.config.images.retry_schedule(),
                 ..SchedulerOptions::default()
             },
         );

@@ -2,11 +2,15 @@
 
 use serde::Deserialize;
 use trawler_core::image::{Fit, OutputFormat, Variant};
+use trawler_core::schedule::{CRON_RULE, Schedule};
 
 use super::check::Bounds;
 
 /// Most variants of an image.
 const VARIANTS_MAX: u64 = 16;
+
+/// Where failed images are not tried again between runs.
+const NEVER: &str = "never";
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -15,6 +19,10 @@ pub(crate) struct ImagesConfig {
     pub(crate) source_mib_max: u64,
     /// Most pixels of a source, in millions. Default 64, bound 1 to 1000.
     pub(crate) megapixels_max: u64,
+    /// When failed images are tried again between runs, at the ages of 1, 2, 4,
+    /// 8, 16, 30 days and every 30 days: five fields as of a pipe's cron, in UTC,
+    /// or `"never"`. Default `"45 4 * * *"`.
+    pub(crate) retry: String,
     /// The renditions of every image; default a 256 px thumbnail and a 720 px
     /// picture as JPEG. At most 16.
     pub(crate) variants: Vec<Variant>,
@@ -35,12 +43,18 @@ impl Default for ImagesConfig {
         Self {
             source_mib_max: 32,
             megapixels_max: 64,
+            retry: "45 4 * * *".to_owned(),
             variants: vec![variant("thumb", 256), variant("large", 720)],
         }
     }
 }
 
 impl ImagesConfig {
+    /// `None` for never; what is wrong was told by `check`.
+    pub(crate) fn retry_schedule(&self) -> Option<Schedule> {
+        Schedule::parse(&self.retry, "UTC").ok()
+    }
+
     pub(crate) fn check(&self, bounds: &mut Bounds) {
         bounds.within("images.source_mib_max", self.source_mib_max, 1, 256);
         bounds.within("images.megapixels_max", self.megapixels_max, 1, 1_000);
@@ -49,6 +63,12 @@ impl ImagesConfig {
             self.variants.len() as u64,
             1,
             VARIANTS_MAX,
+        );
+        bounds.unless(
+            self.retry == NEVER || self.retry_schedule().is_some(),
+            "images.retry",
+            &self.retry,
+            &format!("\"{NEVER}\", or {CRON_RULE}"),
         );
         let mut names = std::collections::BTreeSet::new();
         for variant in &self.variants {

@@ -75,7 +75,7 @@ impl Touches {
                     hosts: pipe.source.host().map(str::to_owned).into_iter().collect(),
                     catalogue: true,
                 },
-                Ok(CrawlJob::Fold { .. }) => Self {
+                Ok(CrawlJob::Fold { .. } | CrawlJob::Refetch { .. }) => Self {
                     catalogue: true,
                     ..Self::default()
                 },

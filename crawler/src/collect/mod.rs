@@ -21,7 +21,7 @@ use trawler_fleet::{JobContext, PipeSet, TakenJob, chain};
 use crate::crawler::Crawler;
 use crate::failure::catalogue_failure;
 use crate::mappings::{self, PipeMappings};
-use crate::plan_images::PlanImages;
+use crate::plan_images::{Pick, PlanImages};
 use crate::run_document::RunDocument;
 use crate::scratch::Scratch;
 use crate::{kept_book, validators};
@@ -117,6 +117,7 @@ impl Collect<'_> {
             crawler: self.crawler,
             pipe: self.pipe,
             run: &self.run,
+            pick: Pick::Due(self.run.due()),
             job: self.job,
             ctx: self.ctx,
         };

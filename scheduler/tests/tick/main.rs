@@ -7,6 +7,7 @@ mod broken;
 mod images;
 mod older;
 mod planning;
+mod refetch;
 mod settled;
 #[path = "../../../fleet/tests/support/mod.rs"]
 mod support;

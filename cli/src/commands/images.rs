@@ -1,0 +1,89 @@
+//! `trawler images`: the role, and the upkeep of what is stored.
+
+mod gc;
+mod retry;
+mod shower;
+mod stats;
+mod verify;
+
+use std::sync::Arc;
+
+use trawler_core::PipeId;
+use trawler_upkeep::Upkeep;
+
+use crate::args::{ImagesArgs, ImagesCommand};
+use crate::compose::{Machine, Purpose};
+use crate::config::Loaded;
+use crate::end::{End, Misuse};
+use crate::order::{Order, Plan, Role, Until};
+use crate::progress::Show;
+use crate::work;
+
+pub(crate) async fn run(loaded: Loaded, args: &ImagesArgs, as_json: bool) -> anyhow::Result<End> {
+    match &args.command {
+        None => super::roles::images(loaded, &args.worker).await,
+        Some(ImagesCommand::Stats(args)) => stats::run(&loaded, args, as_json).await,
+        Some(ImagesCommand::Retry(args)) => retry::run(&loaded, args, as_json).await,
+        Some(ImagesCommand::Gc(args)) => gc::run(&loaded, args, as_json).await,
+        Some(ImagesCommand::Verify(args)) => verify::run(&loaded, args, as_json).await,
+    }
+}
+
+async fn upkeep(machine: &Machine, loaded: &Loaded) -> anyhow::Result<Upkeep> {
+    Ok(Upkeep {
+        ports: machine.ports.clone(),
+        catalogue: Arc::clone(machine.catalogue().await?),
+        // Not the crawler's, which clears what it finds in its own.
+        scratch: loaded.store_dir().join("scratch-upkeep"),
+    })
+}
+
+/// A machine that may work, if that was asked for.
+async fn open(loaded: &Loaded, works: bool) -> anyhow::Result<Machine> {
+    if works && loaded.config.is_fleet() {
+        let why = "--work is for one machine: in a fleet its workers do it";
+        return Err(Misuse::new(why).into());
+    }
+    let purpose = if works { Purpose::Work } else { Purpose::Look };
+    Machine::open_for(loaded, purpose).await
+}
+
+/// Pipes whose images can be fetched now.
+async fn fetchable(machine: &Machine) -> anyhow::Result<Vec<PipeId>> {
+    let set = super::pipes::current(machine).await?;
+    let pipes = set.pipes.values().filter(|pipe| pipe.images.collect);
+    Ok(pipes.map(|pipe| pipe.id.clone()).collect())
+}
+
+/// Works here until nothing is left; says whether all of it was done.
+async fn work_here(machine: &Machine, loaded: &Loaded) -> anyhow::Result<bool> {
+    let order = Order {
+        roles: Role::ALL,
+        plan: Plan::Now(Vec::new()),
+        until: Until::Idle,
+        show: Show::Yes,
+    };
+    let worked = work::work(machine, loaded, order).await?;
+    for problem in &worked.problems {
+        eprintln!("problem: {problem}");
+    }
+    let is_left = worked.parked > 0 || worked.notice.is_some() || worked.gave_up() > 0;
+    Ok(!is_left && worked.problems.is_empty())
+}
+
+/// Who does what was planned.
+fn whose_turn(loaded: &Loaded) -> &'static str {
+    if loaded.config.is_fleet() {
+        "the workers of the fleet do it"
+    } else {
+        "`trawler run` does it, now or when it is started"
+    }
+}
+
+/// Counts by status in words.
+fn told(statuses: &std::collections::BTreeMap<&'static str, u64>) -> String {
+    let told = statuses
+        .iter()
+        .map(|(status, count)| format!("{} {status}", crate::output::grouped(*count)));
+    told.collect::<Vec<_>>().join(", ")
+}
