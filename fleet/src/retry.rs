@@ -23,7 +23,7 @@ pub(crate) fn wait_after(tried: u32) -> Duration {
     FIRST_WAIT * 2_u32.saturating_pow(tried.saturating_sub(1).min(TRIES))
 }
 
-/// Calls until it works, fails for good, or [`TRIES`] or the time are used up.
+/// Calls until it works, fails for good, or the tries or the time are used up.
 pub async fn retry<T, E, F, Fut>(
     clock: &dyn Clock,
     transient: fn(&E) -> bool,
