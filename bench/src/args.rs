@@ -49,6 +49,7 @@ pub(crate) struct Args {
 pub(crate) enum Part {
     Feed,
     Images,
+    Photos,
     Catalogue,
     Site,
     Extract,

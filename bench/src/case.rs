@@ -15,6 +15,7 @@ use crate::feed::{self, FeedMeasured};
 use crate::images::{self, ImagesMeasured};
 use crate::inputs;
 use crate::measure::{pin_to_one_core, pin_to_other_core};
+use crate::photos::{self, Collected, Order};
 use crate::site::{self, CrawlMeasured, Pages, SitePlan};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,6 +31,7 @@ pub(crate) enum Case {
     ScalePhotographs {
         from: PathBuf,
         to: PathBuf,
+        side_px: u32,
     },
     ReadFeed {
         input: PathBuf,
@@ -53,6 +55,10 @@ pub(crate) enum Case {
         products: u32,
     },
     /// Serves until its input ends.
+    ServePhotos {
+        folder: PathBuf,
+    },
+    /// Serves until its input ends.
     ServeShop {
         products: u32,
     },
@@ -64,6 +70,10 @@ pub(crate) enum Case {
     CrawlSite {
         url: String,
         pages: Pages,
+        scratch: PathBuf,
+    },
+    CollectPhotos {
+        order: Order,
         scratch: PathBuf,
     },
     Extract {
@@ -83,8 +93,8 @@ impl Case {
                 charset,
                 compression,
             } => serde_json::to_string(&inputs::feed(to, *rows, *day, charset, compression)?),
-            Self::ScalePhotographs { from, to } => {
-                serde_json::to_string(&inputs::photographs(from, to)?)
+            Self::ScalePhotographs { from, to, side_px } => {
+                serde_json::to_string(&inputs::photographs(from, to, *side_px)?)
             }
             Self::ReadFeed { input, rows, runs } => {
                 pin_to_one_core();
@@ -111,6 +121,10 @@ impl Case {
                 pin_to_other_core();
                 return site::serve_books(folder, *products);
             }
+            Self::ServePhotos { folder } => {
+                pin_to_other_core();
+                return photos::serve_photos(folder);
+            }
             Self::ServeShop { products } => {
                 pin_to_other_core();
                 return site::serve_shop(*products);
@@ -126,6 +140,10 @@ impl Case {
             } => {
                 pin_to_one_core();
                 serde_json::to_string(&site::crawl(url, *pages, scratch)?)
+            }
+            Self::CollectPhotos { order, scratch } => {
+                pin_to_one_core();
+                serde_json::to_string(&photos::collect(order, scratch)?)
             }
             Self::Extract { books, runs } => {
                 pin_to_one_core();
@@ -193,6 +211,12 @@ pub(crate) fn serving(pages: Pages, plan: &SitePlan<'_>) -> Result<Command> {
     case.command()
 }
 
+/// A process that serves photographs.
+pub(crate) fn serving_photos(folder: &Path) -> Result<Command> {
+    let folder = folder.to_owned();
+    Case::ServePhotos { folder }.command()
+}
+
 /// A process that binds itself to one core and becomes another program.
 pub(crate) fn pinned(program: &Path, arguments: Vec<OsString>) -> Result<Command> {
     let program = program.to_owned();
@@ -203,6 +227,14 @@ pub(crate) fn crawl_site(url: &str, pages: Pages, scratch: &Path) -> Result<Craw
     Case::CrawlSite {
         url: url.to_owned(),
         pages,
+        scratch: scratch.to_owned(),
+    }
+    .run_apart()
+}
+
+pub(crate) fn collect_photos(order: &Order, scratch: &Path) -> Result<Collected> {
+    Case::CollectPhotos {
+        order: order.clone(),
         scratch: scratch.to_owned(),
     }
     .run_apart()
@@ -234,9 +266,9 @@ pub(crate) fn render_feed(
     Ok(())
 }
 
-pub(crate) fn scale_photographs(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn scale_photographs(from: &Path, to: &Path, side_px: u32) -> Result<()> {
     let (from, to) = (from.to_owned(), to.to_owned());
-    Case::ScalePhotographs { from, to }
+    Case::ScalePhotographs { from, to, side_px }
         .run_apart::<u64>()
         .map(drop)
 }

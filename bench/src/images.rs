@@ -12,6 +12,8 @@ use crate::measure::{Memory, Took, Watch, fastest, median};
 
 /// How the names of sources begin that are photographs.
 pub(crate) const PHOTOGRAPH: &str = "photo";
+/// Side of the images that are rendered.
+pub(crate) const SIDE_PX: u32 = 1_200;
 const QUALITY: u8 = 80;
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -17,8 +17,6 @@ use crate::images::{PHOTOGRAPH, in_order};
 
 /// Products that differ from one day to the next.
 const CHANGED_SHARE: f64 = 0.01;
-/// Side of the images to be scaled down.
-const SIDE_PX: u32 = 1_200;
 /// As shops save their photographs; most tools begin at 80 to 90.
 const SOURCE_QUALITY: u8 = 85;
 /// Shorter side of photographs that are used: smaller ones, enlarged, would
@@ -61,24 +59,24 @@ pub(crate) fn feed(
     Ok(summary.rows)
 }
 
-/// Writes square JPEGs of [`SIDE_PX`]: the photographs of `from` that are
+/// Writes square JPEGs of `side_px`: the photographs of `from` that are
 /// large enough, cut and scaled, or generated pictures where there are none.
-pub(crate) fn photographs(from: &Path, to: &Path) -> Result<u64> {
-    std::fs::create_dir(to).with_context(|| format!("create {}", to.display()))?;
+pub(crate) fn photographs(from: &Path, to: &Path, side_px: u32) -> Result<u64> {
+    std::fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
     let mut made = 0;
     let write = |name: &str, at: u64, bytes: &[u8]| {
         let path = to.join(format!("{name}-{at:03}.jpg"));
         std::fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))
     };
     for bytes in files(from)? {
-        if let Some(scaled) = square(&bytes) {
+        if let Some(scaled) = square(&bytes, side_px) {
             made += 1;
             write(PHOTOGRAPH, made, &scaled)?;
         }
     }
     if made == 0 {
         for seed in 1..=GENERATED {
-            let picture = render_image(seed, SIDE_PX, SIDE_PX, ImageFormat::Jpeg)
+            let picture = render_image(seed, side_px, side_px, ImageFormat::Jpeg)
                 .context("generate a picture")?;
             write("generated", seed, &picture)?;
         }
@@ -99,11 +97,11 @@ fn files(folder: &Path) -> Result<Vec<Vec<u8>>> {
 }
 
 /// `None` for what is no image or too small.
-fn square(bytes: &[u8]) -> Option<Vec<u8>> {
+fn square(bytes: &[u8], side_px: u32) -> Option<Vec<u8>> {
     let variant = Variant {
         name: "source".to_owned(),
-        width: SIDE_PX,
-        height: SIDE_PX,
+        width: side_px,
+        height: side_px,
         fit: Fit::Cover,
         format: OutputFormat::Jpeg,
         quality: SOURCE_QUALITY,

@@ -4,7 +4,7 @@
 //! and is measured there: CPU time and peak memory of that process are those
 //! of the case and of nothing else. Inputs are made beforehand by other
 //! processes, in a temporary folder. Nothing here reaches a network, except that
-//! the peers of the site part are installed once (`site`).
+//! the peers of the site and photo parts are installed once (`peers`).
 
 mod args;
 mod case;
@@ -13,8 +13,13 @@ mod extract;
 mod feed;
 mod images;
 mod inputs;
+mod machine;
 mod measure;
+mod peers;
+mod photos;
+mod photos_report;
 mod report;
+mod server;
 mod site;
 mod site_report;
 
@@ -23,6 +28,7 @@ use clap::Parser as _;
 
 use args::{Args, Part};
 use case::Case;
+use photos::PhotosPlan;
 use report::{FeedLine, Report};
 use site::SitePlan;
 
@@ -69,8 +75,15 @@ fn measure_all(args: &Args) -> Result<Report> {
     if args.wants(Part::Images) {
         eprintln!("images, {} a run", args.images);
         let sources = scratch.join("images");
-        case::scale_photographs(&args.photographs(), &sources)?;
+        case::scale_photographs(&args.photographs(), &sources, images::SIDE_PX)?;
         report.images = Some(case::render_images(&sources, args.images, args.runs)?);
+    }
+    if args.wants(Part::Photos) {
+        report.photos = Some(photos::measure_photos(&PhotosPlan {
+            photographs: &args.photographs(),
+            runs: args.runs,
+            scratch,
+        })?);
     }
     if args.wants(Part::Catalogue) {
         eprintln!("catalogue, {} rows", args.rows);

@@ -11,6 +11,8 @@ use crate::extract::ExtractMeasured;
 use crate::feed::FeedMeasured;
 use crate::images::ImagesMeasured;
 use crate::measure::Took;
+use crate::photos::PhotosMeasured;
+use crate::photos_report::write_photos;
 use crate::site::{RUNS_MAX, SiteMeasured};
 use crate::site_report::{write_extract, write_site};
 
@@ -35,6 +37,8 @@ pub(crate) struct Report {
     pub(crate) feeds: Vec<FeedLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) images: Option<ImagesMeasured>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) photos: Option<PhotosMeasured>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) catalogue: Option<CatalogueMeasured>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,6 +82,7 @@ impl Report {
             runs: args.runs,
             feeds: Vec::new(),
             images: None,
+            photos: None,
             catalogue: None,
             extract: None,
             sites: Vec::new(),
@@ -120,7 +125,7 @@ impl fmt::Display for Report {
             out,
             "{processor}, {cores} cores; every case in a process bound to one core, \
              medians of {} runs after a warm-up,\nper second of CPU time; memory is the \
-             most in use above what the process had before (sites: of the whole process,\n\
+             most in use above what the process had before (sites and photos: of the whole process,\n\
              at most {RUNS_MAX} runs without a warm-up).",
             self.runs
         )?;
@@ -135,6 +140,9 @@ impl fmt::Display for Report {
         }
         if let Some(images) = &self.images {
             write_images(out, images)?;
+        }
+        if let Some(photos) = &self.photos {
+            write_photos(out, photos)?;
         }
         if let Some(catalogue) = &self.catalogue {
             self.write_catalogue(out, catalogue)?;

@@ -9,17 +9,18 @@ mod peers;
 mod served;
 mod trawler;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::served::{serve_books, serve_shop};
 pub(crate) use self::trawler::crawl;
 
 use self::peers::{Client, Peers};
-use self::served::Server;
+use crate::case;
 use crate::measure::{Took, median};
+use crate::server::Server;
 
 /// A run of Scrapy over 20,000 pages takes over a minute, and rates of crawls vary little.
 pub(crate) const RUNS_MAX: u32 = 3;
@@ -104,7 +105,7 @@ pub(crate) fn measure_sites(plan: &SitePlan<'_>) -> Result<Vec<SiteMeasured>> {
 }
 
 fn measure_site(plan: &SitePlan<'_>, pages: Pages, peers: &Peers) -> Result<SiteMeasured> {
-    let server = Server::start(pages, plan)?;
+    let server = Server::start(case::serving(pages, plan)?)?;
     let mut site = SiteMeasured {
         pages,
         products: plan.products,
@@ -129,7 +130,7 @@ fn measure_site(plan: &SitePlan<'_>, pages: Pages, peers: &Peers) -> Result<Site
             }
         }
     }
-    site.page_bytes_mean = server.stats()?.page_bytes_mean();
+    site.page_bytes_mean = server.stats()?.bytes_mean();
     Ok(site)
 }
 
@@ -142,7 +143,7 @@ fn one_run(
 ) -> Result<CrawlMeasured> {
     let before = server.stats()?;
     let measured = peers.crawl(client, server.url(), pages, plan)?;
-    let served = server.stats()?.products - before.products;
+    let served = server.stats()?.things - before.things;
     let products = u64::from(plan.products);
     ensure!(
         measured.pages >= products && served >= products,
@@ -167,11 +168,4 @@ fn of_runs(runs: &[CrawlMeasured]) -> CrawlMeasured {
         peak_bytes: runs.iter().filter_map(|run| run.peak_bytes).max(),
         ..*last
     }
-}
-
-/// Where builds and environments of peers are kept: the `target` folder this program was built in.
-fn target_folder() -> Result<PathBuf> {
-    let program = std::env::current_exe().context("find this program")?;
-    let folder = program.parent().and_then(Path::parent);
-    Ok(folder.context("find the target folder")?.join("peers"))
 }

@@ -10,31 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use async_trait::async_trait;
-use trawler_catalogue::{Catalogue, CatalogueOptions, SortLimits, local_store};
-use trawler_core::ports::{Clock, SecretError, Secrets};
 use trawler_core::run::{Run, RunPhase};
-use trawler_core::secret::{SecretRef, SecretValue};
-use trawler_core::{PipeId, QueueName, pipe::Pipe};
-use trawler_crawler::{Crawler, CrawlerOptions, KEEP_INPUT_AFTER};
-use trawler_fleet::{Drain, Pauses, Ports, Worker, WorkerOptions};
-use trawler_local::{CountingMetrics, LocalStore, QueueOptions, SystemClock};
-use trawler_net::{Fetcher, HostLimits, NetConfig};
+use trawler_core::{PipeId, pipe::Pipe};
+use trawler_fleet::{Drain, Pauses, Worker, WorkerOptions};
 use trawler_scheduler::{Scheduler, SchedulerOptions};
-use url::Url;
 
 use super::{CrawlMeasured, Pages};
 use crate::extract::BOOK_SELECTORS;
+use crate::machine::{CONCURRENCY, Machine, RATE_PER_S};
 use crate::measure::{Watch, peak_bytes};
 
-/// As many as the peers are given.
-const CONCURRENCY: u32 = 64;
-/// The largest that a pipe may set: the server stands it.
-const RATE_PER_S: f64 = 100_000.0;
-const AGENT: &str = "Trawler-Bench/0.1 (+https://shop.example/bot)";
-/// Of the crawl queue, as the fleet has it.
-const VISIBILITY: Duration = Duration::from_secs(300);
-const RECEIVES_MAX: u32 = 100;
 /// How often the run is looked at, which counts as the crawl's own time; the end is noticed so much
 /// later.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -54,8 +39,8 @@ pub(crate) fn crawl(url: &str, pages: Pages, scratch: &Path) -> Result<CrawlMeas
 async fn crawl_in(url: &str, pages: Pages, scratch: &Path) -> Result<CrawlMeasured> {
     let folder = tempfile::tempdir_in(scratch).context("make a folder for the run")?;
     let pipe = pipe(url, pages)?;
-    let ports = ports(folder.path()).await?;
-    let crawler = crawler(url, &pipe, &ports, folder.path()).await?;
+    let machine = Machine::start(folder.path(), url, pipe.clone()).await?;
+    let ports = &machine.ports;
     let scheduler = Scheduler::new(
         ports.clone(),
         vec![pipe.clone()].into(),
@@ -65,10 +50,10 @@ async fn crawl_in(url: &str, pages: Pages, scratch: &Path) -> Result<CrawlMeasur
     let id = scheduler.run_now(&pipe.id).await.context("plan the run")?;
     let drain = Drain::new();
     let worker = Worker::new(
-        &ports,
-        Arc::new(crawler),
+        ports,
+        Arc::new(machine.crawler().await?),
         WorkerOptions::default(),
-        Pauses::new(&ports),
+        Pauses::new(ports),
         drain.clone(),
     );
     let over = async {
@@ -171,81 +156,4 @@ const SHOP: [(&str, &str); 8] = [
 fn selector(table: &[(&str, &'static str)], name: &str) -> &'static str {
     let found = table.iter().find(|(own, _)| *own == name);
     found.expect("the tables above name each other's entries").1
-}
-
-async fn ports(folder: &Path) -> Result<Ports> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let store = LocalStore::open(folder.join("state"), Arc::clone(&clock))
-        .await
-        .context("open the local store")?;
-    let options = QueueOptions {
-        visibility: VISIBILITY,
-        receive_count_max: RECEIVES_MAX,
-    };
-    let queue = |name| store.queue(name, options);
-    Ok(Ports {
-        state: Arc::new(store.state()),
-        blobs: Arc::new(store.blobs()),
-        crawl: Arc::new(queue(QueueName::Crawl)?),
-        image: Arc::new(queue(QueueName::Image)?),
-        clock,
-        metrics: Arc::new(CountingMetrics::new()),
-    })
-}
-
-async fn crawler(url: &str, pipe: &Pipe, ports: &Ports, folder: &Path) -> Result<Crawler> {
-    let address = Url::parse(url).context("parse the server's address")?;
-    let host = address.authority().parse().context("let the server in")?;
-    let config = NetConfig {
-        allow: vec![host],
-        hosts: HostLimits {
-            concurrency: CONCURRENCY,
-            ..HostLimits::default()
-        },
-        ..NetConfig::of(AGENT)
-    };
-    let table = folder.join("catalogue");
-    std::fs::create_dir(&table).context("make a folder for the catalogue")?;
-    let options = CatalogueOptions::default();
-    let clock = Arc::clone(&ports.clock);
-    let catalogue = Catalogue::open_or_create(local_store(&table)?, options, clock).await?;
-    Ok(Crawler {
-        ports: ports.clone(),
-        documents: ports.documents(),
-        jobs: ports.jobs(),
-        pipes: vec![pipe.clone()].into(),
-        secrets: Arc::new(NoSecrets),
-        catalogue: Arc::new(catalogue),
-        fetcher: Fetcher::new(&config).context("make the fetcher")?,
-        robots: Arc::default(),
-        browsers: trawler_crawler::render::Browsers::new(
-            trawler_crawler::render::BrowserSettings::new(
-                folder.join(".browsers"),
-                AGENT.to_owned(),
-            ),
-        ),
-        options: CrawlerOptions {
-            scratch: folder.join("scratch"),
-            base: folder.to_owned(),
-            sort: SortLimits::default(),
-            user_agent: AGENT.to_owned(),
-            redirects_max: 5,
-            first_byte_ms: 30_000,
-            idle_ms: 20_000,
-            keep_input_after: KEEP_INPUT_AFTER,
-            checkpoint_every: Duration::from_secs(30),
-        },
-    })
-}
-
-struct NoSecrets;
-
-#[async_trait]
-impl Secrets for NoSecrets {
-    async fn resolve(&self, reference: &SecretRef) -> Result<SecretValue, SecretError> {
-        Err(SecretError::Missing {
-            reference: reference.clone(),
-            reason: "the pipe names none".to_owned(),
-        })
-    }
 }
