@@ -40,16 +40,22 @@ pub(crate) fn png(side: u32, before_pixels: &[u8]) -> Vec<u8> {
 }
 
 /// The same with these bytes as its pixels, whatever size it claims.
-pub(crate) fn png_with(
+pub(crate) fn png_with(size: (u32, u32), before_pixels: &[u8], packed: &[u8]) -> Vec<u8> {
+    png_as(size, [8, 0], before_pixels, packed)
+}
+
+/// The same in another depth and colour type.
+pub(crate) fn png_as(
     (width, height): (u32, u32),
+    coding: [u8; 2],
     before_pixels: &[u8],
     packed: &[u8],
 ) -> Vec<u8> {
     let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
-    let header = [size.as_slice(), &[8, 0, 0, 0, 0]];
+    let header = [size.as_slice(), &coding, &[0, 0, 0]].concat();
     [
         b"\x89PNG\r\n\x1a\n".as_slice(),
-        &chunk(b"IHDR", &header.concat()),
+        &chunk(b"IHDR", &header),
         before_pixels,
         &chunk(b"IDAT", packed),
         &chunk(b"IEND", b""),
@@ -88,23 +94,22 @@ pub(crate) const DRI: u8 = 0xdd;
 pub(crate) const APP1: u8 = 0xe1;
 pub(crate) const APP2: u8 = 0xe2;
 
-/// The beginning of a grey JPEG: tables whose every code is one bit, which says
-/// that nothing follows, and a frame. What `more` holds comes before the frame.
+/// The beginning of a grey JPEG: each table has one code, of one bit. Of a
+/// block's first coefficient it says that it is as in the block before; of the
+/// others, that this block and, in a progressive file, 16,383 further ones hold
+/// nothing. What `more` holds comes before the frame.
 pub(crate) fn jpeg_head(frame: u8, (width, height): (u16, u16), more: &[u8]) -> Vec<u8> {
-    let table = |class: u8| {
-        let mut data = vec![class];
-        // One code of one bit.
-        data.push(1);
-        data.extend([0; 15]);
-        data.push(0);
-        segment(DHT, &data)
+    let table = |class: u8, code: u8| {
+        let counts = [&[1], [0; 15].as_slice()].concat();
+        segment(DHT, &[&[class], counts.as_slice(), &[code]].concat())
     };
+    let nothing = if frame == SOF2 { 0xe0 } else { 0 };
     let size = [height.to_be_bytes(), width.to_be_bytes()].concat();
     [
         b"\xff\xd8".as_slice(),
         &segment(DQT, &[&[0], [1; 64].as_slice()].concat()),
-        &table(0x00),
-        &table(0x10),
+        &table(0x00, 0),
+        &table(0x10, nothing),
         more,
         &segment(frame, &[&[8], size.as_slice(), &[1, 1, 0x11, 0]].concat()),
     ]

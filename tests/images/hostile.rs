@@ -21,6 +21,10 @@ pub(crate) const MEGAPIXELS: usize = 4;
 /// itself: colour profiles, a row, the decoder's tables.
 const MEMORY_MAX: u64 = 24 << 20;
 
+/// What decoding takes of a file whose pixels are let in, at most: three
+/// pictures of four channels, or one of 16 bits a sample and what becomes of it.
+const PIXEL_BYTES_MAX: u64 = 12;
+
 /// A file is read into memory that grows by doubling.
 const COPIES_MAX: u64 = 3;
 
@@ -31,18 +35,25 @@ pub(crate) struct Bomb {
     pub(crate) name: &'static str,
     pub(crate) file: Vec<u8>,
     pub(crate) status: &'static str,
+    /// How many of its pixels are decoded before it is refused, if it is.
+    pixels: u64,
 }
 
 /// All of them.
 pub(crate) fn bombs() -> impl Iterator<Item = Bomb> {
-    [pngs(), gifs(), jpegs(), webps(), tiffs(), bmps()]
+    [pngs(), gifs(), jpegs(), webps(), tiffs(), bmps(), heavy()]
         .into_iter()
         .flatten()
 }
 
 fn bomb(name: &'static str, status: &'static str, file: Vec<u8>) -> Bomb {
     assert!(file.len() <= (SOURCE_MIB + 1) << 20, "{name}");
-    Bomb { name, file, status }
+    Bomb {
+        name,
+        file,
+        status,
+        pixels: 0,
+    }
 }
 
 /// So many copies of something that take about this many MiB.
@@ -118,6 +129,39 @@ fn pngs() -> Vec<Bomb> {
     ]
 }
 
+/// A progressive JPEG of the most pixels that are let in, with so many scans over
+/// all of them, each of some bytes.
+fn scans(count: usize) -> Vec<u8> {
+    let blocks = usize::from(SIDE).div_ceil(8).pow(2);
+    let first = scan((0, 0), 0, &vec![0; blocks.div_ceil(8)]);
+    // Fifteen bits say that 16,384 blocks hold nothing.
+    let runs = blocks.div_ceil(16_384) * 15;
+    let others = scan((1, 63), 0, &vec![0; runs.div_ceil(8)]).repeat(count - 1);
+    let head = jpeg_head(SOF2, (SIDE, SIDE), &[]);
+    [head, first, others, END.to_vec()].concat()
+}
+
+/// The side of the largest square that is let in.
+const SIDE: u16 = 2_000;
+
+/// What is let in, and is as much work as a file can be.
+fn heavy() -> Vec<Bomb> {
+    let side = usize::from(SIDE);
+    let deep = packed_zeros(side * (1 + 8 * side));
+    let size = (u32::from(SIDE), u32::from(SIDE));
+    let heavy = |name, file| Bomb {
+        pixels: u64::from(size.0) * u64::from(size.1),
+        ..bomb(name, "stored", file)
+    };
+    vec![
+        heavy("jpeg with as many scans as there may be", scans(64)),
+        heavy(
+            "png of 16 bits and alpha",
+            png_as(size, [16, 6], &[], &deep),
+        ),
+    ]
+}
+
 fn gifs() -> Vec<Bomb> {
     let frame = gif((8, 8), (8, 8));
     let frames = repeated(&frame[19..frame.len() - 1], 16);
@@ -154,18 +198,6 @@ fn jpegs() -> Vec<Bomb> {
     let head = |frame, side| jpeg_head(frame, (side, side), &[]);
     let with = |more: &[u8]| [head(SOF0, 64).as_slice(), more, &END].concat();
     let interval = |units: u16| segment(DRI, &units.to_be_bytes());
-    // Runs of 32,767 blocks that hold nothing.
-    let nothing = scan((1, 63), 0, &[0; 64]);
-    let scans = |count: usize| {
-        let first = scan((0, 0), 0, &vec![0; (MEGAPIXELS << 20) / 64 / 4]);
-        [
-            head(SOF2, 2_000),
-            first,
-            nothing.repeat(count),
-            END.to_vec(),
-        ]
-        .concat()
-    };
     let restarts: Vec<u8> = (0..8).flat_map(|n| [0, 0xff, 0xd0 + n]).collect();
     let many_restarts = [interval(1), scan((0, 63), 0, &repeated(&restarts, 20))].concat();
     let out_of_order = [interval(1), scan((0, 63), 0, &[0, 0xff, 0xd3, 0])].concat();
@@ -258,7 +290,7 @@ fn webps() -> Vec<Bomb> {
         let loops = riff(b"ANIM", &[0; 6]);
         webp(&[&vp8x(ANIMATED | ALPHA, 16), &loops, frame].concat())
     };
-    let alpha = riff(b"ALPH", &[0; 64]);
+    let alpha = riff(b"ALPH", &[0; 16 * 16 + 1]);
     let profile = riff(b"ICCP", &vec![7; 16 << 20]);
     vec![
         bomb(
@@ -486,6 +518,7 @@ fn every_bomb_gets_its_status_soon_and_in_little_memory() {
         name,
         file: bytes,
         status,
+        pixels,
     } in bombs()
     {
         fs::write(&file, &bytes).unwrap();
@@ -498,7 +531,7 @@ fn every_bomb_gets_its_status_soon_and_in_little_memory() {
             text(&report, "reason"),
         );
         println!("{line}");
-        let more_max = MEMORY_MAX + COPIES_MAX * bytes.len() as u64;
+        let more_max = MEMORY_MAX + COPIES_MAX * bytes.len() as u64 + PIXEL_BYTES_MAX * pixels;
         if found != status || took > TIME_MAX || more > more_max {
             problems.push(format!(
                 "{line}; expected {status}, {TIME_MAX:?}, {more_max} bytes"

@@ -308,7 +308,6 @@ impl Process {
                 redirects_max: 5,
                 first_byte_ms: 30_000,
                 idle_ms: 20_000,
-                whole_ms: 300_000,
                 // Every feed counts as dear, so that each death meets one that is kept.
                 keep_input_after: Duration::ZERO,
                 checkpoint_every: Duration::from_secs(30),
@@ -339,6 +338,7 @@ impl Process {
                 redirects_max: 5,
                 first_byte_ms: 30_000,
                 idle_ms: 20_000,
+                whole_ms: 300_000,
                 user_agent: AGENT.to_owned(),
                 attempts_max: 2,
             },
