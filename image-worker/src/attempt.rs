@@ -102,7 +102,6 @@ impl Attempt<'_> {
     ) -> Result<Request, Box<ImageOutcome>> {
         let bad = |reason: String| Box::new(outcome(task, ImageStatus::BadUrl, reason));
         let bytes_max = self.options.source_bytes_max;
-        let defaults = Limits::default();
         let limits = Limits {
             raw_bytes_max: bytes_max,
             decoded_bytes_max: bytes_max,
@@ -110,7 +109,7 @@ impl Attempt<'_> {
             timeouts: Timeouts {
                 first_byte_ms: self.options.first_byte_ms,
                 idle_ms: self.options.idle_ms,
-                ..defaults.timeouts
+                whole_ms: self.options.whole_ms,
             },
         };
         // The pipe's bounds keep the rate above 0; a pipe that was not checked

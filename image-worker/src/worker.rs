@@ -44,6 +44,8 @@ pub struct ImageWorkerOptions {
     pub redirects_max: u32,
     pub first_byte_ms: u64,
     pub idle_ms: u64,
+    /// For one image, from the first request to its last byte.
+    pub whole_ms: u64,
     pub user_agent: String,
     /// Failures after which the job ends with what it has; the images that
     /// still failed are recorded and tried again by a later run. At most the

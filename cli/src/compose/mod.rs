@@ -284,6 +284,7 @@ impl Machine {
                 redirects_max: config.net.redirects_max,
                 first_byte_ms: config.net.first_byte_s * 1000,
                 idle_ms: config.net.idle_s * 1000,
+                whole_ms: config.images.timeout_s * 1000,
                 attempts_max: config.retry.attempts_max,
             },
         ))

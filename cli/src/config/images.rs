@@ -19,6 +19,11 @@ pub(crate) struct ImagesConfig {
     pub(crate) source_mib_max: u64,
     /// Most pixels of a source, in millions. Default 64, bound 1 to 1000.
     pub(crate) megapixels_max: u64,
+    /// Seconds for one image, from the first request to its last byte, redirects
+    /// included: a partner that sends a byte now and then holds a worker no
+    /// longer. Default 300, which is the largest image at 100 KB/s; bound 1 to
+    /// 3600.
+    pub(crate) timeout_s: u64,
     /// When failed images are tried again between runs, at the ages of 1, 2, 4,
     /// 8, 16, 30 days and every 30 days: five fields as of a pipe's cron, in UTC,
     /// or `"never"`. Default `"45 4 * * *"`.
@@ -43,6 +48,7 @@ impl Default for ImagesConfig {
         Self {
             source_mib_max: 32,
             megapixels_max: 64,
+            timeout_s: 300,
             retry: "45 4 * * *".to_owned(),
             variants: vec![variant("thumb", 256), variant("large", 720)],
         }
@@ -58,6 +64,7 @@ impl ImagesConfig {
     pub(crate) fn check(&self, bounds: &mut Bounds) {
         bounds.within("images.source_mib_max", self.source_mib_max, 1, 256);
         bounds.within("images.megapixels_max", self.megapixels_max, 1, 1_000);
+        bounds.within("images.timeout_s", self.timeout_s, 1, 3_600);
         bounds.within(
             "images.variants",
             self.variants.len() as u64,

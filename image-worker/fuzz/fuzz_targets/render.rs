@@ -36,6 +36,8 @@ fuzz_target!(|source: &[u8]| {
     let variants = [
         variant("cover", Fit::Cover, OutputFormat::Jpeg),
         variant("contain", Fit::Contain, OutputFormat::Webp),
+        variant("content", Fit::Content, OutputFormat::Jpeg),
+        variant("pad", Fit::Pad, OutputFormat::Png),
     ];
     BENCH.with_borrow_mut(|bench| {
         if let Err(error) = bench.render(source, &variants) {

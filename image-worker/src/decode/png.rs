@@ -21,6 +21,10 @@ use crate::sniff::SourceFormat;
 /// rows of the widest image at 16 bits, a profile.
 const WORKING_BYTES_MAX: usize = 2 * PROFILE_BYTES_MAX + 4 * 1024 * 1024;
 
+/// Texts of one file. The decoder keeps each in memory of its own, and a text
+/// of two letters takes fourteen bytes of the file.
+const TEXTS_MAX: u64 = 1_000;
+
 const SIGNATURE_BYTES: usize = 8;
 /// Length and name before a chunk's data, checksum after it.
 const CHUNK_FRAME_BYTES: usize = 12;
@@ -85,6 +89,7 @@ fn walk(bytes: &[u8]) -> Result<Walk<'_>, ImageError> {
         exif: None,
     };
     let mut at = SIGNATURE_BYTES;
+    let mut texts = 0;
     loop {
         let length = u32_be(bytes, at).ok_or_else(cut)? as usize;
         let end = at.saturating_add(CHUNK_FRAME_BYTES).saturating_add(length);
@@ -94,7 +99,15 @@ fn walk(bytes: &[u8]) -> Result<Walk<'_>, ImageError> {
             b"IEND" => return Ok(walk),
             b"acTL" => walk.frames = u32_be(data, 0),
             b"eXIf" => walk.exif = Some(data),
+            b"tEXt" | b"zTXt" | b"iTXt" => texts += 1,
             _ => {}
+        }
+        if texts > TEXTS_MAX {
+            return Err(ImageError::TooLarge {
+                what: "texts of a png, at least",
+                found: texts,
+                max: TEXTS_MAX,
+            });
         }
         at = end;
     }

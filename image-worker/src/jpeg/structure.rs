@@ -11,6 +11,14 @@ use crate::sniff::SourceFormat;
 /// Scans of a progressive file; usual are 10, odd ones reach 30. Each costs a
 /// pass over all coefficients.
 const SCANS_MAX: usize = 64;
+/// Tables, scans and restart intervals defined, of which a file of 64 scans has
+/// some hundred. Each takes memory, and a partner may send millions.
+const SEGMENTS_MAX: usize = 4_096;
+/// Restart intervals of all scans, 16 MiB of them: as many as the largest
+/// picture has blocks.
+const INTERVALS_MAX: usize = 1 << 20;
+/// Parts of a profile: their number is a byte.
+const PROFILE_PARTS_MAX: usize = 255;
 /// Bytes between segments that are passed over; some cameras pad.
 const STRAY_BYTES_MAX: usize = 64;
 const APP2_ICC: &[u8] = b"ICC_PROFILE\0";
@@ -204,7 +212,10 @@ impl<'a> Structure<'a> {
             }
             APP2 if data.starts_with(APP2_ICC) && data.len() > APP2_ICC.len() + 2 => {
                 let rest = &data[APP2_ICC.len()..];
-                self.icc.push((rest[0], rest[1], &rest[2..]));
+                // With one more than there can be, the profile is not whole.
+                if self.icc.len() <= PROFILE_PARTS_MAX {
+                    self.icc.push((rest[0], rest[1], &rest[2..]));
+                }
             }
             APP14 if data.starts_with(b"Adobe") && data.len() >= 12 => {
                 self.adobe_transform = Some(data[11]);
@@ -227,25 +238,33 @@ impl<'a> Structure<'a> {
             }
             _ if is_frame(marker) => {
                 self.frame(marker, data)?;
-                self.keep(marker, payload);
+                self.keep(marker, payload)?;
             }
             DRI => {
                 let interval = u16_be(data, 0).ok_or_else(|| corrupt("short restart interval"))?;
                 self.restart_interval = usize::from(interval);
-                self.keep(marker, payload);
+                self.keep(marker, payload)?;
             }
-            DHT | DQT => self.keep(marker, payload),
+            DHT | DQT => self.keep(marker, payload)?,
             _ => {}
         }
         Ok(())
     }
 
-    fn keep(&mut self, marker: u8, payload: Range<usize>) {
+    fn keep(&mut self, marker: u8, payload: Range<usize>) -> Result<(), ImageError> {
+        if self.segments.len() >= SEGMENTS_MAX {
+            return Err(ImageError::TooLarge {
+                what: "jpeg tables and scans",
+                found: SEGMENTS_MAX as u64 + 1,
+                max: SEGMENTS_MAX as u64,
+            });
+        }
         self.segments.push(Segment {
             marker,
             payload,
             intervals: Vec::new(),
         });
+        Ok(())
     }
 
     fn frame(&mut self, marker: u8, data: &[u8]) -> Result<(), ImageError> {
@@ -340,8 +359,6 @@ impl<'a> Structure<'a> {
             let part = self.components.iter().position(|part| part.id == pair[0]);
             parts.push(part.ok_or_else(|| corrupt("a scan of an unknown component"))?);
         }
-        let (intervals, end) = self.intervals(payload.end)?;
-        let found = intervals.len();
         let wanted = match self.restart_interval {
             0 => 1,
             interval => {
@@ -352,6 +369,8 @@ impl<'a> Structure<'a> {
                 (across * down).div_ceil(interval)
             }
         };
+        let (intervals, end) = self.intervals(payload.end, wanted + 1)?;
+        let found = intervals.len();
         // Some encoders write a restart marker after the last interval too.
         if found != wanted && found != wanted + 1 {
             let detail = format!("{found} restart intervals where {wanted} belong");
@@ -369,8 +388,14 @@ impl<'a> Structure<'a> {
         Ok(end)
     }
 
-    /// Splits entropy-coded data at restart markers, up to any other marker.
-    fn intervals(&self, start: usize) -> Result<(Vec<Range<usize>>, usize), ImageError> {
+    /// Splits entropy-coded data at restart markers, up to any other marker,
+    /// into at most so many intervals and one that says that there are more.
+    fn intervals(
+        &self,
+        start: usize,
+        at_most: usize,
+    ) -> Result<(Vec<Range<usize>>, usize), ImageError> {
+        let before: usize = self.scans().map(|scan| scan.intervals.len()).sum();
         let mut intervals = Vec::new();
         let (mut from, mut at) = (start, start);
         loop {
@@ -390,6 +415,16 @@ impl<'a> Structure<'a> {
                         return Err(corrupt("restart markers out of order"));
                     }
                     intervals.push(from..position);
+                    if before + intervals.len() > INTERVALS_MAX {
+                        return Err(ImageError::TooLarge {
+                            what: "jpeg restart intervals",
+                            found: INTERVALS_MAX as u64 + 1,
+                            max: INTERVALS_MAX as u64,
+                        });
+                    }
+                    if intervals.len() > at_most {
+                        return Ok((intervals, position));
+                    }
                     at = position + 2;
                     from = at;
                 }

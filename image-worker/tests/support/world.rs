@@ -149,6 +149,7 @@ impl World {
                 redirects_max: 5,
                 first_byte_ms: 30_000,
                 idle_ms: 20_000,
+                whole_ms: 300_000,
                 user_agent: "Trawler-Test/0.1 (+mailto:a@b.test)".to_owned(),
                 attempts_max: ATTEMPTS_MAX,
             },

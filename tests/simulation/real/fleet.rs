@@ -338,6 +338,7 @@ impl Process {
                 redirects_max: 5,
                 first_byte_ms: 30_000,
                 idle_ms: 20_000,
+                whole_ms: 300_000,
                 user_agent: AGENT.to_owned(),
                 attempts_max: 2,
             },
