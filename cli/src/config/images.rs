@@ -39,6 +39,7 @@ impl Default for ImagesConfig {
             quality: 80,
             background: None,
             transparent: None,
+            trim: false,
         };
         Self {
             source_mib_max: 32,

@@ -325,6 +325,7 @@ impl Process {
             quality: 80,
             background: None,
             transparent: None,
+            trim: false,
         };
         ImageWorker::new(
             self.ports.clone(),
@@ -340,6 +341,7 @@ impl Process {
                 idle_ms: 20_000,
                 user_agent: AGENT.to_owned(),
                 attempts_max: 2,
+                policy: ImagePolicy::default(),
             },
         )
     }
