@@ -285,6 +285,7 @@ impl Machine {
                 first_byte_ms: config.net.first_byte_s * 1000,
                 idle_ms: config.net.idle_s * 1000,
                 attempts_max: config.retry.attempts_max,
+                policy: config.images.policy(),
             },
         ))
     }
