@@ -24,7 +24,7 @@ pub const COMMIT_TIMESTAMP: &str = "_commit_timestamp";
 
 /// Columns of image state, in order. They describe the picture of the row's
 /// present `image_link` and are reset when that changes.
-pub const IMAGE_COLUMNS: [&str; 13] = [
+pub const IMAGE_COLUMNS: [&str; 15] = [
     "image_status",
     "image_url",
     "image_sha256",
@@ -38,6 +38,8 @@ pub const IMAGE_COLUMNS: [&str; 13] = [
     "image_last_modified",
     "image_reason",
     "image_tried",
+    "image_phash",
+    "image_damaged",
 ];
 
 /// Columns with statistics in the log, for readers that skip files.

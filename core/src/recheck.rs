@@ -61,7 +61,8 @@ pub fn is_failure(status: ImageStatus) -> bool {
         | ImageStatus::Timeout
         | ImageStatus::RefusedAddress
         | ImageStatus::Unreachable
-        | ImageStatus::BadUrl => true,
+        | ImageStatus::BadUrl
+        | ImageStatus::Placeholder => true,
     }
 }
 

@@ -3,10 +3,12 @@
 //! Whatever is wrong with the image is its outcome; an [`Ending`] is for what
 //! is wrong with this job or this machine.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use trawler_core::image::{ImageOutcome, ImageStatus, KnownImage, SourceFacts, StoredVariant};
+use trawler_core::image_policy::{ImagePolicy, PLACEHOLDER_RECIPE, Standing, recipe_of_damaged};
 use trawler_core::job::ImageTask;
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::{BlobMeta, Metric, Put};
@@ -19,7 +21,7 @@ use trawler_net::{
 };
 
 use crate::studio::Studio;
-use crate::workbench::{RenderedVariant, Rendition};
+use crate::workbench::{Refused, RenderedVariant, Rendition};
 use crate::worker::ImageWorkerOptions;
 
 /// Puts of one object while removals come between: one a day begins.
@@ -33,6 +35,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) studio: &'a Studio,
     pub(crate) removals: &'a Removals,
     pub(crate) options: &'a ImageWorkerOptions,
+    pub(crate) policy: &'a Arc<ImagePolicy>,
     pub(crate) ctx: &'a JobContext,
 }
 
@@ -62,7 +65,7 @@ impl Attempt<'_> {
             count: 1,
         });
         match self.fetcher.fetch_bytes(&request).await {
-            Ok(Fetched::NotModified(answer)) => Ok(ended(not_modified(task, answer))),
+            Ok(Fetched::NotModified(answer)) => Ok(ended(self.not_modified(task, answer))),
             Ok(Fetched::Body(response)) => {
                 self.ports.metrics.record(Metric::ImageBytesDown {
                     bytes: response.raw_bytes,
@@ -78,9 +81,9 @@ impl Attempt<'_> {
         }
     }
 
-    /// Validators are sent only where a 304 would leave nothing to do.
+    /// Validators are sent only where a 304 would tell all.
     fn validators(&self, task: &ImageTask) -> Validators {
-        if self.stored_before(task).is_none() {
+        if self.settled_by(task).is_none() {
             return Validators::default();
         }
         Validators {
@@ -89,10 +92,41 @@ impl Attempt<'_> {
         }
     }
 
-    /// The hash of the bytes whose variants are stored, all of them.
-    fn stored_before(&self, task: &ImageTask) -> Option<String> {
-        let same_recipe = task.known.recipe.as_deref() == Some(self.studio.recipe());
-        task.known.sha256.clone().filter(|_| same_recipe)
+    fn standing(&self, task: &ImageTask) -> Standing {
+        self.policy.standing(&task.known, self.studio.recipe())
+    }
+
+    /// The hash of the bytes that would tell all: their variants are stored,
+    /// all of them, or are not wanted.
+    fn settled_by(&self, task: &ImageTask) -> Option<String> {
+        let is_open = self.standing(task) == Standing::Open;
+        task.known.sha256.clone().filter(|_| !is_open)
+    }
+
+    /// What the same bytes as before mean now.
+    fn same_bytes(&self, task: &ImageTask, known: KnownImage) -> ImageOutcome {
+        match self.standing(task) {
+            Standing::Placeholder(reason) => ImageOutcome {
+                known: KnownImage {
+                    recipe: Some(PLACEHOLDER_RECIPE.to_owned()),
+                    ..known
+                },
+                ..outcome(task, ImageStatus::Placeholder, reason)
+            },
+            Standing::Settled | Standing::Open => ImageOutcome {
+                known,
+                ..outcome(task, ImageStatus::Unchanged, String::new())
+            },
+        }
+    }
+
+    fn not_modified(&self, task: &ImageTask, answer: NotModified) -> ImageOutcome {
+        let known = KnownImage {
+            etag: answer.validators.etag,
+            last_modified: answer.validators.last_modified,
+            ..task.known.clone()
+        };
+        self.same_bytes(task, known)
     }
 
     fn request(
@@ -135,25 +169,29 @@ impl Attempt<'_> {
     async fn received(&self, task: &ImageTask, response: Response<Bytes>) -> Result<Tried, Ending> {
         let seen = self
             .studio
-            .render(response.body, self.stored_before(task))
+            .render(
+                response.body,
+                self.settled_by(task),
+                Arc::clone(self.policy),
+            )
             .await
             .map_err(|error| Ending::Failed(Failure::transient(error.to_string())))?;
         let known = KnownImage {
             sha256: Some(seen.sha256),
-            recipe: Some(self.studio.recipe().to_owned()),
             etag: response.validators.etag,
             last_modified: response.validators.last_modified,
+            ..task.known.clone()
         };
         match seen.rendered {
-            Ok(None) => {
-                let unchanged = outcome(task, ImageStatus::Unchanged, String::new());
-                Ok(ended(ImageOutcome { known, ..unchanged }))
-            }
+            Ok(None) => Ok(ended(self.same_bytes(task, known))),
             Ok(Some(rendition)) => self.stored(task, known, rendition).await,
-            Err(error) => match error.status() {
+            Err(Refused { error, facts }) => match error.status() {
                 // Nothing is known that would make the next request
                 // conditional: it has to bring the bytes, whatever they are.
-                Some(status) => Ok(ended(outcome(task, status, error.to_string()))),
+                Some(status) => Ok(ended(ImageOutcome {
+                    source: facts.as_deref().map(SourceFacts::from),
+                    ..outcome(task, status, error.to_string())
+                })),
                 None => Err(Ending::Failed(Failure::permanent(format!(
                     "make the variants of {}: {error}",
                     task.url
@@ -169,12 +207,24 @@ impl Attempt<'_> {
         rendition: Rendition,
     ) -> Result<Tried, Ending> {
         let source = SourceFacts::from(&rendition.facts);
+        let reason = rendition.remark().unwrap_or_default();
+        let recipe = self.studio.recipe();
+        let (status, recipe) = match (&rendition.placeholder, source.damaged) {
+            (Some(_), _) => (ImageStatus::Placeholder, PLACEHOLDER_RECIPE.to_owned()),
+            (None, Some(_)) => (ImageStatus::Stored, recipe_of_damaged(recipe)),
+            (None, None) => (ImageStatus::Stored, recipe.to_owned()),
+        };
+        let known = KnownImage {
+            recipe: Some(recipe),
+            phash: source.phash,
+            ..known
+        };
         let mut variants = Vec::with_capacity(rendition.variants.len());
         for variant in rendition.variants {
             variants.push(StoredVariant::from(&variant));
             self.put(variant).await?;
         }
-        let stored = outcome(task, ImageStatus::Stored, String::new());
+        let stored = outcome(task, status, reason);
         Ok(ended(ImageOutcome {
             source: Some(source),
             known,
@@ -242,18 +292,6 @@ fn ended(outcome: ImageOutcome) -> Tried {
     Tried {
         outcome,
         again: None,
-    }
-}
-
-fn not_modified(task: &ImageTask, answer: NotModified) -> ImageOutcome {
-    let known = KnownImage {
-        etag: answer.validators.etag,
-        last_modified: answer.validators.last_modified,
-        ..task.known.clone()
-    };
-    ImageOutcome {
-        known,
-        ..outcome(task, ImageStatus::Unchanged, String::new())
     }
 }
 

@@ -83,6 +83,9 @@ pub fn spec_text(variant: &Variant) -> String {
         let (name, encoder) = (format_name(format), encoder_version(format));
         text.push_str(&format!(";transparent={name},{encoder}"));
     }
+    if variant.trim && variant.fit != Fit::Content {
+        text.push_str(";trim");
+    }
     text
 }
 
@@ -138,6 +141,7 @@ mod tests {
             quality: 80,
             background: None,
             transparent: None,
+            trim: false,
         }
     }
 
@@ -166,6 +170,19 @@ mod tests {
         let (a, b) = (variant("a"), variant("b"));
         let forth = recipe(&[a.clone(), b.clone()]);
         assert_eq!(forth, recipe(&[b.clone(), a.clone()]));
+        let trimmed = Variant {
+            trim: true,
+            ..a.clone()
+        };
+        assert_ne!(forth, recipe(&[trimmed.clone(), b.clone()]));
+        assert!(spec_text(&trimmed).ends_with("/420;trim"));
+        // It does so in any case.
+        let [content, twice] = [false, true].map(|trim| Variant {
+            fit: Fit::Content,
+            trim,
+            ..a.clone()
+        });
+        assert_eq!(spec_text(&content), spec_text(&twice));
         let finer = Variant { quality: 81, ..a };
         assert_ne!(forth, recipe(&[finer, b]));
     }

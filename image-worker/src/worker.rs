@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use trawler_core::image::ImageOutcome;
 use trawler_core::image_ended::EndedImages;
+use trawler_core::image_policy::ImagePolicy;
 use trawler_core::job::{ImageJob, ImageTask};
 use trawler_core::manifest::{ImageResult, Manifest};
 use trawler_core::pipe::Pipe;
@@ -51,6 +52,8 @@ pub struct ImageWorkerOptions {
     /// still failed are recorded and tried again by a later run. At most the
     /// attempts of the retry policy, or the job is buried before that.
     pub attempts_max: u32,
+    /// What is said of the pictures of all pipes.
+    pub policy: ImagePolicy,
 }
 
 /// What every image job of this process shares.
@@ -132,6 +135,7 @@ impl ImageWorker {
     ) -> Result<Vec<Unsettled>, Ending> {
         let fetcher = way::fetcher(&self.fetcher, pipe, &*self.secrets).await;
         let fetcher = fetcher.map_err(Ending::Failed)?;
+        let policy = Arc::new(self.options.policy.of_pipe(&pipe.images));
         let attempt = Attempt {
             ports: &self.ports,
             pipe,
@@ -139,6 +143,7 @@ impl ImageWorker {
             studio: &self.studio,
             removals: &self.removals,
             options: &self.options,
+            policy: &policy,
             ctx,
         };
         let attempt = &attempt;

@@ -81,6 +81,7 @@ async fn candidates(
         "image_etag",
         "image_last_modified",
         "image_tried",
+        "image_phash",
     ];
     let schema = project(&table_schema(), &names);
     let first = after.map_or(0, |after| {

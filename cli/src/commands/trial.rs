@@ -150,8 +150,9 @@ async fn image(dir: &Path, args: &TryImageArgs, as_json: bool) -> anyhow::Result
         None => read_file(&args.input)?,
     };
     let limits = compose::image_limits(&config);
+    let policy = config.images.policy();
     let variants = config.images.variants;
-    let trial = tokio::task::spawn_blocking(move || try_image(&bytes, &variants, limits))
+    let trial = tokio::task::spawn_blocking(move || try_image(&bytes, &variants, limits, &policy))
         .await
         .context("render the image")??;
     let mut report = trial.report;

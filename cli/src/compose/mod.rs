@@ -286,6 +286,7 @@ impl Machine {
                 idle_ms: config.net.idle_s * 1000,
                 whole_ms: config.images.timeout_s * 1000,
                 attempts_max: config.retry.attempts_max,
+                policy: config.images.policy(),
             },
         ))
     }

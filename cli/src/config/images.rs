@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 use trawler_core::image::{Fit, OutputFormat, Variant};
+use trawler_core::image_policy::{ImagePolicy, OnBlank, OnDamaged, PLACEHOLDERS_MAX};
+use trawler_core::placeholder::Placeholder;
 use trawler_core::schedule::{CRON_RULE, Schedule};
 
 use super::check::Bounds;
@@ -28,6 +30,20 @@ pub(crate) struct ImagesConfig {
     /// 8, 16, 30 days and every 30 days: five fields as of a pipe's cron, in UTC,
     /// or `"never"`. Default `"45 4 * * *"`.
     pub(crate) retry: String,
+    /// Pictures that stand for "no picture yet", of any partner:
+    /// `"sha256:{64 hex digits}"` for files of these bytes,
+    /// `"phash:{16 hex digits}"` for whatever looks so, `"phash:{16 hex
+    /// digits}~{0 to 10}"` with the bits that may differ, else 6. A pipe may add
+    /// its own. Default none, at most 1,000.
+    pub(crate) placeholders: Vec<Placeholder>,
+    /// What becomes of pictures of one colour: `"store"`, since a swatch of
+    /// paint or cloth is one too, or `"placeholder"`. Default `"store"`; a pipe
+    /// may say otherwise.
+    pub(crate) blank: OnBlank,
+    /// What becomes of JPEG and PNG files that can be decoded in part only, at
+    /// least half of them: `"refuse"`, or `"store"` with `image_damaged` set.
+    /// Default `"refuse"`; a pipe may say otherwise.
+    pub(crate) damaged: OnDamaged,
     /// The renditions of every image; default a 256 px thumbnail and a 720 px
     /// picture as JPEG. At most 16.
     pub(crate) variants: Vec<Variant>,
@@ -44,12 +60,16 @@ impl Default for ImagesConfig {
             quality: 80,
             background: None,
             transparent: None,
+            trim: false,
         };
         Self {
             source_mib_max: 32,
             megapixels_max: 64,
             timeout_s: 300,
             retry: "45 4 * * *".to_owned(),
+            placeholders: Vec::new(),
+            blank: OnBlank::default(),
+            damaged: OnDamaged::default(),
             variants: vec![variant("thumb", 256), variant("large", 720)],
         }
     }
@@ -61,7 +81,22 @@ impl ImagesConfig {
         Schedule::parse(&self.retry, "UTC").ok()
     }
 
+    /// What is said of the pictures of all pipes.
+    pub(crate) fn policy(&self) -> ImagePolicy {
+        ImagePolicy {
+            placeholders: self.placeholders.clone(),
+            blank: self.blank,
+            damaged: self.damaged,
+        }
+    }
+
     pub(crate) fn check(&self, bounds: &mut Bounds) {
+        bounds.within(
+            "images.placeholders",
+            self.placeholders.len() as u64,
+            0,
+            PLACEHOLDERS_MAX as u64,
+        );
         bounds.within("images.source_mib_max", self.source_mib_max, 1, 256);
         bounds.within("images.megapixels_max", self.megapixels_max, 1, 1_000);
         bounds.within("images.timeout_s", self.timeout_s, 1, 3_600);

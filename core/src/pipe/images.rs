@@ -5,6 +5,8 @@ use url::Url;
 
 use super::problems::Problems;
 use crate::image::Recheck;
+use crate::image_policy::{OnBlank, OnDamaged, PLACEHOLDERS_MAX};
+use crate::placeholder::Placeholder;
 
 /// What is done with the pipe's images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +25,19 @@ pub struct ImageOptions {
     /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub referer: Option<Url>,
+    /// Pictures of this partner that stand for "no picture yet", besides those
+    /// of `trawler.toml`: `"sha256:..."` or `"phash:..."`, default none, at
+    /// most 1,000.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub placeholders: Vec<Placeholder>,
+    /// What becomes of pictures of one colour, `"store"` or `"placeholder"`;
+    /// default what `images.blank` of `trawler.toml` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blank: Option<OnBlank>,
+    /// What becomes of files that can be decoded in part only, `"refuse"` or
+    /// `"store"`; default what `images.damaged` of `trawler.toml` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<OnDamaged>,
 }
 
 impl Default for ImageOptions {
@@ -33,6 +48,9 @@ impl Default for ImageOptions {
             retry_hours: 24,
             shards: 2,
             referer: None,
+            placeholders: Vec::new(),
+            blank: None,
+            damaged: None,
         }
     }
 }
@@ -41,6 +59,8 @@ impl ImageOptions {
     pub(super) fn problems(&self, found: &mut Problems) {
         found.within("images.retry_hours", u64::from(self.retry_hours), 1, 720);
         found.within("images.shards", u64::from(self.shards), 1, 64);
+        let entries = self.placeholders.len() as u64;
+        found.within("images.placeholders", entries, 0, PLACEHOLDERS_MAX as u64);
         if let Recheck::Days { every_days } = self.recheck {
             found.within("images.recheck.every_days", u64::from(every_days), 1, 3650);
         }

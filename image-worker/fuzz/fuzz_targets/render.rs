@@ -29,6 +29,7 @@ fn variant(name: &str, fit: Fit, format: OutputFormat) -> Variant {
         quality: 80,
         background: None,
         transparent: None,
+        trim: false,
     }
 }
 

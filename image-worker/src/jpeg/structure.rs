@@ -82,6 +82,8 @@ pub(crate) struct Structure<'a> {
     icc: Vec<(u8, u8, &'a [u8])>,
     adobe_transform: Option<u8>,
     jfif: bool,
+    /// Whether what is missing or out of order in picture data is let pass.
+    lenient: bool,
 }
 
 fn u16_be(bytes: &[u8], at: usize) -> Option<u16> {
@@ -104,7 +106,29 @@ impl<'a> Structure<'a> {
         bytes: &'a [u8],
         on_frame: impl Fn(&Self) -> Result<(), ImageError>,
     ) -> Result<Self, ImageError> {
-        let mut file = Self {
+        let mut file = Self::unread(bytes, false);
+        file.read_segments(on_frame)?;
+        file.check_complete()?;
+        Ok(file)
+    }
+
+    /// Reads a file that [`Structure::read`] refuses, as far as it is in order
+    /// and at least to its first picture data. What of the picture is there,
+    /// decoding tells.
+    pub(crate) fn read_leniently(
+        bytes: &'a [u8],
+        on_frame: impl Fn(&Self) -> Result<(), ImageError>,
+    ) -> Result<Self, ImageError> {
+        let mut file = Self::unread(bytes, true);
+        let read = file.read_segments(on_frame);
+        if file.scans().next().is_some() {
+            return Ok(file);
+        }
+        Err(read.err().unwrap_or_else(|| corrupt("it has no scan")))
+    }
+
+    fn unread(bytes: &'a [u8], lenient: bool) -> Self {
+        Self {
             bytes,
             segments: Vec::new(),
             components: Vec::new(),
@@ -116,12 +140,20 @@ impl<'a> Structure<'a> {
             icc: Vec::new(),
             adobe_transform: None,
             jfif: false,
-        };
+            lenient,
+        }
+    }
+
+    fn read_segments(
+        &mut self,
+        on_frame: impl Fn(&Self) -> Result<(), ImageError>,
+    ) -> Result<(), ImageError> {
+        let bytes = self.bytes;
         let mut at = 2;
         loop {
             let (marker, after) = next_marker(bytes, at)?;
             match marker {
-                EOI => break,
+                EOI => return Ok(()),
                 SOI | 0x01 | RST0..=RST7 => {
                     at = after;
                     continue;
@@ -138,16 +170,14 @@ impl<'a> Structure<'a> {
             }
             at = after + length;
             let payload = after + 2..at;
-            file.segment(marker, payload.clone())?;
+            self.segment(marker, payload.clone())?;
             if is_frame(marker) {
-                on_frame(&file)?;
+                on_frame(self)?;
             }
             if marker == SOS {
-                at = file.scan(payload)?;
+                at = self.scan(payload)?;
             }
         }
-        file.check_complete()?;
-        Ok(file)
     }
 
     fn check_complete(&self) -> Result<(), ImageError> {
@@ -369,10 +399,13 @@ impl<'a> Structure<'a> {
                 (across * down).div_ceil(interval)
             }
         };
-        let (intervals, end) = self.intervals(payload.end, wanted + 1)?;
+        let (intervals, end) = match self.lenient {
+            false => self.intervals(payload.end, wanted + 1)?,
+            true => self.intervals_that_are_there(payload.end, wanted),
+        };
         let found = intervals.len();
         // Some encoders write a restart marker after the last interval too.
-        if found != wanted && found != wanted + 1 {
+        if !self.lenient && found != wanted && found != wanted + 1 {
             let detail = format!("{found} restart intervals where {wanted} belong");
             return Err(if found < wanted {
                 truncated(detail)
@@ -431,6 +464,47 @@ impl<'a> Structure<'a> {
                 _ => {
                     intervals.push(from..position);
                     return Ok((intervals, position));
+                }
+            }
+        }
+    }
+
+    /// The same, with nothing in place of intervals whose markers are lost: a
+    /// marker says by its number, of eight, which one it ends. Up to the end
+    /// of the file if no other marker comes; at most `wanted` of them.
+    fn intervals_that_are_there(&self, start: usize, wanted: usize) -> (Vec<Range<usize>>, usize) {
+        let mut intervals = Vec::new();
+        let (mut from, mut at) = (start, start);
+        let mut push = |range: Range<usize>, marker: Option<u8>| {
+            if intervals.len() < wanted {
+                intervals.push(range);
+            }
+            let Some(marker) = marker else { return };
+            let next = usize::from(marker - RST0 + 1) % 8;
+            while intervals.len() % 8 != next && intervals.len() < wanted {
+                intervals.push(0..0);
+            }
+        };
+        loop {
+            let next = memchr::memchr(0xff, &self.bytes[at..]);
+            let position = next.map(|offset| at + offset);
+            let Some((position, &marker)) =
+                position.and_then(|p| Some((p, self.bytes.get(p + 1)?)))
+            else {
+                push(from..self.bytes.len(), None);
+                return (intervals, self.bytes.len());
+            };
+            match marker {
+                0 => at = position + 2,
+                0xff => at = position + 1,
+                RST0..=RST7 => {
+                    push(from..position, Some(marker));
+                    at = position + 2;
+                    from = at;
+                }
+                _ => {
+                    push(from..position, None);
+                    return (intervals, position);
                 }
             }
         }

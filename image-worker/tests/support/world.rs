@@ -11,6 +11,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use trawler_core::feed::{FeedFormat, FeedMode, FeedOptions};
 use trawler_core::image::{Fit, ImageOutcome, ImageStatus, KnownImage, OutputFormat, Variant};
+use trawler_core::image_policy::ImagePolicy;
 use trawler_core::job::{ImageJob, ImageTask};
 use trawler_core::manifest::{ImageResult, Manifest};
 use trawler_core::pipe::{FetchOptions, HttpSource, ImageOptions, JudgeOptions, Pipe, Source};
@@ -50,6 +51,7 @@ pub struct World {
     pub pipe: Pipe,
     pub variants: Vec<Variant>,
     pub fetches: usize,
+    pub policy: ImagePolicy,
     _folder: tempfile::TempDir,
 }
 
@@ -121,6 +123,7 @@ impl World {
                 variant("page", 48, Fit::Contain, OutputFormat::Webp),
             ],
             fetches: 8,
+            policy: ImagePolicy::default(),
             _folder: folder,
         }
     }
@@ -152,6 +155,7 @@ impl World {
                 whole_ms: 300_000,
                 user_agent: "Trawler-Test/0.1 (+mailto:a@b.test)".to_owned(),
                 attempts_max: ATTEMPTS_MAX,
+                policy: self.policy.clone(),
             },
         )
     }

@@ -5,6 +5,7 @@
 mod again;
 mod bench;
 mod failing;
+mod judged;
 mod leaving;
 mod stored;
 #[path = "../support/mod.rs"]

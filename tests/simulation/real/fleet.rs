@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use trawler_catalogue::{Catalogue, CatalogueOptions, SortLimits};
 use trawler_core::PipeId;
 use trawler_core::image::{Fit, OutputFormat, Variant};
+use trawler_core::image_policy::ImagePolicy;
 use trawler_core::ledger::JobRecord;
 use trawler_core::manifest::Manifest;
 use trawler_core::pipe::Pipe;
@@ -325,6 +326,7 @@ impl Process {
             quality: 80,
             background: None,
             transparent: None,
+            trim: false,
         };
         ImageWorker::new(
             self.ports.clone(),
@@ -341,6 +343,7 @@ impl Process {
                 whole_ms: 300_000,
                 user_agent: AGENT.to_owned(),
                 attempts_max: 2,
+                policy: ImagePolicy::default(),
             },
         )
     }

@@ -283,12 +283,13 @@ pub(crate) fn outcome(product: &str, picture: u32) -> ImageOutcome {
             width: 10,
             height: 10,
             bytes: 100,
+            ..SourceFacts::default()
         }),
         known: KnownImage {
             sha256: Some(source),
             recipe: Some("r1".to_owned()),
             etag: Some("\"e\"".to_owned()),
-            last_modified: None,
+            ..KnownImage::default()
         },
         variants: vec![StoredVariant {
             name: "thumb".to_owned(),
