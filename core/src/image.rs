@@ -142,10 +142,16 @@ pub enum ImageStatus {
     Unreachable,
     /// The image URL is not a URL that can be fetched.
     BadUrl,
+    /// Its job was given up because the pipe is not to be had, so that nobody
+    /// was asked; fetched by the first run after the pipe is back.
+    PipePaused,
+    /// The pipe says that its images are not collected; fetched by the first
+    /// run after it says otherwise.
+    NotCollected,
 }
 
 impl ImageStatus {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Pending,
         Self::Stored,
         Self::Unchanged,
@@ -160,6 +166,8 @@ impl ImageStatus {
         Self::RefusedAddress,
         Self::Unreachable,
         Self::BadUrl,
+        Self::PipePaused,
+        Self::NotCollected,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -178,6 +186,8 @@ impl ImageStatus {
             Self::RefusedAddress => "refused_address",
             Self::Unreachable => "unreachable",
             Self::BadUrl => "bad_url",
+            Self::PipePaused => "pipe_paused",
+            Self::NotCollected => "not_collected",
         }
     }
 
@@ -200,10 +210,27 @@ impl ImageStatus {
             | Self::TooLarge
             | Self::UnsupportedFormat
             | Self::RefusedAddress
-            | Self::BadUrl => false,
+            | Self::BadUrl
+            | Self::PipePaused
+            | Self::NotCollected => false,
         }
     }
 }
+
+/// Whether the bytes that came from a partner are stored beside what is made
+/// of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Originals {
+    #[default]
+    Drop,
+    /// Once for each content. Listed among the variants, after the others,
+    /// under the name [`ORIGINAL`].
+    Keep,
+}
+
+/// The name under which a kept original is listed; no variant has it.
+pub const ORIGINAL: &str = "original";
 
 /// What is known of an image from the last time it was fetched, so that
 /// unchanged bytes are neither sent nor decoded again.

@@ -407,6 +407,7 @@ impl Desk {
                 idle_ms: 20_000,
                 keep_input_after: Duration::from_secs(60),
                 checkpoint_every: PUT_EVERY,
+                remaking: None,
             },
             ports: self.ports.clone(),
         }

@@ -234,6 +234,7 @@ async fn crawler(url: &str, pipe: &Pipe, ports: &Ports, folder: &Path) -> Result
             idle_ms: 20_000,
             keep_input_after: KEEP_INPUT_AFTER,
             checkpoint_every: Duration::from_secs(30),
+            remaking: None,
         },
     })
 }

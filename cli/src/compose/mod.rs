@@ -261,6 +261,7 @@ impl Machine {
                 checkpoint_every: std::time::Duration::from_secs(
                     loaded.config.workers.checkpoint_s,
                 ),
+                remaking: Some(loaded.config.images.remaking()),
             },
         })
     }
@@ -285,6 +286,7 @@ impl Machine {
                 first_byte_ms: config.net.first_byte_s * 1000,
                 idle_ms: config.net.idle_s * 1000,
                 attempts_max: config.retry.attempts_max,
+                originals: config.images.originals,
             },
         ))
     }

@@ -10,7 +10,9 @@ use crate::image::Recheck;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageOptions {
-    /// Whether images are fetched at all; default true.
+    /// Whether images are fetched at all; default true. Those of a pipe that
+    /// says no are `not_collected`: the first run after it says yes fetches
+    /// them. What was stored before it said no stays.
     pub collect: bool,
     /// When images whose URL did not change are looked at again: `"never"`,
     /// `"every_run"` or `{ every_days = N }`; default every 30 days.
@@ -23,7 +25,15 @@ pub struct ImageOptions {
     /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub referer: Option<Url>,
+    /// Sent as User-Agent with image requests instead of the configuration's,
+    /// for hosts that let nobody else in; printable ASCII, at most 256 bytes.
+    /// Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
 }
+
+/// Longest User-Agent, as for all requests.
+const USER_AGENT_BYTES_MAX: usize = 256;
 
 impl Default for ImageOptions {
     fn default() -> Self {
@@ -33,6 +43,7 @@ impl Default for ImageOptions {
             retry_hours: 24,
             shards: 2,
             referer: None,
+            user_agent: None,
         }
     }
 }
@@ -43,6 +54,17 @@ impl ImageOptions {
         found.within("images.shards", u64::from(self.shards), 1, 64);
         if let Recheck::Days { every_days } = self.recheck {
             found.within("images.recheck.every_days", u64::from(every_days), 1, 3650);
+        }
+        if let Some(agent) = &self.user_agent {
+            let visible = agent.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+            let short = (1..=USER_AGENT_BYTES_MAX).contains(&agent.len());
+            let words = !agent.trim().is_empty();
+            found.unless(
+                visible && short && words,
+                "images.user_agent",
+                agent,
+                "1 to 256 printable ASCII characters",
+            );
         }
     }
 }

@@ -151,6 +151,7 @@ impl World {
                 idle_ms: 20_000,
                 user_agent: "Trawler-Test/0.1 (+mailto:a@b.test)".to_owned(),
                 attempts_max: ATTEMPTS_MAX,
+                originals: Originals::Drop,
             },
         )
     }
@@ -235,6 +236,7 @@ pub fn task(product_id: &str, url: &str) -> ImageTask {
         product_id: product_id.to_owned(),
         url: url.to_owned(),
         known: KnownImage::default(),
+        remake: None,
     }
 }
 

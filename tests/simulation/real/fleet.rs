@@ -311,6 +311,7 @@ impl Process {
                 // Every feed counts as dear, so that each death meets one that is kept.
                 keep_input_after: Duration::ZERO,
                 checkpoint_every: Duration::from_secs(30),
+                remaking: None,
             },
         }
     }
@@ -340,6 +341,7 @@ impl Process {
                 idle_ms: 20_000,
                 user_agent: AGENT.to_owned(),
                 attempts_max: 2,
+                originals: Originals::Drop,
             },
         )
     }
