@@ -56,18 +56,31 @@ pub(crate) struct Again {
 
 impl Attempt<'_> {
     pub(crate) async fn run(&self, task: &ImageTask) -> Result<Tried, Ending> {
-        if task.remake.as_ref().is_some_and(|remake| remake.alone) {
-            if self.stored_before(task).is_some() {
+        let stored_before = self.stored_before(task).is_some();
+        match &task.remake {
+            Some(remake) if remake.alone && stored_before => {
                 // Made by today's recipe already, and due for nothing else.
                 let unchanged = outcome(task, ImageStatus::Unchanged, String::new());
                 let known = task.known.clone();
-                return Ok(ended(ImageOutcome { known, ..unchanged }));
+                Ok(ended(ImageOutcome { known, ..unchanged }))
             }
-            if let Some(tried) = self.from_original(task, known_validators(task)).await? {
-                return Ok(tried);
+            Some(remake) if remake.alone => {
+                match self.from_original(task, known_validators(task)).await? {
+                    Some(tried) => Ok(tried),
+                    None => self.ask(task, Validators::default()).await,
+                }
             }
+            // Validators are sent only where a 304 leaves nothing to do, or what
+            // there is to do can be done from our own copy.
+            Some(_) | None if stored_before || self.kept_original(task).is_some() => {
+                self.ask(task, known_validators(task)).await
+            }
+            Some(_) | None => self.ask(task, Validators::default()).await,
         }
-        let mut validators = self.validators(task);
+    }
+
+    async fn ask(&self, task: &ImageTask, validators: Validators) -> Result<Tried, Ending> {
+        let mut validators = validators;
         loop {
             let conditional = !validators.is_empty();
             let request = match self.request(task, validators) {
@@ -101,18 +114,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Validators are sent only where a 304 leaves nothing to do, or what there
-    /// is to do can be done from our own copy.
-    fn validators(&self, task: &ImageTask) -> Validators {
-        if self.stored_before(task).is_some() || self.original_key(task).is_some() {
-            known_validators(task)
-        } else {
-            Validators::default()
-        }
-    }
-
     /// Where the source of variants by an earlier recipe is, if it was kept.
-    fn original_key(&self, task: &ImageTask) -> Option<String> {
+    fn kept_original(&self, task: &ImageTask) -> Option<String> {
         if self.options.originals == Originals::Drop {
             return None;
         }
@@ -127,7 +130,7 @@ impl Attempt<'_> {
         task: &ImageTask,
         validators: Validators,
     ) -> Result<Option<Tried>, Ending> {
-        let Some(key) = self.original_key(task) else {
+        let Some(key) = self.kept_original(task) else {
             return Ok(None);
         };
         let look = self.removals.look().await.map_err(document_failure)?;

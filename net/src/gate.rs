@@ -404,7 +404,9 @@ mod tests {
         assert!(second.await.is_ok());
         // Forgotten when nobody has them.
         for n in 0..10 * SHARES_KEPT {
-            drop(turn(&share(&n.to_string())).await.ok().unwrap());
+            let own = share(&n.to_string());
+            let turn = gate.turn("a.test", Duration::ZERO, Slowing::Here, Some(&own));
+            drop(turn.await.ok().unwrap());
         }
         let shares = gate.host("a.test").shares.lock().unwrap().len();
         assert!(shares <= SHARES_KEPT, "{shares}");

@@ -1,6 +1,7 @@
 //! A shop, the ports of one machine and an image worker, for one test.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +11,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use trawler_core::feed::{FeedFormat, FeedMode, FeedOptions};
-use trawler_core::image::{Fit, ImageOutcome, ImageStatus, KnownImage, OutputFormat, Variant};
+use trawler_core::image::{
+    Fit, ImageOutcome, ImageStatus, KnownImage, Originals, OutputFormat, Variant,
+};
 use trawler_core::job::{ImageJob, ImageTask};
 use trawler_core::manifest::{ImageResult, Manifest};
 use trawler_core::pipe::{FetchOptions, HttpSource, ImageOptions, JudgeOptions, Pipe, Source};
@@ -24,13 +27,23 @@ use trawler_core::{PipeId, QueueName, RunId};
 use trawler_fleet::{Drain, Handler, JobContext, Ports, TakenJob, manifests};
 use trawler_image_worker::{ImageWorker, ImageWorkerOptions, Limits, Studio};
 use trawler_local::{CountingMetrics, LocalStore, MetricsSnapshot, QueueOptions, SystemClock};
-use trawler_net::{Fetcher, HostLimits, NetConfig, RetryPolicy};
+use trawler_net::{AllowedHost, Fetcher, HostLimits, NetConfig, RetryPolicy};
 use trawler_shop::{ImageMix, Shop, ShopSpec};
 
 /// Failures after which a job ends with what it has.
 pub const ATTEMPTS_MAX: u32 = 2;
 
-struct NoSecrets;
+pub struct NoSecrets;
+
+/// Every secret is the same one.
+pub struct Known;
+
+#[async_trait]
+impl Secrets for Known {
+    async fn resolve(&self, _: &SecretRef) -> Result<SecretValue, SecretError> {
+        Ok(SecretValue::new("secret"))
+    }
+}
 
 #[async_trait]
 impl Secrets for NoSecrets {
@@ -50,6 +63,10 @@ pub struct World {
     pub pipe: Pipe,
     pub variants: Vec<Variant>,
     pub fetches: usize,
+    pub originals: Originals,
+    pub secrets: Arc<dyn Secrets>,
+    /// Hosts that may be asked beside the shop.
+    pub allow: Vec<SocketAddr>,
     _folder: tempfile::TempDir,
 }
 
@@ -121,15 +138,18 @@ impl World {
                 variant("page", 48, Fit::Contain, OutputFormat::Webp),
             ],
             fetches: 8,
+            originals: Originals::Drop,
+            secrets: Arc::new(NoSecrets),
+            allow: Vec::new(),
             _folder: folder,
         }
     }
 
     /// Tries a request once; what is worth it, the job tries again.
     pub fn worker(&self) -> ImageWorker {
-        let allow = vec![self.shop.addr().to_string().parse().unwrap()];
+        let allow = self.allow.iter().copied().chain([self.shop.addr()]);
         let config = NetConfig {
-            allow,
+            allow: allow.map(AllowedHost::Socket).collect(),
             hosts: HostLimits {
                 concurrency: 64,
                 ..HostLimits::default()
@@ -140,7 +160,7 @@ impl World {
         ImageWorker::new(
             self.ports.clone(),
             vec![self.pipe.clone()].into(),
-            Arc::new(NoSecrets),
+            Arc::clone(&self.secrets),
             Fetcher::new(&config).unwrap(),
             self.studio(),
             ImageWorkerOptions {
@@ -151,7 +171,7 @@ impl World {
                 idle_ms: 20_000,
                 user_agent: "Trawler-Test/0.1 (+mailto:a@b.test)".to_owned(),
                 attempts_max: ATTEMPTS_MAX,
-                originals: Originals::Drop,
+                originals: self.originals,
             },
         )
     }
