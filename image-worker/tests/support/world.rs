@@ -18,7 +18,7 @@ use trawler_core::job::{ImageJob, ImageTask};
 use trawler_core::manifest::{ImageResult, Manifest};
 use trawler_core::pipe::{FetchOptions, HttpSource, ImageOptions, JudgeOptions, Pipe, Source};
 use trawler_core::ports::{
-    BlobEntry, BlobError, BlobMeta, Blobs, Clock, Put, SecretError, Secrets,
+    BlobEntry, BlobError, BlobHead, BlobMeta, Blobs, Clock, Put, SecretError, Secrets,
 };
 use trawler_core::schedule::ScheduleText;
 use trawler_core::secret::{SecretRef, SecretValue};
@@ -299,7 +299,7 @@ impl Blobs for FullBlobs {
         self.inner.get(key, range).await
     }
 
-    async fn head(&self, key: &str) -> Result<Option<u64>, BlobError> {
+    async fn head(&self, key: &str) -> Result<Option<BlobHead>, BlobError> {
         self.inner.head(key).await
     }
 

@@ -11,7 +11,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumAlgorithm, Delete, Object, ObjectIdentifier};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use trawler_core::ports::{BlobEntry, BlobError, BlobMeta, Blobs, Put, keys};
+use trawler_core::ports::{BlobEntry, BlobError, BlobHead, BlobMeta, Blobs, Put, keys};
 
 use super::bucket::{Bucket, NOTHING, patience};
 use super::call::Call;
@@ -239,11 +239,15 @@ impl Blobs for S3Blobs {
         got.map_err(failed(VERB, key))
     }
 
-    async fn head(&self, key: &str) -> Result<Option<u64>, BlobError> {
+    async fn head(&self, key: &str) -> Result<Option<BlobHead>, BlobError> {
         const VERB: &str = "head";
         check_key(VERB, key)?;
         let found = head(&self.bucket, key).await.map_err(failed(VERB, key))?;
-        Ok(found.map(|found| found.content_length().unwrap_or(0).unsigned_abs()))
+        Ok(found.map(|found| BlobHead {
+            bytes: found.content_length().unwrap_or(0).unsigned_abs(),
+            content_type: found.content_type,
+            cache_control: found.cache_control,
+        }))
     }
 
     async fn list(
