@@ -100,6 +100,7 @@ impl Machine {
                 idle_ms: IDLE_MS,
                 keep_input_after: KEEP_INPUT_AFTER,
                 checkpoint_every: Duration::from_secs(30),
+                remaking: None,
             },
         })
     }

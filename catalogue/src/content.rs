@@ -33,6 +33,8 @@ pub enum Mode {
 pub(crate) struct RowStamp {
     pub(crate) run: String,
     pub(crate) due: DateTime<Utc>,
+    /// Of an image that is new.
+    pub(crate) fresh: ImageStatus,
 }
 
 pub(crate) struct ContentRule {
@@ -116,7 +118,7 @@ impl Rule for ContentRule {
                 let built = if name == ROW_HASH || content.column_with_name(name).is_some() {
                     take(column(incoming, name), &from, None)
                 } else if IMAGE_COLUMNS.contains(&name) {
-                    let fresh = fresh_image(name);
+                    let fresh = fresh_image(name, stamp.fresh);
                     interleave(&[column(stored, name).as_ref(), fresh.as_ref()], &images)
                 } else if name == RUN {
                     let run = std::iter::repeat_n(&stamp.run, changed.len());
@@ -139,16 +141,13 @@ impl Rule for ContentRule {
 }
 
 /// Rows of [`fresh_image`].
-const PENDING: usize = 0;
+const NEW: usize = 0;
 const WITHOUT: usize = 1;
 
-/// Image state of a row whose image is to be fetched, and of one without.
-fn fresh_image(name: &str) -> ArrayRef {
+/// Image state of a row whose image is new, and of one without.
+fn fresh_image(name: &str, status: ImageStatus) -> ArrayRef {
     if name == IMAGE_COLUMNS[0] {
-        return Arc::new(StringArray::from(vec![
-            Some(ImageStatus::Pending.as_str()),
-            None,
-        ]));
+        return Arc::new(StringArray::from(vec![Some(status.as_str()), None]));
     }
     let schema = table_schema();
     let field = schema
@@ -174,7 +173,7 @@ fn image_sources(
             let new = link(incoming_links, row.incoming);
             match row.stored {
                 Some(at) if link(stored_links, at) == new => (0, at),
-                _ => (1, if new.is_some() { PENDING } else { WITHOUT }),
+                _ => (1, if new.is_some() { NEW } else { WITHOUT }),
             }
         })
         .collect()

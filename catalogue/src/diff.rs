@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
+use trawler_core::image::ImageStatus;
 use trawler_core::{PipeId, RunId};
 use twox_hash::XxHash3_128;
 
@@ -55,6 +56,8 @@ impl WriteId {
 pub struct RunStamp {
     pub run: RunId,
     pub write_id: WriteId,
+    /// Whether the pipe's images are collected.
+    pub collects_images: bool,
 }
 
 /// Who folds, and the instant that changed image state carries.
@@ -175,8 +178,8 @@ impl Catalogue {
     }
 
     /// Writes the files of a run. New rows, and rows whose image link changed,
-    /// become `pending`; the others keep their image state. Held deletes keep
-    /// their rows.
+    /// become `pending`, or `not_collected`; the others keep their image state.
+    /// Held deletes keep their rows.
     pub async fn write(
         &self,
         diff: &Diff,
@@ -189,6 +192,10 @@ impl Catalogue {
             stamp: Some(RowStamp {
                 run: run.clone(),
                 due: stamp.run.due(),
+                fresh: match stamp.collects_images {
+                    true => ImageStatus::Pending,
+                    false => ImageStatus::NotCollected,
+                },
             }),
         };
         let work = Work {

@@ -61,6 +61,12 @@ pub(crate) fn apply(
     let mut status = outcome.status;
     match outcome.status {
         ImageStatus::Pending => return None,
+        // What was stored before stays, whatever the pipe says today.
+        ImageStatus::NotCollected
+            if cells.status.as_deref() == Some(ImageStatus::Stored.as_str()) =>
+        {
+            return None;
+        }
         ImageStatus::Stored => set_picture(&mut new, outcome),
         ImageStatus::Placeholder => set_placeholder(&mut new, outcome),
         ImageStatus::Unchanged if cells.sha256.is_some() => {
@@ -80,7 +86,9 @@ pub(crate) fn apply(
         | ImageStatus::Timeout
         | ImageStatus::RefusedAddress
         | ImageStatus::Unreachable
-        | ImageStatus::BadUrl => {}
+        | ImageStatus::BadUrl
+        | ImageStatus::PipePaused
+        | ImageStatus::NotCollected => {}
     }
     new.status = Some(status.as_str().to_owned());
     new.url = Some(outcome.url.clone());

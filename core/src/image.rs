@@ -156,10 +156,16 @@ pub enum ImageStatus {
     /// A picture, but one that stands for "no picture yet", as the
     /// configuration says; no variants are stored.
     Placeholder,
+    /// Its job was given up because the pipe is not to be had, so that nobody
+    /// was asked; fetched by the first run after the pipe is back.
+    PipePaused,
+    /// The pipe says that its images are not collected; fetched by the first
+    /// run after it says otherwise.
+    NotCollected,
 }
 
 impl ImageStatus {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Pending,
         Self::Stored,
         Self::Unchanged,
@@ -175,6 +181,8 @@ impl ImageStatus {
         Self::Unreachable,
         Self::BadUrl,
         Self::Placeholder,
+        Self::PipePaused,
+        Self::NotCollected,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -194,6 +202,8 @@ impl ImageStatus {
             Self::Unreachable => "unreachable",
             Self::BadUrl => "bad_url",
             Self::Placeholder => "placeholder",
+            Self::PipePaused => "pipe_paused",
+            Self::NotCollected => "not_collected",
         }
     }
 
@@ -217,10 +227,27 @@ impl ImageStatus {
             | Self::UnsupportedFormat
             | Self::RefusedAddress
             | Self::BadUrl
-            | Self::Placeholder => false,
+            | Self::Placeholder
+            | Self::PipePaused
+            | Self::NotCollected => false,
         }
     }
 }
+
+/// Whether the bytes that came from a partner are stored beside what is made
+/// of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Originals {
+    #[default]
+    Drop,
+    /// Once for each content. Listed among the variants, after the others,
+    /// under the name [`ORIGINAL`].
+    Keep,
+}
+
+/// The name under which a kept original is listed; no variant has it.
+pub const ORIGINAL: &str = "original";
 
 /// What is known of an image from the last time it was fetched, so that
 /// unchanged bytes are neither sent nor decoded again.

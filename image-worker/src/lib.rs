@@ -48,7 +48,7 @@ mod worker;
 pub use error::ImageError;
 pub use limits::Limits;
 pub use orient::Orientation;
-pub use recipe::{InvalidVariant, check_variants, key, recipe, spec_text, spec8};
+pub use recipe::{InvalidVariant, check_variants, key, original_key, recipe, spec_text, spec8};
 pub use sniff::{Found, SourceFormat, sniff};
 pub use studio::{CutOff, Seen, Studio};
 pub use trial::{Trial, TrialReport, TrialVariant, try_image};

@@ -13,6 +13,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 use trawler_core::image::{Colour, Fit, ImageStatus, OutputFormat, Variant};
+use trawler_core::image_policy::ImagePolicy;
 use trawler_image_worker::{Limits, try_image};
 use trawler_tests::python;
 
@@ -66,6 +67,7 @@ fn variant(name: &str, side: u32, format: OutputFormat) -> Variant {
         quality: 95,
         background: Some(Colour::WHITE),
         transparent: None,
+        trim: false,
     }
 }
 
@@ -95,7 +97,13 @@ fn render(
     let (mut statuses, mut rendered) = (BTreeMap::new(), Vec::new());
     for (name, source) in files {
         let bytes = fs::read(source).unwrap();
-        let trial = try_image(&bytes, &variants(), Limits::default()).unwrap();
+        let trial = try_image(
+            &bytes,
+            &variants(),
+            Limits::default(),
+            &ImagePolicy::default(),
+        )
+        .unwrap();
         statuses.insert(name.clone(), trial.report.status);
         // Some that are refused, Pillow would decode: at gigabytes.
         if trial.variants.is_empty() {

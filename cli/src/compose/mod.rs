@@ -261,6 +261,7 @@ impl Machine {
                 checkpoint_every: std::time::Duration::from_secs(
                     loaded.config.workers.checkpoint_s,
                 ),
+                remaking: Some(loaded.config.images.remaking()),
             },
         })
     }
@@ -287,6 +288,7 @@ impl Machine {
                 whole_ms: config.images.timeout_s * 1000,
                 attempts_max: config.retry.attempts_max,
                 policy: config.images.policy(),
+                originals: config.images.originals,
             },
         ))
     }

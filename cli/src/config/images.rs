@@ -1,9 +1,10 @@
 //! `[images]`: what is made of every image.
 
 use serde::Deserialize;
-use trawler_core::image::{Fit, OutputFormat, Variant};
+use trawler_core::image::{Fit, ORIGINAL, Originals, OutputFormat, Variant};
 use trawler_core::image_policy::{ImagePolicy, OnBlank, OnDamaged, PLACEHOLDERS_MAX};
 use trawler_core::placeholder::Placeholder;
+use trawler_core::recheck::Remaking;
 use trawler_core::schedule::{CRON_RULE, Schedule};
 
 use super::check::Bounds;
@@ -47,6 +48,20 @@ pub(crate) struct ImagesConfig {
     /// The renditions of every image; default a 256 px thumbnail and a 720 px
     /// picture as JPEG. At most 16.
     pub(crate) variants: Vec<Variant>,
+    /// `"keep"` stores the bytes that came from the partner as well, once for
+    /// each content, beside the variants: new variants are then made of them and
+    /// not fetched again. Pictures that are stored already have theirs kept when
+    /// they are downloaded next. Default `"drop"`.
+    pub(crate) originals: Originals,
+    /// Images whose variants were made by other settings, or by an earlier
+    /// version of Trawler, are made anew within so many days, as many of them
+    /// each day; from kept originals without asking the partner, else downloaded
+    /// again. Default 30, bound 0 to 3650; 0 for never.
+    pub(crate) remake_days: u32,
+    /// What S3 says to caches of stored images, and of whatever else never
+    /// changes. At most 256 printable ASCII characters. Default
+    /// `"public, max-age=31536000, immutable"`, a year.
+    pub(crate) cache_control: String,
 }
 
 impl Default for ImagesConfig {
@@ -71,11 +86,22 @@ impl Default for ImagesConfig {
             blank: OnBlank::default(),
             damaged: OnDamaged::default(),
             variants: vec![variant("thumb", 256), variant("large", 720)],
+            originals: Originals::default(),
+            remake_days: 30,
+            cache_control: "public, max-age=31536000, immutable".to_owned(),
         }
     }
 }
 
 impl ImagesConfig {
+    /// What pictures are made by, for those who plan their fetching.
+    pub(crate) fn remaking(&self) -> Remaking {
+        Remaking {
+            recipe: trawler_image_worker::recipe(&self.variants),
+            days: self.remake_days,
+        }
+    }
+
     /// `None` for never; what is wrong was told by `check`.
     pub(crate) fn retry_schedule(&self) -> Option<Schedule> {
         Schedule::parse(&self.retry, "UTC").ok()
@@ -112,6 +138,15 @@ impl ImagesConfig {
             &self.retry,
             &format!("\"{NEVER}\", or {CRON_RULE}"),
         );
+        bounds.within("images.remake_days", u64::from(self.remake_days), 0, 3_650);
+        let cache_control = &self.cache_control;
+        let visible = cache_control.bytes().all(|b| (0x20..0x7f).contains(&b));
+        bounds.unless(
+            visible && (1..=256).contains(&cache_control.trim().len()),
+            "images.cache_control",
+            cache_control,
+            "1 to 256 printable ASCII characters, such as \"public, max-age=31536000, immutable\"",
+        );
         let mut names = std::collections::BTreeSet::new();
         for variant in &self.variants {
             let key = "images.variants.name";
@@ -126,6 +161,12 @@ impl ImagesConfig {
                 key,
                 &variant.name,
                 "1 to 32 lower-case ASCII letters, digits, '-' and '_'",
+            );
+            bounds.unless(
+                variant.name != ORIGINAL,
+                key,
+                &variant.name,
+                "another name: kept originals have this one",
             );
             bounds.unless(
                 names.insert(&variant.name),

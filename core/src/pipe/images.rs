@@ -12,7 +12,9 @@ use crate::placeholder::Placeholder;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageOptions {
-    /// Whether images are fetched at all; default true.
+    /// Whether images are fetched at all; default true. Those of a pipe that
+    /// says no are `not_collected`: the first run after it says yes fetches
+    /// them. What was stored before it said no stays.
     pub collect: bool,
     /// When images whose URL did not change are looked at again: `"never"`,
     /// `"every_run"` or `{ every_days = N }`; default every 30 days.
@@ -38,7 +40,15 @@ pub struct ImageOptions {
     /// `"store"`; default what `images.damaged` of `trawler.toml` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damaged: Option<OnDamaged>,
+    /// Sent as User-Agent with image requests instead of the configuration's,
+    /// for hosts that let nobody else in; printable ASCII, at most 256 bytes.
+    /// Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
 }
+
+/// Longest User-Agent, as for all requests.
+const USER_AGENT_BYTES_MAX: usize = 256;
 
 impl Default for ImageOptions {
     fn default() -> Self {
@@ -51,6 +61,7 @@ impl Default for ImageOptions {
             placeholders: Vec::new(),
             blank: None,
             damaged: None,
+            user_agent: None,
         }
     }
 }
@@ -63,6 +74,17 @@ impl ImageOptions {
         found.within("images.placeholders", entries, 0, PLACEHOLDERS_MAX as u64);
         if let Recheck::Days { every_days } = self.recheck {
             found.within("images.recheck.every_days", u64::from(every_days), 1, 3650);
+        }
+        if let Some(agent) = &self.user_agent {
+            let visible = agent.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+            let short = (1..=USER_AGENT_BYTES_MAX).contains(&agent.len());
+            let words = !agent.trim().is_empty();
+            found.unless(
+                visible && short && words,
+                "images.user_agent",
+                agent,
+                "1 to 256 printable ASCII characters",
+            );
         }
     }
 }

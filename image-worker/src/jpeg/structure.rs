@@ -473,6 +473,9 @@ impl<'a> Structure<'a> {
     /// marker says by its number, of eight, which one it ends. Up to the end
     /// of the file if no other marker comes; at most `wanted` of them.
     fn intervals_that_are_there(&self, start: usize, wanted: usize) -> (Vec<Range<usize>>, usize) {
+        let before: usize = self.scans().map(|scan| scan.intervals.len()).sum();
+        // What is above the bound of all scans is missing like what is cut off.
+        let wanted = wanted.min(INTERVALS_MAX.saturating_sub(before));
         let mut intervals = Vec::new();
         let (mut from, mut at) = (start, start);
         let mut push = |range: Range<usize>, marker: Option<u8>| {

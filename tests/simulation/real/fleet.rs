@@ -312,6 +312,7 @@ impl Process {
                 // Every feed counts as dear, so that each death meets one that is kept.
                 keep_input_after: Duration::ZERO,
                 checkpoint_every: Duration::from_secs(30),
+                remaking: None,
             },
         }
     }
@@ -344,6 +345,7 @@ impl Process {
                 user_agent: AGENT.to_owned(),
                 attempts_max: 2,
                 policy: ImagePolicy::default(),
+                originals: Originals::Drop,
             },
         )
     }
