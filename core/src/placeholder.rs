@@ -29,15 +29,23 @@ pub enum Placeholder {
     Phash { hash: Phash, within: u32 },
 }
 
-/// A text that is no placeholder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// A text that is no placeholder. It says so in serde's words, by which a list
+/// of them is told apart.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"sha256:\" and 64 hex digits, or \"phash:\" and 16 hex digits with, if need be, ~ and the bits that may differ, 0 to {DISTANCE_MAX}, such as \"phash:e1b0c3d49a5f2786~6\"; a picture with fewer than {PLAIN_BITS} bits set is too plain to be known by its look: give its sha256, or images.blank if it is of one colour"
+    "invalid value: string {found:?}, expected \"sha256:\" and 64 hex digits, or \"phash:\" and 16 hex digits with, if need be, ~ and the bits that may differ, 0 to {DISTANCE_MAX}, such as \"phash:e1b0c3d49a5f2786~6\"; a picture with fewer than {PLAIN_BITS} bits set is too plain to be known by its look: give its sha256, or images.blank if it is of one colour"
 )]
-pub struct NoPlaceholder;
+pub struct NoPlaceholder {
+    pub found: String,
+}
 
 impl Placeholder {
-    fn of_phash(text: &str) -> Option<Self> {
+    fn of_bytes(digits: &str) -> Option<Self> {
+        let plain = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        plain.then(|| Self::Sha256(digits.to_ascii_lowercase()))
+    }
+
+    fn of_look(text: &str) -> Option<Self> {
         let (hash, within) = match text.split_once('~') {
             Some((hash, bits)) => {
                 let plain = !bits.is_empty() && bits.bytes().all(|byte| byte.is_ascii_digit());
@@ -55,13 +63,11 @@ impl TryFrom<String> for Placeholder {
     type Error = NoPlaceholder;
 
     fn try_from(text: String) -> Result<Self, NoPlaceholder> {
-        if let Some(digits) = text.strip_prefix("sha256:") {
-            let plain = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let entry = plain.then(|| Self::Sha256(digits.to_ascii_lowercase()));
-            return entry.ok_or(NoPlaceholder);
-        }
-        let text = text.strip_prefix("phash:").ok_or(NoPlaceholder)?;
-        Self::of_phash(text).ok_or(NoPlaceholder)
+        let entry = match text.strip_prefix("sha256:") {
+            Some(digits) => Self::of_bytes(digits),
+            None => text.strip_prefix("phash:").and_then(Self::of_look),
+        };
+        entry.ok_or(NoPlaceholder { found: text })
     }
 }
 
