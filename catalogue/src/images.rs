@@ -546,6 +546,26 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_was_asked_for_keeps_its_picture() {
+        let good = apply(&ImageCells::default(), &stored("s1"), at(1)).unwrap();
+        // A pipe that collects no images any more keeps what it has.
+        let left = outcome(ImageStatus::NotCollected);
+        assert_eq!(apply(&good, &left, at(2)), None);
+        let paused = apply(&good, &outcome(ImageStatus::PipePaused), at(2)).unwrap();
+        assert_eq!(paused.status.as_deref(), Some("pipe_paused"));
+        assert_eq!((&paused.sha256, &paused.etag), (&good.sha256, &good.etag));
+        assert_eq!(paused.variants, good.variants);
+        let back = apply(&paused, &outcome(ImageStatus::Unchanged), at(3)).unwrap();
+        assert_eq!(back.status.as_deref(), Some("stored"));
+        let pending = ImageCells {
+            status: Some("pending".to_owned()),
+            ..ImageCells::default()
+        };
+        let left = apply(&pending, &left, at(2)).unwrap();
+        assert_eq!(left.status.as_deref(), Some("not_collected"));
+    }
+
+    #[test]
     fn new_validators_are_kept() {
         let good = apply(&ImageCells::default(), &stored("s1"), at(1)).unwrap();
         let mut renewed = outcome(ImageStatus::Unchanged);

@@ -362,6 +362,59 @@ mod tests {
     }
 
     #[test]
+    fn outdated_images_say_whether_they_are_due_for_nothing_else() {
+        let due = RunId::parse("shop@2026-11-21T03:00:00.000Z").unwrap().due();
+        let at = DueAt {
+            due,
+            before: Some(due - chrono::Duration::days(1)),
+        };
+        let check = |pick: Pick, status, recipe: &str, recheck, expected: Option<Option<bool>>| {
+            let rules = Rules {
+                pick,
+                options: Arc::new(ImageOptions {
+                    recheck,
+                    ..ImageOptions::default()
+                }),
+                remaking: Some(Arc::new(Remaking {
+                    recipe: "new".to_owned(),
+                    days: 1,
+                })),
+            };
+            let row = ImageRow {
+                status: Some(status),
+                known: KnownImage {
+                    recipe: Some(recipe.to_owned()),
+                    ..KnownImage::default()
+                },
+                format: Some("png".to_owned()),
+                tried: Some(due),
+                ..row(1, "https://a.test/1".to_owned())
+            };
+            let found = rules.takes(&row).map(|_| {
+                let remake = rules.remake(&row);
+                remake.map(|remake| remake.alone)
+            });
+            assert_eq!(found, expected, "{status:?} {recipe} {recheck:?}");
+        };
+        use ImageStatus::{NotFound, Stored};
+        use trawler_core::image::Recheck::{EveryRun, Never};
+        let for_run = || Pick::Due(at);
+        check(for_run(), Stored, "new", Never, None);
+        check(for_run(), Stored, "old", Never, Some(Some(true)));
+        check(for_run(), Stored, "old", EveryRun, Some(Some(false)));
+        check(for_run(), Stored, "new", EveryRun, Some(None));
+        // What failed keeps to its retries.
+        check(for_run(), NotFound, "old", Never, None);
+        check(for_run(), NotFound, "old", EveryRun, Some(Some(false)));
+        let failed = Pick::Failed(Failed {
+            statuses: Vec::new(),
+            which: trawler_core::refetch::Ages::Any,
+        });
+        check(failed.clone(), Stored, "old", Never, None);
+        check(failed, NotFound, "old", Never, Some(Some(false)));
+    }
+
+    #[test]
     fn an_image_without_a_host_is_planned_and_judged_by_the_worker() {
         assert_eq!(pack(vec![row(1, "not a url".to_owned())], 1).len(), 1);
     }

@@ -11,6 +11,8 @@ mod dlq;
 mod fleet;
 mod fleet_config;
 mod hostile;
+mod images_remade;
+mod images_unasked;
 mod images_upkeep;
 mod inbox;
 mod incomplete;

@@ -190,3 +190,45 @@ impl ImagesConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_is_told_by_its_key() {
+        let check = |change: fn(&mut ImagesConfig), expected: &[&str]| {
+            let mut config = ImagesConfig::default();
+            change(&mut config);
+            let mut bounds = Bounds::default();
+            config.check(&mut bounds);
+            let keys: Vec<&str> = bounds.0.iter().map(|found| found.key.as_str()).collect();
+            assert_eq!(keys, expected);
+        };
+        check(|_| (), &[]);
+        check(|c| c.remake_days = 0, &[]);
+        check(|c| c.remake_days = 3_651, &["images.remake_days"]);
+        check(|c| c.cache_control = "no-store".to_owned(), &[]);
+        check(
+            |c| c.cache_control = String::new(),
+            &["images.cache_control"],
+        );
+        check(
+            |c| c.cache_control = "a\r\nb: c".to_owned(),
+            &["images.cache_control"],
+        );
+        check(
+            |c| c.variants[0].name = "original".to_owned(),
+            &["images.variants.name"],
+        );
+    }
+
+    #[test]
+    fn the_recipe_is_that_of_the_variants() {
+        let config = ImagesConfig::default();
+        let mut other = config.clone();
+        other.variants[0].quality += 1;
+        assert_eq!(config.remaking(), ImagesConfig::default().remaking());
+        assert_ne!(config.remaking(), other.remaking());
+    }
+}

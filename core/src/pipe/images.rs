@@ -108,4 +108,25 @@ mod tests {
         check(r#"{"every_days": 7}"#, Recheck::Days { every_days: 7 });
         assert!(serde_json::from_str::<Recheck>(r#""sometimes""#).is_err());
     }
+
+    #[test]
+    fn a_user_agent_is_short_and_printable() {
+        let check = |agent: &str, is_allowed: bool| {
+            let options = ImageOptions {
+                user_agent: Some(agent.to_owned()),
+                ..ImageOptions::default()
+            };
+            let mut found = Problems::default();
+            options.problems(&mut found);
+            let found = found.0;
+            assert_eq!(found.is_empty(), is_allowed, "{agent:?}: {found:?}");
+        };
+        check("Shop-Bot/1.0 (+https://shop.test/bot)", true);
+        check(&"a".repeat(256), true);
+        check(&"a".repeat(257), false);
+        check("", false);
+        check(" ", false);
+        check("a\r\nX-Evil: 1", false);
+        check("봇", false);
+    }
 }
