@@ -21,6 +21,7 @@ mod server;
 #[path = "../journey/support.rs"]
 mod support;
 
+mod bombs;
 mod crafted;
 mod files;
 mod hostile;

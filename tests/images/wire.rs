@@ -1,6 +1,6 @@
 //! Partners that mean harm, or are broken as if they did: bodies without end,
 //! fast and slow, bombs in every coding, redirects to where nobody may go, and
-//! the crafted files of `hostile`, through a whole run of the real program.
+//! the crafted files of `bombs`, through a whole run of the real program.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,8 +11,9 @@ use std::time::Duration;
 use serde_json::Value;
 use trawler_shop::{BombCoding, Fault, FeedFormat, Shop, ShopSpec};
 
+use crate::bombs::{MEGAPIXELS, bombs};
 use crate::child::{Running, assert_tidy, scratch};
-use crate::hostile::{MEGAPIXELS, bombs};
+use crate::hostile::{MEMORY_MAX, PIXEL_BYTES_MAX};
 use crate::look::{SMALL_VARIANT, feed_table, text};
 use crate::server::{Answer, Server};
 use crate::support::{Folder, pipe};
@@ -22,14 +23,14 @@ const SOURCE_MIB: u64 = 4;
 const MEMORY_MIB: u64 = 16;
 
 /// How long one image may take, and how long a partner may say nothing.
-const IMAGE_S: u64 = 3;
-const SILENCE_S: u64 = 1;
+const IMAGE_S: u64 = 6;
+const SILENCE_S: u64 = 2;
 
-/// A debug build with nothing to do has 60 MiB resident; to that comes what is
-/// on its way, and on each thread a picture of the most pixels, at the twelve
-/// bytes a pixel of the format that takes most.
-const RUN_MEMORY_MAX: u64 =
-    (64 << 20) + (MEMORY_MIB << 20) + THREADS * MEGAPIXELS as u64 * 1_000_000 * 12;
+/// A debug build with nothing to do has 60 MiB resident. To that comes what is on
+/// its way, and on each thread what a file alone may take: see `hostile`.
+const RUN_MEMORY_MAX: u64 = (64 << 20)
+    + (MEMORY_MIB << 20)
+    + THREADS * (MEMORY_MAX + MEGAPIXELS as u64 * 1_000_000 * PIXEL_BYTES_MAX);
 const THREADS: u64 = 2;
 
 /// A request that takes its time is sent three times by the fetcher.
