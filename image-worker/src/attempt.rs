@@ -65,7 +65,7 @@ impl Attempt<'_> {
                 Ok(ended(ImageOutcome { known, ..unchanged }))
             }
             Some(remake) if remake.alone => {
-                match self.from_original(task, known_validators(task)).await? {
+                match self.made_of_original(task, known_validators(task)).await? {
                     Some(tried) => Ok(tried),
                     None => self.ask(task, Validators::default()).await,
                 }
@@ -96,7 +96,7 @@ impl Attempt<'_> {
                     if self.stored_before(task).is_some() {
                         return Ok(ended(not_modified(task, answer)));
                     }
-                    if let Some(tried) = self.from_original(task, answer.validators).await? {
+                    if let Some(tried) = self.made_of_original(task, answer.validators).await? {
                         return Ok(tried);
                     }
                     // The original was not kept, so that the bytes have to come:
@@ -125,7 +125,7 @@ impl Attempt<'_> {
 
     /// Makes the variants of the source that was kept; `None` where it is not
     /// there, or is not what it was.
-    async fn from_original(
+    async fn made_of_original(
         &self,
         task: &ImageTask,
         validators: Validators,

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use trawler_catalogue::{Catalogue, CatalogueOptions, SortLimits};
 use trawler_core::PipeId;
-use trawler_core::image::{Fit, OutputFormat, Variant};
+use trawler_core::image::{Fit, Originals, OutputFormat, Variant};
 use trawler_core::ledger::JobRecord;
 use trawler_core::manifest::Manifest;
 use trawler_core::pipe::Pipe;
