@@ -66,7 +66,7 @@ impl Attempt<'_> {
                 Ok(ended(self.same_bytes(task, task.known.clone())))
             }
             Some(remake) if remake.alone => {
-                match self.from_original(task, known_validators(task)).await? {
+                match self.made_of_original(task, known_validators(task)).await? {
                     Some(tried) => Ok(tried),
                     None => self.ask(task, Validators::default()).await,
                 }
@@ -97,7 +97,7 @@ impl Attempt<'_> {
                     if self.settled_by(task).is_some() {
                         return Ok(ended(self.not_modified(task, answer)));
                     }
-                    if let Some(tried) = self.from_original(task, answer.validators).await? {
+                    if let Some(tried) = self.made_of_original(task, answer.validators).await? {
                         return Ok(tried);
                     }
                     // The original was not kept, so that the bytes have to come:
@@ -126,7 +126,7 @@ impl Attempt<'_> {
 
     /// Makes the variants of the source that was kept; `None` where it is not
     /// there, or is not what it was.
-    async fn from_original(
+    async fn made_of_original(
         &self,
         task: &ImageTask,
         validators: Validators,
