@@ -15,10 +15,10 @@ use crate::error::{CatalogueError, Result};
 use crate::images::ImageRule;
 use crate::log::state::DataFile;
 use crate::merge::Rule;
-use crate::plan::{Counts, Segment, groups, plan};
+use crate::plan::{Counts, Passed, Plan, Segment, groups, plan};
 use crate::rewrite::{Rewrite, Rewritten};
 use crate::sorted::SortedRows;
-use crate::staging::{Staged, StagedImages};
+use crate::staging::{RowsHold, Staged, StagedImages};
 use crate::work::off_reactor;
 use trawler_core::judge::Deletes;
 
@@ -74,9 +74,16 @@ pub struct Diff {
     pub unchanged: u64,
     /// Live rows of the base snapshot.
     pub live_rows: u64,
+    /// Rows of a summary that are older than the stored ones, and ignored.
+    pub stale: u64,
+    /// Rows of ids that are not stored and that hold too little for a product.
+    pub refused: u64,
+    /// The first of them.
+    pub refused_ids: Vec<String>,
     pub(crate) base: Snapshot,
     pub(crate) pipe: PipeId,
     mode: Mode,
+    hold: RowsHold,
     incoming: Arc<SortedRows>,
     segments: Arc<Vec<Segment>>,
 }
@@ -131,7 +138,8 @@ impl PreparedCommit {
 
 impl Catalogue {
     /// Compares staged rows with the stored ones of the pipe. Reads ids and
-    /// hashes only; memory does not grow with the pipe.
+    /// hashes only, and whole rows where staged ones hold only what changed;
+    /// memory does not grow with the pipe.
     pub async fn diff(
         &self,
         base: &Snapshot,
@@ -139,9 +147,18 @@ impl Catalogue {
         staged: &Staged,
         mode: Mode,
     ) -> Result<Diff> {
-        let rule = Arc::new(ContentRule { mode, stamp: None });
+        let rule = Arc::new(ContentRule {
+            mode,
+            hold: staged.hold,
+            stamp: None,
+        });
         let incoming = Arc::clone(&staged.rows);
-        let segments = self.plan(base, pipe, &incoming, rule).await?;
+        let Plan { segments, passed } = self.plan(base, pipe, &incoming, rule).await?;
+        let Passed {
+            stale,
+            refused,
+            refused_ids,
+        } = passed;
         let counts = total(&segments);
         let live_rows = base.live_rows(pipe);
         Ok(Diff {
@@ -150,9 +167,13 @@ impl Catalogue {
             deletes: counts.deletes,
             unchanged: live_rows - counts.updates - counts.deletes,
             live_rows,
+            stale,
+            refused,
+            refused_ids,
             base: base.clone(),
             pipe: pipe.clone(),
             mode,
+            hold: staged.hold,
             incoming,
             segments: Arc::new(segments),
         })
@@ -164,7 +185,7 @@ impl Catalogue {
         pipe: &PipeId,
         incoming: &Arc<SortedRows>,
         rule: Arc<dyn Rule>,
-    ) -> Result<Vec<Segment>> {
+    ) -> Result<Plan> {
         let files = base.files(pipe)?;
         let store = Arc::clone(&self.store);
         let incoming = Arc::clone(incoming);
@@ -186,6 +207,7 @@ impl Catalogue {
         let run = stamp.run.to_string();
         let rule = ContentRule {
             mode: diff.mode,
+            hold: diff.hold,
             stamp: Some(RowStamp {
                 run: run.clone(),
                 due: stamp.run.due(),
@@ -229,7 +251,7 @@ impl Catalogue {
         stamp: &FoldStamp,
     ) -> Result<Option<PreparedCommit>> {
         let rule: Arc<dyn Rule> = Arc::new(ImageRule { at: stamp.at });
-        let segments = self
+        let Plan { segments, .. } = self
             .plan(base, pipe, &results.rows, Arc::clone(&rule))
             .await?;
         let counts = total(&segments);

@@ -60,9 +60,37 @@ impl Segment {
     }
 }
 
+/// Incoming rows that change nothing though they differ.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Passed {
+    pub(crate) stale: u64,
+    pub(crate) refused: u64,
+    /// The first refused ids.
+    pub(crate) refused_ids: Vec<String>,
+}
+
+/// Refused ids that are named.
+const REFUSED_IDS_MAX: usize = 3;
+
+impl Passed {
+    fn refuse(&mut self, id: &str) {
+        self.refused += 1;
+        if self.refused_ids.len() < REFUSED_IDS_MAX {
+            self.refused_ids.push(id.to_owned());
+        }
+    }
+}
+
+/// What a write has to do, and what it passes over.
+pub(crate) struct Plan {
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) passed: Passed,
+}
+
 struct Counting<'a> {
     rule: &'a dyn Rule,
     counts: Counts,
+    passed: &'a mut Passed,
 }
 
 impl Sink for Counting<'_> {
@@ -78,6 +106,8 @@ impl Sink for Counting<'_> {
                 Op::Insert { .. } => self.counts.inserts += 1,
                 Op::Update { .. } => self.counts.updates += 1,
                 Op::Delete { len, .. } => self.counts.deletes += len as u64,
+                Op::Stale { .. } => self.passed.stale += 1,
+                Op::Refuse { incoming: at } => self.passed.refuse(ids(incoming).value(at)),
             }
         }
         Ok(())
@@ -91,13 +121,14 @@ pub(crate) async fn plan(
     rows: &SortedRows,
     rule: &dyn Rule,
     cancelled: &Cancelled,
-) -> Result<Vec<Segment>> {
+) -> Result<Plan> {
     let mut planner = Planner {
         store,
         rule,
         cancelled,
         incoming: rows.read(0..rows.rows(), rule.incoming_columns())?,
         segments: Vec::new(),
+        passed: Passed::default(),
     };
     for (at, file) in files.iter().enumerate() {
         if at == 0 {
@@ -110,7 +141,10 @@ pub(crate) async fn plan(
     if files.is_empty() {
         planner.gap(None).await?;
     }
-    Ok(planner.segments)
+    Ok(Plan {
+        segments: planner.segments,
+        passed: planner.passed,
+    })
 }
 
 struct Planner<'a> {
@@ -119,6 +153,7 @@ struct Planner<'a> {
     cancelled: &'a Cancelled,
     incoming: SortedReader,
     segments: Vec<Segment>,
+    passed: Passed,
 }
 
 impl Planner<'_> {
@@ -153,6 +188,7 @@ impl Planner<'_> {
         let mut sink = Counting {
             rule: self.rule,
             counts: Counts::default(),
+            passed: &mut self.passed,
         };
         let read = file.filter(|_| named || self.rule.absence_matters());
         if named || read.is_some() {

@@ -26,6 +26,7 @@ pub mod maintenance;
 pub mod manifest;
 pub mod open_runs;
 pub mod pause;
+pub mod personal;
 pub mod pipe;
 pub mod pipe_set;
 pub mod ports;
