@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 
+use chrono::DateTime;
+use trawler_catalogue::Deleted;
 use trawler_core::feed::{FeedFormat, FeedLimits, FeedMode, FeedOptions};
-use trawler_core::product::{COLUMNS, Currency, column_index};
+use trawler_core::product::{COLUMNS, Currency, PARTNER_UPDATED, column_index};
 
 use super::batch::{Batch, Value};
 use super::control::Control;
@@ -14,6 +16,7 @@ use super::converter::{Convert, Settings};
 use super::error::FeedError;
 use super::fields::{Fields, Target};
 use super::outcome::{BadValues, RowSink};
+use super::partial::Partial;
 use super::rejected::{Reason, RejectedRow, RejectedRows, shown};
 use super::text::MALFORMED;
 use crate::normalise::Normaliser;
@@ -59,6 +62,7 @@ pub(super) struct Known {
     pub(super) category_mapped: usize,
     pub(super) brand: usize,
     pub(super) brand_normalised: usize,
+    pub(super) updated: usize,
 }
 
 impl Known {
@@ -74,6 +78,7 @@ impl Known {
             category_mapped: at("category_mapped"),
             brand: at("brand"),
             brand_normalised: at("brand_normalised"),
+            updated: at(PARTNER_UPDATED),
         }
     }
 }
@@ -92,12 +97,16 @@ pub(super) struct Mapper<'a> {
     pub(super) settings: Settings,
     pub(super) limits: FeedLimits,
     mode: FeedMode,
+    /// Set where rows hold only what changed.
+    pub(super) partial: Option<Partial>,
     default_currency: Option<Currency>,
     pub(super) arrays_are_paths: bool,
     pub(super) known: Known,
     pub(super) converters: Vec<Convert>,
     pub(super) slots: Vec<Slot>,
     touched: Vec<usize>,
+    /// Columns with a value in the current row, a bit each.
+    pub(super) filled: u128,
     pub(super) more: Vec<(usize, u32, u32)>,
     pub(super) parts: Vec<(usize, u8, u32, u32)>,
     pub(super) extra: Vec<FieldSpan>,
@@ -105,7 +114,9 @@ pub(super) struct Mapper<'a> {
     pub(super) batch: Batch,
     /// Ids of the batch, kept only where deletions may meet them.
     batch_ids: HashSet<String>,
-    deletes: Vec<String>,
+    /// Whether the batch holds rows whose ids are not among these.
+    has_unnamed: bool,
+    deletes: Vec<Deleted>,
     delete_ids: HashSet<String>,
     sink: &'a mut dyn RowSink,
     pub(super) normaliser: &'a mut Normaliser,
@@ -143,17 +154,23 @@ impl<'a> Mapper<'a> {
             settings,
             limits: options.limits.clone(),
             mode: options.mode,
+            partial: options.partial.then(|| Partial::new(options)),
             default_currency: options.default_currency(),
             arrays_are_paths: matches!(options.format, FeedFormat::Json | FeedFormat::Jsonl),
             known: Known::new(),
             slots: vec![Slot::default(); COLUMNS.len()],
             touched: Vec::new(),
+            filled: 0,
             more: Vec::new(),
             parts: Vec::new(),
             extra: Vec::new(),
             class: None,
-            batch: Batch::new(),
+            batch: match options.partial {
+                true => Batch::partial(),
+                false => Batch::new(),
+            },
             batch_ids: HashSet::new(),
+            has_unnamed: false,
             deletes: Vec::new(),
             delete_ids: HashSet::new(),
             sink,
@@ -172,12 +189,18 @@ impl<'a> Mapper<'a> {
                 .control
                 .error(FeedError::MissingColumn { column, header }))
         };
-        for column in [self.known.id, self.known.title, self.known.link] {
-            if !self.fields.fills(column) {
-                return missing(COLUMNS[column].name);
+        let whole = [self.known.id, self.known.title, self.known.link];
+        let required = match self.partial {
+            Some(_) => &whole[..1],
+            None => &whole[..],
+        };
+        for column in required {
+            if !self.fields.fills(*column) {
+                return missing(COLUMNS[*column].name);
             }
         }
-        if self.mode == FeedMode::Summary && !self.fields.has_class() {
+        let needs_class = self.mode == FeedMode::Summary && self.partial.is_none();
+        if needs_class && !self.fields.has_class() {
             return missing("class");
         }
         Ok(())
@@ -248,6 +271,10 @@ impl<'a> Mapper<'a> {
         self.parts.clear();
         self.extra.clear();
         self.class = None;
+        self.filled = 0;
+        if let Some(partial) = &mut self.partial {
+            partial.begin_row();
+        }
         for &(field, start, end) in record.values {
             let found = &record.text[start as usize..end as usize];
             let from_left = found.trim_start();
@@ -256,9 +283,18 @@ impl<'a> Mapper<'a> {
             if start == end {
                 continue;
             }
+            let clears = self.partial.as_ref().is_some_and(|partial| {
+                partial.is_sentinel(&record.text[start as usize..end as usize])
+            });
             for at in 0..self.fields.targets(field as usize).len() {
                 let target = self.fields.targets(field as usize)[at];
-                self.place(target, field, start, end);
+                match (&mut self.partial, target) {
+                    (_, Target::Class) | (None, _) => self.place(target, field, start, end),
+                    (Some(partial), _) if clears => {
+                        partial.clear(target, self.fields.name(field as usize));
+                    }
+                    (Some(_), _) => self.place(target, field, start, end),
+                }
             }
         }
     }
@@ -283,7 +319,7 @@ impl<'a> Mapper<'a> {
                 self.extra.push((field, start, end));
                 return;
             }
-            Target::Ignore => return,
+            Target::Personal | Target::Ignore => return,
         };
         let slot = &mut self.slots[column];
         match slot.state {
@@ -317,9 +353,29 @@ impl<'a> Mapper<'a> {
         if self.op(record)? == Op::Delete {
             return Ok(Op::Delete);
         }
-        self.required(record, self.known.title, convert::text)?;
-        self.required(record, self.known.link, convert::url)?;
+        self.named(record, self.known.title, convert::text)?;
+        self.named(record, self.known.link, convert::url)?;
         Ok(Op::Upsert)
+    }
+
+    /// A column that every product has; a row that holds only what changed may
+    /// leave it out, and not empty it.
+    fn named<'r>(
+        &self,
+        record: &Record<'r>,
+        column: usize,
+        check: impl Fn(&'r str) -> Result<&'r str, Bad>,
+    ) -> Result<(), Refusal> {
+        match &self.partial {
+            Some(partial) if partial.clears(column) => Err(Refusal {
+                reason: Reason::MissingValue,
+                column: Some(column),
+                found: partial.sentinel().to_owned(),
+                why: "cannot be emptied".to_owned(),
+            }),
+            Some(_) if self.value(record, column).is_none() => Ok(()),
+            _ => self.required(record, column, check).map(drop),
+        }
     }
 
     fn malformed(&self, record: &Record<'_>) -> Refusal {
@@ -334,7 +390,7 @@ impl<'a> Mapper<'a> {
                     Target::Column { column, .. }
                     | Target::Minor { column }
                     | Target::Part { column, .. } => Some(*column),
-                    Target::Class | Target::Extra | Target::Ignore => None,
+                    Target::Class | Target::Extra | Target::Personal | Target::Ignore => None,
                 },
             );
         Refusal {
@@ -379,28 +435,38 @@ impl<'a> Mapper<'a> {
         };
         match (self.mode, class) {
             (_, Some("I" | "i" | "U" | "u")) | (FeedMode::Full, None) => Ok(Op::Upsert),
-            (FeedMode::Summary, Some("D" | "d")) => Ok(Op::Delete),
-            (FeedMode::Full, Some("D" | "d")) => Err(refused(
-                "class D in a full feed; declare mode = \"summary\", or ignore = [\"class\"]",
-            )),
+            // In a full feed too it says that the product is sold out.
+            (_, Some("D" | "d")) => Ok(Op::Delete),
+            // What holds only what changed is an update if it says nothing.
+            (FeedMode::Summary, None) if self.partial.is_some() => Ok(Op::Upsert),
             (FeedMode::Summary, None) => Err(refused("class is missing; it is I, U or D")),
-            (_, Some(_)) => Err(refused("class is none of I, U and D")),
+            (_, Some(_)) => Err(refused(
+                "class is none of I, U and D; ignore = [\"class\"] leaves it out",
+            )),
         }
     }
 
     fn delete(&mut self, record: &Record<'_>) -> io::Result<()> {
         let id = self.value(record, self.known.id).unwrap_or_default();
-        if self.batch_ids.contains(id) || self.deletes.len() >= self.limits.batch_rows {
+        let may_meet = self.has_unnamed || self.batch_ids.contains(id);
+        if may_meet || self.deletes.len() >= self.limits.batch_rows {
             self.flush()?;
         }
+        let updated = self.value(record, self.known.updated);
+        let updated = updated.and_then(|found| self.settings.instant(found).ok());
         self.delete_ids.insert(id.to_owned());
-        self.deletes.push(id.to_owned());
+        self.deletes.push(Deleted {
+            id: id.to_owned(),
+            updated: updated.and_then(DateTime::from_timestamp_micros),
+        });
         self.tally.deletes += 1;
         Ok(())
     }
 
     fn upsert(&mut self, record: &Record<'_>) -> io::Result<()> {
-        if self.mode == FeedMode::Summary {
+        if self.mode == FeedMode::Full && self.class.is_none() {
+            self.has_unnamed = true;
+        } else {
             let id = self.value(record, self.known.id).unwrap_or_default();
             if self.delete_ids.contains(id) {
                 self.flush()?;
@@ -414,11 +480,13 @@ impl<'a> Mapper<'a> {
                 self.fill(record, column, currency);
             }
         }
-        if let Some(currency) = currency {
+        if let Some(currency) = currency
+            && self.says_currency(record)
+        {
             self.set(self.known.currency, Value::Text(currency.as_str()));
         }
         self.fill_extra(record);
-        self.batch.end_row();
+        self.end_row();
         self.tally.rows += 1;
         let full = self.batch.rows() >= self.limits.batch_rows
             || self.batch.bytes() >= self.limits.batch_bytes;
@@ -443,6 +511,28 @@ impl<'a> Mapper<'a> {
         named.or(self.default_currency)
     }
 
+    /// Whether the row says something of money; one that holds only what
+    /// changed may not, and the stored currency stays.
+    fn says_currency(&self, record: &Record<'_>) -> bool {
+        match &self.partial {
+            None => true,
+            Some(partial) => {
+                self.filled & partial.money() != 0
+                    || self.value(record, self.known.currency).is_some()
+            }
+        }
+    }
+
+    fn end_row(&mut self) {
+        match &self.partial {
+            None => self.batch.end_row(),
+            Some(partial) => {
+                let cleared = partial.cleared(&self.known, self.filled);
+                self.batch.end_partial_row(&cleared);
+            }
+        }
+    }
+
     /// Hands on what is held. Deletions and rows held have no id in common.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let control = self.control;
@@ -454,6 +544,7 @@ impl<'a> Mapper<'a> {
         }
         if self.batch.rows() > 0 {
             self.batch_ids.clear();
+            self.has_unnamed = false;
             self.sink.upsert(self.batch.take()).map_err(failed)?;
         }
         let report = |error| control.error(FeedError::Report(error));
