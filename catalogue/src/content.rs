@@ -24,10 +24,12 @@ use crate::hash::row_hashes;
 use crate::layers::{Stack, lay};
 use crate::merge::{Aligned, Changed, Op, Rule, push_delete, push_keep};
 use crate::partial::FRESH;
+use crate::returning::Returning;
 use crate::schema::{
     EXTRA, FIRST_SEEN, ID, IMAGE_COLUMNS, IMAGE_LINK, ROW_HASH, RUN, UPDATED, content_schema,
     table_schema,
 };
+use crate::sorted::ids;
 use crate::staging::{DELETED, RowsHold};
 
 /// What it means that a stored row does not come in.
@@ -49,8 +51,9 @@ pub(crate) struct RowStamp {
 pub(crate) struct ContentRule {
     pub(crate) mode: Mode,
     pub(crate) hold: RowsHold,
-    /// Only building rows needs it.
+    /// Only building rows needs these two.
     pub(crate) stamp: Option<RowStamp>,
+    pub(crate) returning: Returning,
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> &'a ArrayRef {
@@ -250,7 +253,8 @@ impl Rule for ContentRule {
             .as_ref()
             .expect("rows are built only by a write, and that has a stamp");
         let content = self.content(stored, incoming, changed)?;
-        let images = image_sources(stored, &content, changed);
+        let images = self.image_sources(stored, &content, changed);
+        let firsts = self.first_seen_sources(&content, changed);
         let due = TimestampMicrosecondArray::from_value(stamp.due.timestamp_micros(), 1)
             .with_timezone("UTC");
         let due: ArrayRef = Arc::new(due);
@@ -263,18 +267,19 @@ impl Rule for ContentRule {
                     Ok(Arc::clone(built))
                 } else if IMAGE_COLUMNS.contains(&name) {
                     let fresh = fresh_image(name);
-                    interleave(&[column(stored, name).as_ref(), fresh.as_ref()], &images)
+                    let back = self.returning.column(name);
+                    let sources = [column(stored, name).as_ref(), fresh.as_ref(), back.as_ref()];
+                    interleave(&sources, &images)
                 } else if name == RUN {
                     let run = std::iter::repeat_n(&stamp.run, changed.len());
                     Ok(Arc::new(StringArray::from_iter_values(run)) as ArrayRef)
+                } else if name == FIRST_SEEN {
+                    let back = self.returning.column(name);
+                    let sources = [column(stored, name).as_ref(), due.as_ref(), back.as_ref()];
+                    interleave(&sources, &firsts)
                 } else {
-                    let keep = name == FIRST_SEEN;
-                    debug_assert!(keep || name == UPDATED, "column {name} is not filled");
-                    let picks: Vec<(usize, usize)> = changed
-                        .iter()
-                        .map(|row| row.stored.filter(|_| keep).map_or((1, 0), |at| (0, at)))
-                        .collect();
-                    interleave(&[column(stored, name).as_ref(), due.as_ref()], &picks)
+                    debug_assert!(name == UPDATED, "column {name} is not filled");
+                    interleave(&[due.as_ref()], &vec![(0, 0); changed.len()])
                 };
                 built.map_err(CatalogueError::arrow("build changed rows"))
             })
@@ -335,26 +340,54 @@ fn fresh_image(name: &str) -> ArrayRef {
     new_null_array(field.data_type(), 2)
 }
 
-/// Where each changed row has its image state from: the stored row while the
-/// image link is the same, else a fresh one.
-fn image_sources(
-    stored: &RecordBatch,
-    content: &RecordBatch,
-    changed: &[Changed],
-) -> Vec<(usize, usize)> {
-    let stored_links: &StringArray = column(stored, IMAGE_LINK).as_string();
-    let links: &StringArray = column(content, IMAGE_LINK).as_string();
-    let link =
-        |links: &StringArray, at: usize| links.is_valid(at).then(|| links.value(at).to_owned());
-    changed
-        .iter()
-        .enumerate()
-        .map(|(at, row)| {
-            let new = link(links, at);
-            match row.stored {
-                Some(at) if link(stored_links, at) == new => (0, at),
-                _ => (1, if new.is_some() { PENDING } else { WITHOUT }),
-            }
+impl ContentRule {
+    /// Where each changed row has its image state from: the stored row, or the one
+    /// that comes back, while the image link is the same, else a fresh one.
+    fn image_sources(
+        &self,
+        stored: &RecordBatch,
+        content: &RecordBatch,
+        changed: &[Changed],
+    ) -> Vec<(usize, usize)> {
+        let stored_links: &StringArray = column(stored, IMAGE_LINK).as_string();
+        let links: &StringArray = column(content, IMAGE_LINK).as_string();
+        let link =
+            |links: &StringArray, at: usize| links.is_valid(at).then(|| links.value(at).to_owned());
+        let fresh = |has_link: bool| (1, if has_link { PENDING } else { WITHOUT });
+        changed
+            .iter()
+            .enumerate()
+            .map(|(at, row)| {
+                let new = link(links, at);
+                match row.stored {
+                    Some(at) if link(stored_links, at) == new => (0, at),
+                    Some(_) => fresh(new.is_some()),
+                    None => {
+                        let back = self
+                            .returning
+                            .row_with_image(ids(content).value(at), new.as_deref());
+                        back.map_or_else(|| fresh(new.is_some()), |row| (2, row))
+                    }
+                }
+            })
+            .collect()
+    }
+
+    /// Where each changed row has the instant from at which it was first seen.
+    fn first_seen_sources(
+        &self,
+        content: &RecordBatch,
+        changed: &[Changed],
+    ) -> Vec<(usize, usize)> {
+        let ids = ids(content);
+        let rows = changed.iter().enumerate();
+        rows.map(|(at, row)| match row.stored {
+            Some(stored) => (0, stored),
+            None => self
+                .returning
+                .row(ids.value(at))
+                .map_or((1, 0), |row| (2, row)),
         })
         .collect()
+    }
 }

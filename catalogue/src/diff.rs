@@ -16,6 +16,7 @@ use crate::images::ImageRule;
 use crate::log::state::DataFile;
 use crate::merge::Rule;
 use crate::plan::{Counts, Passed, Plan, Segment, groups, plan};
+use crate::returning::Returning;
 use crate::rewrite::{Rewrite, Rewritten};
 use crate::sorted::SortedRows;
 use crate::staging::{RowsHold, Staged, StagedImages};
@@ -84,6 +85,8 @@ pub struct Diff {
     pub(crate) pipe: PipeId,
     mode: Mode,
     hold: RowsHold,
+    /// Ids that may have been here before; empty where there are too many.
+    inserted: Vec<String>,
     incoming: Arc<SortedRows>,
     segments: Arc<Vec<Segment>>,
 }
@@ -151,13 +154,19 @@ impl Catalogue {
             mode,
             hold: staged.hold,
             stamp: None,
+            returning: Returning::nothing(),
         });
         let incoming = Arc::clone(&staged.rows);
-        let Plan { segments, passed } = self.plan(base, pipe, &incoming, rule).await?;
+        let Plan {
+            segments,
+            mut passed,
+        } = self.plan(base, pipe, &incoming, rule).await?;
+        let inserted = passed.few_inserted();
         let Passed {
             stale,
             refused,
             refused_ids,
+            ..
         } = passed;
         let counts = total(&segments);
         let live_rows = base.live_rows(pipe);
@@ -174,6 +183,7 @@ impl Catalogue {
             pipe: pipe.clone(),
             mode,
             hold: staged.hold,
+            inserted,
             incoming,
             segments: Arc::new(segments),
         })
@@ -196,8 +206,8 @@ impl Catalogue {
     }
 
     /// Writes the files of a run. New rows, and rows whose image link changed,
-    /// become `pending`; the others keep their image state. Held deletes keep
-    /// their rows.
+    /// become `pending`; the others keep their image state, and so do ids that
+    /// come back soon. Held deletes keep their rows.
     pub async fn write(
         &self,
         diff: &Diff,
@@ -205,7 +215,16 @@ impl Catalogue {
         deletes: Deletes,
     ) -> Result<PreparedCommit> {
         let run = stamp.run.to_string();
+        // A first run has nothing that could come back.
+        let returning = match diff.base.txn(diff.pipe.as_str()) {
+            Some(_) => {
+                let inserted = &diff.inserted;
+                self.returning(&diff.pipe, stamp.run.seq, inserted).await?
+            }
+            None => Returning::nothing(),
+        };
         let rule = ContentRule {
+            returning,
             mode: diff.mode,
             hold: diff.hold,
             stamp: Some(RowStamp {

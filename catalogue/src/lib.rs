@@ -27,6 +27,7 @@ mod partial;
 mod pick;
 mod plan;
 mod read;
+mod returning;
 mod rewrite;
 mod schema;
 mod sort;

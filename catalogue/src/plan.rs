@@ -14,6 +14,7 @@ use trawler_core::judge::Deletes;
 use crate::error::Result;
 use crate::log::state::DataFile;
 use crate::merge::{Aligned, Op, Rule, Sink, merge};
+use crate::returning::RETURNING_IDS_MAX;
 use crate::schema::{project, table_schema};
 use crate::sorted::{SortedReader, SortedRows, ids};
 use crate::table::reader::{OpenFile, Pages};
@@ -60,19 +61,37 @@ impl Segment {
     }
 }
 
-/// Incoming rows that change nothing though they differ.
+/// What is known of incoming rows beside their counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Passed {
     pub(crate) stale: u64,
     pub(crate) refused: u64,
     /// The first refused ids.
     pub(crate) refused_ids: Vec<String>,
+    /// Inserted ids, to be looked for among those that went; none of them
+    /// where there are too many.
+    pub(crate) inserted: Vec<String>,
 }
 
 /// Refused ids that are named.
 const REFUSED_IDS_MAX: usize = 3;
 
 impl Passed {
+    fn insert(&mut self, id: &str) {
+        if self.inserted.len() <= RETURNING_IDS_MAX {
+            self.inserted.push(id.to_owned());
+        }
+    }
+
+    /// The inserted ids, unless there are too many of them.
+    pub(crate) fn few_inserted(&mut self) -> Vec<String> {
+        let inserted = std::mem::take(&mut self.inserted);
+        match inserted.len() > RETURNING_IDS_MAX {
+            true => Vec::new(),
+            false => inserted,
+        }
+    }
+
     fn refuse(&mut self, id: &str) {
         self.refused += 1;
         if self.refused_ids.len() < REFUSED_IDS_MAX {
@@ -103,7 +122,10 @@ impl Sink for Counting<'_> {
         for op in self.rule.decide(stored, incoming, aligned)? {
             match op {
                 Op::Keep { .. } => {}
-                Op::Insert { .. } => self.counts.inserts += 1,
+                Op::Insert { incoming: at } => {
+                    self.counts.inserts += 1;
+                    self.passed.insert(ids(incoming).value(at));
+                }
                 Op::Update { .. } => self.counts.updates += 1,
                 Op::Delete { len, .. } => self.counts.deletes += len as u64,
                 Op::Stale { .. } => self.passed.stale += 1,

@@ -24,6 +24,7 @@ mod fields;
 mod fill;
 mod inflate;
 mod json;
+mod judge;
 mod lines;
 mod mapper;
 mod outcome;
