@@ -150,6 +150,8 @@ pub const COLUMNS: &[Column] = &[
         "Country or place of origin as sent."),
     column("model", Kind::Text, None, Some("model_number"), None,
         "Model name."),
+    column("model_normalised", Kind::Text, None, None, None,
+        "Letters and digits of the model, in capitals; empty where the model has no digit."),
     column("mpn", Kind::Text, None, Some("manufacture_define_number"), Some("mpn"),
         "Part number of the manufacturer."),
     column("gtin", Kind::Text, None, Some("barcode"), Some("gtin"),

@@ -10,6 +10,7 @@ use super::converter::Convert;
 use super::mapper::{Mapper, Record, SlotState};
 use super::outcome::BadValue;
 use super::rejected::shown;
+use crate::normalise::model_key;
 
 /// Examples of wrong values kept of each column.
 const BAD_EXAMPLES_MAX: usize = 3;
@@ -77,6 +78,8 @@ impl Mapper<'_> {
             self.bad(column, record.line, found, why);
         } else if column == self.known.brand {
             self.fill_brand(found);
+        } else if column == self.known.model {
+            self.fill_model(found);
         }
     }
 
@@ -103,6 +106,16 @@ impl Mapper<'_> {
                 self.tally.seen[column] = true;
                 self.filled |= 1 << column;
                 self.batch.set(column, Value::Text(normalised));
+            }
+        }
+    }
+
+    fn fill_model(&mut self, model: &str) {
+        let column = self.known.model_normalised;
+        if self.slots[column].state == SlotState::Empty {
+            let normalised = model_key(model);
+            if !normalised.is_empty() {
+                self.set(column, Value::Text(&normalised));
             }
         }
     }

@@ -63,6 +63,8 @@ pub(super) struct Known {
     pub(super) brand: usize,
     pub(super) brand_normalised: usize,
     pub(super) updated: usize,
+    pub(super) model: usize,
+    pub(super) model_normalised: usize,
 }
 
 impl Known {
@@ -79,6 +81,8 @@ impl Known {
             brand: at("brand"),
             brand_normalised: at("brand_normalised"),
             updated: at(PARTNER_UPDATED),
+            model: at("model"),
+            model_normalised: at("model_normalised"),
         }
     }
 }
@@ -275,18 +279,27 @@ impl<'a> Mapper<'a> {
             if start == end {
                 continue;
             }
-            let clears = self.partial.as_ref().is_some_and(|partial| {
-                partial.is_sentinel(&record.text[start as usize..end as usize])
-            });
+            if self.partial.is_some() {
+                self.collect_partial(record.text, field, start, end);
+                continue;
+            }
             for at in 0..self.fields.targets(field as usize).len() {
                 let target = self.fields.targets(field as usize)[at];
-                match (&mut self.partial, target) {
-                    (_, Target::Class) | (None, _) => self.place(target, field, start, end),
-                    (Some(partial), _) if clears => {
-                        partial.clear(target, self.fields.name(field as usize));
-                    }
-                    (Some(_), _) => self.place(target, field, start, end),
+                self.place(target, field, start, end);
+            }
+        }
+    }
+
+    /// A value of a row that holds only what changed: the sentinel empties.
+    fn collect_partial(&mut self, text: &str, field: u32, start: u32, end: u32) {
+        let value = &text[start as usize..end as usize];
+        for at in 0..self.fields.targets(field as usize).len() {
+            let target = self.fields.targets(field as usize)[at];
+            match &mut self.partial {
+                Some(partial) if target != Target::Class && partial.is_sentinel(value) => {
+                    partial.clear(target, self.fields.name(field as usize));
                 }
+                Some(_) | None => self.place(target, field, start, end),
             }
         }
     }

@@ -76,6 +76,7 @@ impl Partial {
         for (from, derived) in [
             (known.brand, known.brand_normalised),
             (known.category, known.category_mapped),
+            (known.model, known.model_normalised),
         ] {
             if (columns | filled) & 1 << from != 0 {
                 columns |= 1 << derived;

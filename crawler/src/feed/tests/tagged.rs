@@ -30,7 +30,7 @@ fn a_daum_page_fills_its_columns() {
                 "id": "A1", "title": "\"24 inch <b>모니터</b>", "list_price_minor": 15000,
                 "price_minor": 12900, "mobile_price_minor": 12500, "currency": "KRW",
                 "link": "http://s.example/v?no=1&x=2", "image_link": "http://i.example/1.jpg",
-                "category_path": "가전>모니터", "model": "M-1", "brand": "한빛",
+                "category_path": "가전>모니터", "model": "M-1", "model_normalised": "M1", "brand": "한빛",
                 "brand_normalised": "한빛", "maker": "(주)한빛", "origin": "국산",
                 "coupon": "1000원", "interest_free_event": "삼성2~3", "points": "129",
                 "shipping_cost_minor": -1, "gtin": "4006381333931", "review_count": 17,
