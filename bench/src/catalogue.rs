@@ -290,7 +290,7 @@ impl RowSink for Timed {
         Ok(())
     }
 
-    fn delete(&mut self, _: Vec<String>) -> Result<(), SinkError> {
+    fn delete(&mut self, _: Vec<trawler_catalogue::Deleted>) -> Result<(), SinkError> {
         Err("a full feed deletes nothing".into())
     }
 }

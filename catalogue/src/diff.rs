@@ -16,10 +16,11 @@ use crate::error::{CatalogueError, Result};
 use crate::images::ImageRule;
 use crate::log::state::DataFile;
 use crate::merge::Rule;
-use crate::plan::{Counts, Segment, groups, plan};
+use crate::plan::{Counts, Passed, Plan, Segment, groups, plan};
+use crate::returning::Returning;
 use crate::rewrite::{Rewrite, Rewritten};
 use crate::sorted::SortedRows;
-use crate::staging::{Staged, StagedImages};
+use crate::staging::{RowsHold, Staged, StagedImages};
 use crate::work::off_reactor;
 use trawler_core::judge::Deletes;
 
@@ -77,9 +78,18 @@ pub struct Diff {
     pub unchanged: u64,
     /// Live rows of the base snapshot.
     pub live_rows: u64,
+    /// Rows of a summary that are older than the stored ones, and ignored.
+    pub stale: u64,
+    /// Rows of ids that are not stored and that hold too little for a product.
+    pub refused: u64,
+    /// The first of them.
+    pub refused_ids: Vec<String>,
     pub(crate) base: Snapshot,
     pub(crate) pipe: PipeId,
     mode: Mode,
+    hold: RowsHold,
+    /// Ids that may have been here before; empty where there are too many.
+    inserted: Vec<String>,
     incoming: Arc<SortedRows>,
     segments: Arc<Vec<Segment>>,
 }
@@ -134,7 +144,8 @@ impl PreparedCommit {
 
 impl Catalogue {
     /// Compares staged rows with the stored ones of the pipe. Reads ids and
-    /// hashes only; memory does not grow with the pipe.
+    /// hashes only, and whole rows where staged ones hold only what changed;
+    /// memory does not grow with the pipe.
     pub async fn diff(
         &self,
         base: &Snapshot,
@@ -142,9 +153,24 @@ impl Catalogue {
         staged: &Staged,
         mode: Mode,
     ) -> Result<Diff> {
-        let rule = Arc::new(ContentRule { mode, stamp: None });
+        let rule = Arc::new(ContentRule {
+            mode,
+            hold: staged.hold,
+            stamp: None,
+            returning: Returning::nothing(),
+        });
         let incoming = Arc::clone(&staged.rows);
-        let segments = self.plan(base, pipe, &incoming, rule).await?;
+        let Plan {
+            segments,
+            mut passed,
+        } = self.plan(base, pipe, &incoming, rule).await?;
+        let inserted = passed.few_inserted();
+        let Passed {
+            stale,
+            refused,
+            refused_ids,
+            ..
+        } = passed;
         let counts = total(&segments);
         let live_rows = base.live_rows(pipe);
         Ok(Diff {
@@ -153,9 +179,14 @@ impl Catalogue {
             deletes: counts.deletes,
             unchanged: live_rows - counts.updates - counts.deletes,
             live_rows,
+            stale,
+            refused,
+            refused_ids,
             base: base.clone(),
             pipe: pipe.clone(),
             mode,
+            hold: staged.hold,
+            inserted,
             incoming,
             segments: Arc::new(segments),
         })
@@ -167,7 +198,7 @@ impl Catalogue {
         pipe: &PipeId,
         incoming: &Arc<SortedRows>,
         rule: Arc<dyn Rule>,
-    ) -> Result<Vec<Segment>> {
+    ) -> Result<Plan> {
         let files = base.files(pipe)?;
         let store = Arc::clone(&self.store);
         let incoming = Arc::clone(incoming);
@@ -178,8 +209,8 @@ impl Catalogue {
     }
 
     /// Writes the files of a run. New rows, and rows whose image link changed,
-    /// become `pending`, or `not_collected`; the others keep their image state.
-    /// Held deletes keep their rows.
+    /// become `pending`, or `not_collected`; the others keep their image state,
+    /// and so do ids that come back soon. Held deletes keep their rows.
     pub async fn write(
         &self,
         diff: &Diff,
@@ -187,8 +218,18 @@ impl Catalogue {
         deletes: Deletes,
     ) -> Result<PreparedCommit> {
         let run = stamp.run.to_string();
+        // A first run has nothing that could come back.
+        let returning = match diff.base.txn(diff.pipe.as_str()) {
+            Some(_) => {
+                let inserted = &diff.inserted;
+                self.returning(&diff.pipe, stamp.run.seq, inserted).await?
+            }
+            None => Returning::nothing(),
+        };
         let rule = ContentRule {
+            returning,
             mode: diff.mode,
+            hold: diff.hold,
             stamp: Some(RowStamp {
                 run: run.clone(),
                 due: stamp.run.due(),
@@ -236,7 +277,7 @@ impl Catalogue {
         stamp: &FoldStamp,
     ) -> Result<Option<PreparedCommit>> {
         let rule: Arc<dyn Rule> = Arc::new(ImageRule { at: stamp.at });
-        let segments = self
+        let Plan { segments, .. } = self
             .plan(base, pipe, &results.rows, Arc::clone(&rule))
             .await?;
         let counts = total(&segments);

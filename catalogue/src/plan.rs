@@ -14,6 +14,7 @@ use trawler_core::judge::Deletes;
 use crate::error::Result;
 use crate::log::state::DataFile;
 use crate::merge::{Aligned, Op, Rule, Sink, merge};
+use crate::returning::RETURNING_IDS_MAX;
 use crate::schema::{project, table_schema};
 use crate::sorted::{SortedReader, SortedRows, ids};
 use crate::table::reader::{OpenFile, Pages};
@@ -60,9 +61,55 @@ impl Segment {
     }
 }
 
+/// What is known of incoming rows beside their counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Passed {
+    pub(crate) stale: u64,
+    pub(crate) refused: u64,
+    /// The first refused ids.
+    pub(crate) refused_ids: Vec<String>,
+    /// Inserted ids, to be looked for among those that went; none of them
+    /// where there are too many.
+    pub(crate) inserted: Vec<String>,
+}
+
+/// Refused ids that are named.
+const REFUSED_IDS_MAX: usize = 3;
+
+impl Passed {
+    fn insert(&mut self, id: &str) {
+        if self.inserted.len() <= RETURNING_IDS_MAX {
+            self.inserted.push(id.to_owned());
+        }
+    }
+
+    /// The inserted ids, unless there are too many of them.
+    pub(crate) fn few_inserted(&mut self) -> Vec<String> {
+        let inserted = std::mem::take(&mut self.inserted);
+        match inserted.len() > RETURNING_IDS_MAX {
+            true => Vec::new(),
+            false => inserted,
+        }
+    }
+
+    fn refuse(&mut self, id: &str) {
+        self.refused += 1;
+        if self.refused_ids.len() < REFUSED_IDS_MAX {
+            self.refused_ids.push(id.to_owned());
+        }
+    }
+}
+
+/// What a write has to do, and what it passes over.
+pub(crate) struct Plan {
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) passed: Passed,
+}
+
 struct Counting<'a> {
     rule: &'a dyn Rule,
     counts: Counts,
+    passed: &'a mut Passed,
 }
 
 impl Sink for Counting<'_> {
@@ -75,9 +122,14 @@ impl Sink for Counting<'_> {
         for op in self.rule.decide(stored, incoming, aligned)? {
             match op {
                 Op::Keep { .. } => {}
-                Op::Insert { .. } => self.counts.inserts += 1,
+                Op::Insert { incoming: at } => {
+                    self.counts.inserts += 1;
+                    self.passed.insert(ids(incoming).value(at));
+                }
                 Op::Update { .. } => self.counts.updates += 1,
                 Op::Delete { len, .. } => self.counts.deletes += len as u64,
+                Op::Stale { .. } => self.passed.stale += 1,
+                Op::Refuse { incoming: at } => self.passed.refuse(ids(incoming).value(at)),
             }
         }
         Ok(())
@@ -91,13 +143,14 @@ pub(crate) async fn plan(
     rows: &SortedRows,
     rule: &dyn Rule,
     cancelled: &Cancelled,
-) -> Result<Vec<Segment>> {
+) -> Result<Plan> {
     let mut planner = Planner {
         store,
         rule,
         cancelled,
         incoming: rows.read(0..rows.rows(), rule.incoming_columns())?,
         segments: Vec::new(),
+        passed: Passed::default(),
     };
     for (at, file) in files.iter().enumerate() {
         if at == 0 {
@@ -110,7 +163,10 @@ pub(crate) async fn plan(
     if files.is_empty() {
         planner.gap(None).await?;
     }
-    Ok(planner.segments)
+    Ok(Plan {
+        segments: planner.segments,
+        passed: planner.passed,
+    })
 }
 
 struct Planner<'a> {
@@ -119,6 +175,7 @@ struct Planner<'a> {
     cancelled: &'a Cancelled,
     incoming: SortedReader,
     segments: Vec<Segment>,
+    passed: Passed,
 }
 
 impl Planner<'_> {
@@ -153,6 +210,7 @@ impl Planner<'_> {
         let mut sink = Counting {
             rule: self.rule,
             counts: Counts::default(),
+            passed: &mut self.passed,
         };
         let read = file.filter(|_| named || self.rule.absence_matters());
         if named || read.is_some() {

@@ -184,6 +184,8 @@ impl Sink for Writing<'_> {
         for op in self.rule.decide(stored, incoming, aligned)? {
             match op {
                 Op::Keep { from, len } => picks.keep(from, len),
+                Op::Stale { stored } => picks.keep(stored, 1),
+                Op::Refuse { .. } => {}
                 Op::Insert { incoming } => picks.renew(None, incoming),
                 Op::Update { stored, incoming } => picks.renew(Some(stored), incoming),
                 Op::Delete { from, len } => match self.deletes {

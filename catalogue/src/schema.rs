@@ -96,6 +96,28 @@ pub fn content_schema() -> SchemaRef {
     }))
 }
 
+/// Columns that a row of a partial feed empties: their names, and `extra.` with
+/// the key of an unmapped field.
+pub const CLEARED: &str = "_cleared";
+
+/// Before the key of an unmapped field in [`CLEARED`].
+pub const EXTRA_PREFIX: &str = "extra.";
+
+/// What the crawler stages of a feed whose rows hold only what changed: null
+/// keeps the stored value, unless [`CLEARED`] names the column.
+pub fn partial_schema() -> SchemaRef {
+    static SCHEMA: OnceLock<SchemaRef> = OnceLock::new();
+    Arc::clone(SCHEMA.get_or_init(|| {
+        let mut fields: Vec<Arc<Field>> = content_schema().fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new(
+            CLEARED,
+            data_type(Kind::TextList),
+            true,
+        )));
+        Arc::new(Schema::new(fields))
+    }))
+}
+
 /// What a data file holds: content, then bookkeeping. `pipe` is the partition
 /// and not in the file.
 pub fn table_schema() -> SchemaRef {

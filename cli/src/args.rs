@@ -275,8 +275,8 @@ pub(crate) enum TryCommand {
 pub(crate) struct TryFeedArgs {
     /// A file, or an http(s) URL.
     pub(crate) input: String,
-    /// naver-ep, google, google-tsv, google-xml, csv, jsonl or json; or the id of a pipe whose [feed]
-    /// table is used.
+    /// naver-ep, tagged, google, google-tsv, google-xml, csv, jsonl or json; or the id of a pipe
+    /// whose [feed] table is used.
     #[arg(long, value_name = "FORMAT|PIPE")]
     pub(crate) format: String,
     /// Character set, when it is not to be detected: utf-8, cp949, utf-16le ...

@@ -27,6 +27,7 @@ pub mod maintenance;
 pub mod manifest;
 pub mod open_runs;
 pub mod pause;
+pub mod personal;
 pub mod phash;
 pub mod pipe;
 pub mod pipe_set;

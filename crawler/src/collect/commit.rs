@@ -84,7 +84,8 @@ impl Collect<'_> {
         let deleted = diff.deletes - held;
         let counts = RunCounts {
             rows: parsed.staged.rows(),
-            rejected: parsed.rejected,
+            rejected: parsed.rejected + diff.refused,
+            stale: diff.stale,
             duplicates: parsed.staged.duplicates(),
             bytes_down,
             inserts: diff.inserts,
@@ -104,13 +105,15 @@ impl Collect<'_> {
         metrics.record(Metric::ProductsRead {
             rows: parsed.staged.rows(),
         });
+        let mut remarks = parsed.remarks;
+        remarks.extend(passed_over(&diff));
         self.document()
             .update(|run| {
                 run.phase = RunPhase::Committing;
                 run.validators.clone_from(&validators);
                 run.book.clone_from(&book);
                 run.incomplete.clone_from(&incomplete);
-                run.remarks.clone_from(&parsed.remarks);
+                run.remarks.clone_from(&remarks);
                 run.rejected_report.clone_from(&report);
                 run.counts = counts;
             })
@@ -172,6 +175,24 @@ impl Collect<'_> {
             .map_err(Ending::Failed)?;
         Ok(Some(key))
     }
+}
+
+/// Rows that differ from what is stored and change nothing.
+fn passed_over(diff: &Diff) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if diff.refused > 0 {
+        remarks.push(format!(
+            "{} row(s) rejected: not stored yet, and without title or link, such as {:?}",
+            diff.refused, diff.refused_ids
+        ));
+    }
+    if diff.stale > 0 {
+        remarks.push(format!(
+            "{} row(s) ignored: older than the stored ones by their update_time",
+            diff.stale
+        ));
+    }
+    remarks
 }
 
 fn by_absence(mode: FeedMode) -> ByAbsence {
