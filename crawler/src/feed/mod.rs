@@ -27,6 +27,7 @@ mod json;
 mod lines;
 mod mapper;
 mod outcome;
+mod peek;
 mod read;
 mod rejected;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use charset::encoding_for;
 pub use control::{Progress, Step};
 pub use error::{FeedError, Incomplete};
 pub use outcome::{BadValue, BadValues, FeedOutcome, RowSink, SinkError};
+pub use peek::{Peeked, columns_of, peek};
 pub use read::{FeedTakers, check_options, read_feed};
 pub use rejected::{Reason, RejectedRow, RejectedRows};
 pub use try_feed::{SampleProduct, TryFeedReport, try_feed};
