@@ -82,7 +82,8 @@ async fn every_shape_of_feed_is_drafted_and_collected_to_the_exact_catalogue() {
         ..spec(FeedFormat::Csv, Charset::Utf8, Compression::Brotli)
     });
     for (at, spec) in specs.into_iter().enumerate() {
-        let shape = format!("{spec:?}");
+        let (format, charset, packed) = (spec.format, spec.charset, spec.compression);
+        let shape = format!("{format:?} {charset:?} {packed:?} {}", spec.csv_separator);
         let shop = Shop::start(spec).await.unwrap();
         let folder = Folder::new(&[shop.addr().to_string()], "");
         let (id, url) = (format!("shop-{at}"), shop.feed_url());
@@ -153,11 +154,7 @@ async fn a_site_is_surveyed_politely_and_collected_to_the_exact_catalogue() {
             .with_code(0);
         without_images(&folder, "site");
         folder.run_pipe("site").with_code(0);
-        let (found, expected) = (folder.told("site"), truth(shop.products(0)));
-        let ids = |told: &std::collections::BTreeMap<String, _>| -> Vec<String> {
-            told.keys().cloned().collect()
-        };
-        assert_eq!(ids(&found), ids(&expected), "{markup:?}");
+        assert_same(&folder.told("site"), &truth(shop.products(0)));
         shop.stop().await;
     }
 }
@@ -338,5 +335,6 @@ fn a_credential_in_the_address_does_not_reach_the_file() {
     let mut run = folder.command(&["run", "--once", "--pipe", "shop-a"]);
     let ran = run.env("SHOP_A_API_KEY", "hunter2").output().unwrap();
     Ended::from(ran).with_code(0);
-    assert!(server.heads().ends_with("\r\n\r\n") || server.heads().contains("api_key=hunter2"));
+    // It is sent, from where the pipe says.
+    assert!(server.heads().matches("api_key=hunter2").count() >= 2);
 }

@@ -168,11 +168,21 @@ fn root_element(head: &str) -> Option<&str> {
 fn object_or_lines(text: &str, is_whole: bool) -> Glance {
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     let first = lines.next().unwrap_or_default();
-    let whole_object = serde_json::from_str::<serde_json::Value>(first).is_ok();
-    match (whole_object, lines.next()) {
+    let object = serde_json::from_str::<serde_json::Value>(first).ok();
+    let is_product = |object: &serde_json::Value| {
+        let keys = object
+            .as_object()
+            .into_iter()
+            .flat_map(|object| object.keys());
+        keys.filter(|key| super::names::is_known(key)).count() >= 2
+    };
+    let alone = object.as_ref().is_some_and(is_product);
+    match (object.is_some(), lines.next()) {
         (true, Some(second)) if second.trim_start().starts_with('{') => Glance::JsonLines,
-        // A single line: a document if it holds a list of objects.
-        (true, None) if is_whole && super::json::find_items(text).is_none() => Glance::JsonLines,
+        // A single line: a product if it has its names and no list of objects.
+        (true, None) if is_whole && alone && super::json::find_items(text).is_none() => {
+            Glance::JsonLines
+        }
         _ => Glance::Json,
     }
 }
@@ -224,6 +234,7 @@ mod tests {
         check("{\"items\": [{\"id\":1}]}", Glance::Json);
         check("{\"id\":1}\n{\"id\":2}\n", Glance::JsonLines);
         check("{\"id\":1,\"tags\":[\"a\"]}\n", Glance::JsonLines);
+        check("{\"status\":\"ok\",\"items\":[]}\n", Glance::Json);
     }
 
     #[test]
