@@ -4,12 +4,14 @@
 mod dlq;
 mod images;
 mod maintenance;
+mod pipe;
 
 use std::path::PathBuf;
 
 pub(crate) use dlq::{DlqCommand, WhichLetters, Who};
 pub(crate) use images::{GcArgs, ImagesArgs, ImagesCommand, RetryArgs, StatsArgs, VerifyArgs};
 pub(crate) use maintenance::{AddWindow, MaintenanceCommand, WindowTarget};
+pub(crate) use pipe::{As, Mode, NewPipeArgs, PipeCommand};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -57,6 +59,9 @@ pub(crate) enum Command {
     Fleet(FleetCommand),
     /// What is due, running, done and failed.
     Status,
+    /// One pipe: draft it from a feed or a site.
+    #[command(subcommand)]
+    Pipe(PipeCommand),
     /// The pipes and when they ran and run next; publish them to a fleet.
     Pipes {
         #[command(subcommand)]

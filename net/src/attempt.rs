@@ -338,6 +338,7 @@ impl Fetcher {
             limits: request.limits,
             deadline,
             keep_truncated: request.keep_truncated && S::TELLS_TRUNCATION,
+            prefix: S::IS_PREFIX,
             observer: request.observer.as_ref(),
             counters: &self.inner.counters,
         };

@@ -240,6 +240,10 @@ fn every_command_in_the_readme_is_one() {
         ("try", subcommands(&args, "TryCommand")),
         ("fleet", subcommands(&args, "FleetCommand")),
         (
+            "pipe",
+            subcommands(&read("cli/src/args/pipe.rs"), "PipeCommand"),
+        ),
+        (
             "dlq",
             subcommands(&read("cli/src/args/dlq.rs"), "DlqCommand"),
         ),

@@ -21,6 +21,7 @@ mod look;
 mod maintenance;
 mod malformed;
 mod pause;
+mod pipe_new;
 mod pipes_push;
 mod proxied;
 mod real_input;

@@ -19,6 +19,8 @@ use trawler_image_worker::try_image;
 use trawler_net::{Fetched, Limits, Request};
 use url::Url;
 
+pub(super) use show::plain;
+
 use crate::args::{TryCommand, TryFeedArgs, TryImageArgs};
 use crate::compose;
 use crate::config::{self, Config};
@@ -208,7 +210,7 @@ fn read_file(path: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The input as a URL, when it is one for the web.
-fn web_url(input: &str) -> Option<Url> {
+pub(super) fn web_url(input: &str) -> Option<Url> {
     Url::parse(input)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))

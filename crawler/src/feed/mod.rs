@@ -29,6 +29,7 @@ mod lines;
 mod mapper;
 mod outcome;
 mod partial;
+mod peek;
 mod read;
 mod rejected;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use charset::encoding_for;
 pub use control::{Progress, Step};
 pub use error::{FeedError, Incomplete};
 pub use outcome::{BadValue, BadValues, FeedOutcome, RowSink, SinkError};
+pub use peek::{Peeked, columns_of, peek};
 pub use read::{FeedTakers, check_options, read_feed};
 pub use rejected::{Reason, RejectedRow, RejectedRows};
 pub use try_feed::{SampleProduct, TryFeedReport, try_feed};
