@@ -6,8 +6,12 @@
 pub(crate) const SIDE: usize = 32;
 
 /// Rows that are looked at, in all: of higher pictures one of so many, since
-/// more change nothing that means anything.
+/// more change nothing that means anything. Bytes of the 33 of a cell fit into
+/// 16 bits.
 const ROWS_MAX: usize = 1024;
+
+/// 32nds of a sample that lies in a cell as a whole.
+const WHOLE: u32 = SIDE as u32;
 
 /// By row and column of cells, a value a channel, in 256ths of a step.
 pub(crate) type Grid<const C: usize> = Box<[[[i32; C]; SIDE]; SIDE]>;
@@ -16,16 +20,27 @@ pub(crate) type Grid<const C: usize> = Box<[[[i32; C]; SIDE]; SIDE]>;
 pub(crate) fn grid<const C: usize>(data: &[u8], width: usize, height: usize) -> Grid<C> {
     let mut grid = Box::new([[[0; C]; SIDE]; SIDE]);
     let step = height.div_ceil(ROWS_MAX);
-    let mut sums = vec![0_u32; width * C];
+    // Nearly all rows lie in one cell as a whole, and are taken the fast way.
+    let (mut whole, mut sums) = (vec![0_u16; width * C], vec![0_u32; width * C]);
     for (down, means) in grid.iter_mut().enumerate() {
+        whole.fill(0);
         sums.fill(0);
         let mut rows = 0;
         for (y, weight) in overlaps(down, height).step_by(step) {
             let row = &data[y * width * C..][..width * C];
-            for (sum, sample) in sums.iter_mut().zip(row) {
-                *sum += weight * u32::from(*sample);
+            if weight == WHOLE {
+                for (sum, sample) in whole.iter_mut().zip(row) {
+                    *sum += u16::from(*sample);
+                }
+            } else {
+                for (sum, sample) in sums.iter_mut().zip(row) {
+                    *sum += weight * u32::from(*sample);
+                }
             }
             rows += u64::from(weight);
+        }
+        for (sum, whole) in sums.iter_mut().zip(&whole) {
+            *sum += WHOLE * u32::from(*whole);
         }
         for (across, mean) in means.iter_mut().enumerate() {
             let (mut cell, mut columns) = ([0_u64; C], 0);
