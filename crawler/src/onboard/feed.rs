@@ -2,19 +2,18 @@
 //! recognised is tried at once, on the same bytes, with the reader that runs
 //! use; what does not hold there is dropped and told.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 use trawler_core::feed::{Compression, CsvOptions, FeedFormat, FeedMode, FeedOptions};
-use trawler_core::product::{COLUMNS, Currency};
+use trawler_core::product::Currency;
 
 use super::columns::{self, FieldUse, How, Mapped};
 use super::error::NotAFeed;
 use super::glance::{Glance, error_text_line, glance};
+use super::guess::{delimiter_words, guess_currency, seen_fields, specification};
 use super::json;
 use super::mode::{self, ModeEvidence};
 use super::names::fold;
-use super::rows::{self, Layout};
+use super::rows;
 use super::shown::{example, plain};
 use super::table::Table;
 use crate::feed::{Peeked, Step, TryFeedReport, peek, try_feed};
@@ -372,13 +371,9 @@ impl Drafting {
             .bad_values
             .iter()
             .find(|(column, bad)| is_guess(column) && bad.count * 2 > report.rows)?;
-        let example = bad.examples.first();
-        let shown = example.map_or(String::new(), |bad| {
-            format!(
-                ", such as {:?}, which {}",
-                example_of(&bad.found),
-                bad.reason
-            )
+        let first = bad.examples.first();
+        let shown = first.map_or(String::new(), |bad| {
+            format!(", such as {:?}, which {}", example(&bad.found), bad.reason)
         });
         let source = self.options.columns.0.get(*column);
         let field = match source {
@@ -427,7 +422,7 @@ impl Drafting {
             self.remarks.push(format!(
                 "{} value(s) of {column} become empty, such as {:?} ({})",
                 bad.count,
-                example_of(&first.found),
+                example(&first.found),
                 first.reason
             ));
         }
@@ -513,106 +508,4 @@ impl Drafting {
             options: self.options,
         })
     }
-}
-
-fn example_of(found: &str) -> String {
-    example(found)
-}
-
-/// The specification that tab-separated rows follow, if they do: by names that
-/// only one of them has.
-fn specification(layout: &Layout) -> FeedFormat {
-    if layout.delimiter != '\t' || !layout.has_header {
-        return FeedFormat::Csv;
-    }
-    let names: BTreeSet<String> = layout.table.names.iter().map(|name| fold(name)).collect();
-    let required = ["id", "title", "link"]
-        .iter()
-        .all(|name| names.contains(*name));
-    if !required {
-        return FeedFormat::Csv;
-    }
-    let (mut ep, mut google) = (BTreeSet::new(), BTreeSet::new());
-    for column in COLUMNS {
-        ep.extend(
-            column
-                .naver_ep
-                .into_iter()
-                .flat_map(|fields| fields.split('>'))
-                .map(fold),
-        );
-        google.extend(column.merchant.map(fold));
-    }
-    let ep_only = names
-        .iter()
-        .filter(|name| ep.contains(*name) && !google.contains(*name))
-        .count();
-    let google_only = names
-        .iter()
-        .filter(|name| google.contains(*name) && !ep.contains(*name))
-        .count();
-    match ep_only.cmp(&google_only) {
-        std::cmp::Ordering::Greater => FeedFormat::NaverEp,
-        std::cmp::Ordering::Less => FeedFormat::GoogleTsv,
-        std::cmp::Ordering::Equal => FeedFormat::Csv,
-    }
-}
-
-/// Of XML what the trial met.
-fn seen_fields(report: &TryFeedReport) -> Vec<FieldUse> {
-    let seen = report.columns_seen.iter().map(|name| {
-        let column = COLUMNS.iter().find(|column| column.name == *name);
-        FieldUse {
-            field: column
-                .and_then(|column| column.merchant)
-                .unwrap_or(name)
-                .to_owned(),
-            columns: vec![(*name).to_owned()],
-            how: How::Specified,
-            example: String::new(),
-        }
-    });
-    let unmapped = report.unmapped_fields.iter().map(|name| FieldUse {
-        field: plain(name),
-        columns: Vec::new(),
-        how: How::Unmapped,
-        example: String::new(),
-    });
-    seen.chain(unmapped).collect()
-}
-
-pub(super) fn delimiter_words(delimiter: char) -> String {
-    match delimiter {
-        '\t' => "tabs".to_owned(),
-        ',' => "commas".to_owned(),
-        ';' => "semicolons".to_owned(),
-        other => format!("{other}"),
-    }
-}
-
-/// The currency that language, signs and address speak for, if they do.
-fn guess_currency(text: &str, place: &str) -> Option<Currency> {
-    let host = url::Url::parse(place).ok();
-    let host = host
-        .as_ref()
-        .and_then(url::Url::host_str)
-        .unwrap_or_default()
-        .to_owned();
-    let ends = |endings: &[&str]| endings.iter().any(|ending| host.ends_with(ending));
-    let code = if text.contains(|c: char| matches!(c, '\u{ac00}'..='\u{d7a3}')) || ends(&[".kr"]) {
-        "KRW"
-    } else if text.contains('€')
-        || ends(&[
-            ".de", ".fr", ".it", ".es", ".nl", ".at", ".be", ".fi", ".ie", ".pt",
-        ])
-    {
-        "EUR"
-    } else if text.contains('£') || ends(&[".uk"]) {
-        "GBP"
-    } else if ends(&[".jp"]) {
-        "JPY"
-    } else {
-        return None;
-    };
-    Currency::parse(code).ok()
 }

@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 use trawler_core::product::Currency;
-use trawler_core::site::SiteOptions;
 use trawler_net::{FetchClass, Fetched, Fetcher, Prefix, Response};
 use url::Url;
 
 use super::error::OnboardError;
 use super::feed::Finding;
 use super::look::{fetch_of_site, shown};
-use super::shown::{example, plain};
-use crate::document::LinkKind;
-use crate::page::{self, Extractor, PageKind, PageReport, Rule};
+use super::pages::{PageSeen, is_korean, page_seen, read};
+use super::paths::{is_called_after_products, is_of, part_patterns, product_patterns};
+use super::shown::plain;
+use crate::page::PageKind;
 use crate::site::robots::{self, Access, Availability};
 use crate::site::sitemap::{self, Entry, SitemapLimits};
 
@@ -37,22 +37,6 @@ const URLS_MAX: usize = 5_000;
 
 /// Pages that are looked at.
 const PAGES_MAX: usize = 4;
-
-/// Visible text of a page that was built, at least.
-const TEXT_CHARS_MIN: usize = 200;
-
-/// A page that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PageSeen {
-    pub url: String,
-    pub kind: &'static str,
-    pub title: Option<String>,
-    pub price: Option<String>,
-    /// Which kinds of evidence gave id, title, price, image and availability.
-    pub rules: Vec<String>,
-    pub missing: Vec<&'static str>,
-    pub products: usize,
-}
 
 /// What a pipe has to say about a site, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -467,220 +451,4 @@ async fn entries(body: Prefix, urls_max: usize) -> (Vec<Url>, Vec<Url>, Option<S
         )
     };
     reading.await.unwrap_or_else(ended)
-}
-
-/// What a page says, where it links to, and whether it waits for a script.
-async fn read(response: &Response<Prefix>) -> Result<(PageReport, Vec<Url>, bool), OnboardError> {
-    let charset = response.content_type().and_then(|content_type| {
-        let parameters = content_type.split(';').skip(1);
-        let mut pairs = parameters.filter_map(|parameter| parameter.trim().split_once('='));
-        let found = pairs.find(|(name, _)| name.eq_ignore_ascii_case("charset"));
-        found.map(|(_, value)| value.trim_matches('"').to_owned())
-    });
-    let (bytes, url) = (response.body.bytes.clone(), response.url.clone());
-    let reading = tokio::task::spawn_blocking(move || {
-        let (document, _) = Extractor::document(&bytes, charset.as_deref(), &url);
-        let anchors = document
-            .links()
-            .filter(|link| link.kind == LinkKind::Anchor);
-        let links = anchors.filter_map(|link| {
-            let mut found = url.join(link.target).ok()?;
-            found.set_fragment(None);
-            matches!(found.scheme(), "http" | "https").then_some(found)
-        });
-        let links = links.take(URLS_MAX).collect();
-        let report = page::extract(&bytes, charset.as_deref(), &url);
-        (report, links, is_scripted(&bytes))
-    });
-    reading.await.map_err(|_| OnboardError::Stopped)
-}
-
-fn page_seen(report: &PageReport) -> PageSeen {
-    let product = report.product.as_ref();
-    let mut rules: Vec<String> = Vec::new();
-    let mut missing = Vec::new();
-    let mut note = |what: &'static str, rule: Option<Rule>| match rule {
-        Some(rule) => {
-            let word = serde_json::to_value(rule).ok();
-            let word = word
-                .as_ref()
-                .and_then(serde_json::Value::as_str)
-                .unwrap_or_default();
-            if !rules.iter().any(|known| known == word) {
-                rules.push(word.to_owned());
-            }
-        }
-        None => missing.push(what),
-    };
-    if let Some(product) = product {
-        note("id", product.id.as_ref().map(|found| found.from));
-        note("title", product.title.as_ref().map(|found| found.from));
-        note("price", product.price.as_ref().map(|found| found.from));
-        note("image", product.image_link.as_ref().map(|found| found.from));
-        note(
-            "availability",
-            product.availability.as_ref().map(|found| found.from),
-        );
-    }
-    let title = product.and_then(|product| product.title.as_ref());
-    let price = product.and_then(|product| product.price.as_ref());
-    PageSeen {
-        url: shown(&report.url),
-        kind: report.kind.name(),
-        title: title.map(|title| example(&title.value)),
-        price: price.map(|price| format!("{} {}", price.value.amount_minor, price.value.currency)),
-        rules,
-        missing,
-        products: match product {
-            None => 0,
-            Some(_) => report.variants.len().max(1),
-        },
-    }
-}
-
-/// The host of the shop, with or without `www.`.
-fn is_of(home: &Url, url: &Url) -> bool {
-    let (Some(home_host), Some(host)) = (home.host_str(), url.host_str()) else {
-        return false;
-    };
-    home.port_or_known_default() == url.port_or_known_default()
-        && SiteOptions::default().is_host(home_host, host)
-        || SiteOptions::default().is_host(home_host, host) && home.scheme() != url.scheme()
-}
-
-const PRODUCT_WORDS: [&str; 9] = [
-    "product", "goods", "item", "/p/", "/dp/", "/pd/", "detail", "/shop/", "artikel",
-];
-
-fn is_called_after_products(url: &Url) -> bool {
-    // Which has an item in it.
-    let path = url.path().to_ascii_lowercase().replace("sitemap", "");
-    PRODUCT_WORDS.iter().any(|word| path.contains(word))
-}
-
-/// The first step of the paths, where all share it.
-fn product_patterns(products: &[Url]) -> Vec<String> {
-    let mut patterns: Vec<String> = products
-        .iter()
-        .filter_map(|url| {
-            let mut steps = url.path_segments()?;
-            let first = steps.next()?;
-            let more = steps.next().is_some_and(|next| !next.is_empty());
-            (more && !first.is_empty()).then(|| format!("/{first}/"))
-        })
-        .collect();
-    patterns.sort();
-    patterns.dedup();
-    patterns
-}
-
-fn part_patterns(parts: &[Url]) -> Vec<String> {
-    let named = parts.iter().filter(|part| is_called_after_products(part));
-    let mut patterns: Vec<String> = named
-        .map(|part| {
-            let path = part.path();
-            let end = path
-                .find(|c: char| c.is_ascii_digit())
-                .unwrap_or(path.len());
-            format!("{}*", &path[..end])
-        })
-        .collect();
-    patterns.sort();
-    patterns.dedup();
-    // Of no use where every part is meant.
-    if parts.iter().all(is_called_after_products) {
-        patterns.clear();
-    }
-    patterns
-}
-
-fn is_korean(bytes: &[u8], charset: &str) -> bool {
-    charset == "EUC-KR"
-        || std::str::from_utf8(bytes)
-            .is_ok_and(|text| text.contains(|c: char| matches!(c, '\u{ac00}'..='\u{d7a3}')))
-}
-
-/// Little text, scripts, and a place that they fill.
-fn is_scripted(bytes: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(bytes);
-    let lower = text.to_ascii_lowercase();
-    lower.contains("<script") && visible_chars(&lower) < TEXT_CHARS_MIN
-}
-
-/// Characters of a page outside tags, scripts, styles and its head.
-fn visible_chars(lower: &str) -> usize {
-    let mut rest = lower.find("<body").map_or(lower, |at| &lower[at..]);
-    let mut chars = 0;
-    while let Some(at) = rest.find('<') {
-        chars += rest[..at].split_whitespace().map(str::len).sum::<usize>();
-        rest = &rest[at..];
-        let hidden = ["script", "style", "noscript", "template", "svg"]
-            .into_iter()
-            .find(|name| rest[1..].starts_with(name));
-        let end = match hidden {
-            Some(name) => rest.find(&format!("</{name}")),
-            None => None,
-        };
-        rest = &rest[end.unwrap_or(0)..];
-        match rest.find('>') {
-            Some(end) => rest = &rest[end + 1..],
-            None => return chars,
-        }
-    }
-    chars + rest.split_whitespace().map(str::len).sum::<usize>()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn urls(texts: &[&str]) -> Vec<Url> {
-        texts.iter().map(|text| Url::parse(text).unwrap()).collect()
-    }
-
-    #[test]
-    fn pages_that_wait_for_a_script_are_suspected() {
-        let check = |page: &str, expected: bool| {
-            assert_eq!(is_scripted(page.as_bytes()), expected, "{page}");
-        };
-        let words = "a word ".repeat(80);
-        check("<body><div id=root></div><script src=a.js></script>", true);
-        check(
-            "<body><script>var a = '<b>';</script><noscript>on!</noscript>",
-            true,
-        );
-        check(&format!("<body><p>{words}</p><script></script>"), false);
-        check(
-            &format!("<body><script>{words}</script><div id=app></div>"),
-            true,
-        );
-        check("<body><h1>Cup</h1>", false);
-    }
-
-    #[test]
-    fn patterns_are_what_paths_have_in_common() {
-        let products = urls(&["https://a.example/product/1", "https://a.example/product/2"]);
-        assert_eq!(product_patterns(&products), ["/product/"]);
-        assert!(product_patterns(&urls(&["https://a.example/cup.html"])).is_empty());
-        let parts = urls(&[
-            "https://a.example/sitemap_products_1.xml",
-            "https://a.example/sitemap_products_2.xml",
-            "https://a.example/sitemap_blogs_1.xml",
-        ]);
-        assert_eq!(part_patterns(&parts), ["/sitemap_products_*"]);
-        assert!(part_patterns(&parts[..2]).is_empty());
-    }
-
-    #[test]
-    fn hosts_of_the_shop_are_told() {
-        let home = &urls(&["https://shop.example/"])[0];
-        let check = |url: &str, expected: bool| {
-            assert_eq!(is_of(home, &Url::parse(url).unwrap()), expected, "{url}");
-        };
-        check("https://www.shop.example/p/1", true);
-        check("http://shop.example/p/1", true);
-        check("https://cdn.shop.example/p/1", false);
-        check("https://other.example/", false);
-    }
 }

@@ -24,7 +24,7 @@ fn drafted(bytes: &[u8]) -> Result<FeedDraft, NotAFeed> {
 
 /// The draft's file holds what it was made of.
 fn as_file(feed: FeedDraft) -> String {
-    let options = Some(feed.options.clone());
+    let options = feed.options.clone();
     let draft = Draft {
         source: Source::File("feed".to_owned()),
         what: What::Feed(Box::new(feed)),
@@ -32,7 +32,6 @@ fn as_file(feed: FeedDraft) -> String {
     let text = draft.text(&PipeId::parse("shop").unwrap());
     let pipe: Pipe = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert!(pipe.problems().is_empty(), "{:?}\n{text}", pipe.problems());
-    let options = options.unwrap();
     assert_eq!(pipe.feed.unwrap(), options, "{text}");
     text
 }

@@ -9,7 +9,8 @@ use trawler_core::feed::{FeedFormat, FeedMode, FeedOptions, Source as FieldSourc
 use url::Url;
 
 use super::columns::How;
-use super::feed::{FeedDraft, Finding, delimiter_words};
+use super::feed::{FeedDraft, Finding};
+use super::guess::delimiter_words;
 use super::shown::{key, plain, quoted};
 use super::site::SiteDraft;
 
@@ -74,7 +75,7 @@ impl Draft {
              at each of it, and take the remarks out when they are settled."
         ));
         file.value("name", &quoted(id.as_str()), "for people: the shop's name");
-        self.source(&mut file, id);
+        self.source(&mut file);
         match &self.what {
             What::Feed(feed) => write_feed(&mut file, feed),
             What::Site(site) => write_site(&mut file, site),
@@ -109,7 +110,7 @@ impl Draft {
         }
     }
 
-    fn source(&self, file: &mut Lines, _id: &PipeId) {
+    fn source(&self, file: &mut Lines) {
         file.table("source");
         match &self.source {
             Source::Web { url, .. } => {
@@ -191,7 +192,7 @@ fn write_feed(file: &mut Lines, feed: &FeedDraft) {
     };
     file.value(
         "format",
-        &quoted(format_name(options.format)),
+        &quoted(&format_name(options.format)),
         finding("format"),
     );
     let mode = match options.mode {
@@ -326,16 +327,11 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-fn format_name(format: FeedFormat) -> &'static str {
-    match format {
-        FeedFormat::NaverEp => "naver-ep",
-        FeedFormat::Google => "google",
-        FeedFormat::GoogleTsv => "google-tsv",
-        FeedFormat::GoogleXml => "google-xml",
-        FeedFormat::Csv => "csv",
-        FeedFormat::Json => "json",
-        FeedFormat::Jsonl => "jsonl",
-    }
+fn format_name(format: FeedFormat) -> String {
+    // As a pipe file has it.
+    let word = serde_json::to_value(format).ok();
+    let word = word.as_ref().and_then(serde_json::Value::as_str);
+    word.unwrap_or_default().to_owned()
 }
 
 fn write_site(file: &mut Lines, site: &SiteDraft) {
