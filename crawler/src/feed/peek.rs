@@ -95,7 +95,7 @@ fn column_of(target: &Target) -> Option<&'static str> {
         Target::Column { column, .. } | Target::Minor { column } | Target::Part { column, .. } => {
             Some(COLUMNS[*column].name)
         }
-        Target::Class | Target::Extra | Target::Ignore => None,
+        Target::Class | Target::Personal | Target::Extra | Target::Ignore => None,
     }
 }
 

@@ -202,6 +202,7 @@ impl Drafting {
                 delimiter: layout.delimiter,
                 quote: if layout.is_quoted { "\"" } else { "" }.to_owned(),
                 header: layout.has_header,
+                names: Vec::new(),
             });
         }
         self.table = Some(layout.table);
