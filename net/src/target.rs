@@ -82,7 +82,9 @@ impl Target {
         if url.host_str().is_none_or(str::is_empty) {
             return Err(UrlFault::NoHost);
         }
-        url.set_fragment(None);
+        if url.fragment().is_some() {
+            url.set_fragment(None);
+        }
         Ok(Self(url))
     }
 

@@ -103,6 +103,12 @@ impl<'d> Element<'d> {
         document.arena.name_text(&document.page, self.node().name)
     }
 
+    /// The name as a number, for what asks every element of a page.
+    #[inline]
+    pub(crate) fn number(&self) -> Name {
+        self.node().name
+    }
+
     /// Where the element comes in its document; grows in document order.
     pub fn position(&self) -> usize {
         self.at as usize
@@ -152,6 +158,14 @@ impl<'d> Element<'d> {
             element: *self,
             left: self.raw_attributes(),
         }
+    }
+
+    /// The same with the names as numbers: those that are not known beforehand
+    /// equal none that are.
+    pub(crate) fn numbered_attributes(&self) -> impl Iterator<Item = (Name, &'d str)> + use<'d> {
+        let element = *self;
+        let attributes = self.raw_attributes().iter();
+        attributes.map(move |attribute| (attribute.name, element.value(attribute)))
     }
 
     pub fn parent(&self) -> Option<Self> {

@@ -43,6 +43,8 @@ pub use references::decode_references;
 pub use selector::{Select, Selector, SelectorError};
 pub use text::collapse;
 
+pub(crate) use name::Name;
+
 /// Which builder read a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Builder {

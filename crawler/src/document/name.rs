@@ -7,7 +7,7 @@
 
 /// A name, or which kind of node has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Name(pub(super) u32);
+pub(crate) struct Name(pub(super) u32);
 
 /// The "special" category of the standard.
 const SPECIAL: u16 = 1;
@@ -42,7 +42,7 @@ macro_rules! names {
 
         #[allow(dead_code)]
         impl Name {
-            $(pub(super) const $konst: Self = Self(Number::$konst as u32);)*
+            $(pub(crate) const $konst: Self = Self(Number::$konst as u32);)*
         }
 
         const KNOWN: &[(&str, u16)] = &[$(($text, $flags)),*];

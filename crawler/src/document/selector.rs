@@ -21,7 +21,7 @@ use selectors::parser::{Component, ParseRelative, SelectorList, SelectorParseErr
 use selectors::{OpaqueElement, SelectorImpl};
 
 use super::Document;
-use super::arena::Space;
+use super::arena::{Node, Space, narrow};
 use super::element::{Child, Element};
 use super::limits::SELECTOR_CHARS_MAX;
 use super::name::Name;
@@ -81,6 +81,14 @@ impl Selector {
     /// Whether an element matches; `:scope` is the root.
     pub fn matches(&self, element: Element<'_>) -> bool {
         self.matches_in(element, None, &mut SelectorCaches::default())
+    }
+
+    /// The name that an element of HTML must have to match, if there is one.
+    fn only_name(&self) -> Option<OnlyName> {
+        match &self.needs[..] {
+            [needs] => needs.name.map(OnlyName),
+            _ => None,
+        }
     }
 
     fn matches_in(
@@ -216,7 +224,17 @@ impl<'d> Iterator for Select<'d, '_> {
     type Item = Element<'d>;
 
     fn next(&mut self) -> Option<Element<'d>> {
+        let name = self.selector.only_name();
         while self.next < self.end {
+            if let Some(name) = name {
+                // Most elements of a page are called otherwise.
+                let nodes = &self.document.arena.nodes[self.next as usize..self.end as usize];
+                let Some(skipped) = nodes.iter().position(|node| name.may_be(node)) else {
+                    self.next = self.end;
+                    return None;
+                };
+                self.next += narrow(skipped);
+            }
             let at = self.next;
             self.next += 1;
             if let Some(element) = Element::at(self.document, at)
@@ -240,6 +258,18 @@ struct Needs {
     attribute: Option<Name>,
     /// Nothing else is asked for.
     is_all: bool,
+}
+
+/// See [`Selector::only_name`].
+#[derive(Debug, Clone, Copy)]
+struct OnlyName(Name);
+
+impl OnlyName {
+    /// Names in other vocabularies may have other cases.
+    #[inline]
+    fn may_be(self, node: &Node) -> bool {
+        node.name == self.0 || node.space != Space::Html
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,51 +38,31 @@ impl Collapsed {
     }
 
     fn push(&mut self, part: &str) {
-        if part.is_ascii() {
-            self.push_ascii(part);
-            return;
-        }
-        self.gap |= part.starts_with(char::is_whitespace);
-        for (at, word) in part.split_whitespace().enumerate() {
-            self.gap |= at > 0;
-            self.push_word(word, word.chars().count());
-            if self.is_full() {
-                return;
-            }
-        }
-        self.gap |= part.ends_with(char::is_whitespace);
-    }
-
-    /// Most text: bytes are characters.
-    fn push_ascii(&mut self, part: &str) {
-        // What `char::is_whitespace` says of ASCII.
-        let is_space = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ');
-        let mut rest = part.as_bytes();
+        let mut rest = part;
         while !rest.is_empty() && !self.is_full() {
-            let word = rest.iter().position(is_space).unwrap_or(rest.len());
-            if word > 0 {
-                let start = part.len() - rest.len();
-                self.push_word(&part[start..start + word], word);
-                rest = &rest[word..];
-            }
-            let space = rest.iter().position(|byte| !is_space(byte));
-            let space = space.unwrap_or(rest.len());
+            let space = space_before_word(rest);
             self.gap |= space > 0;
             rest = &rest[space..];
+            let (words, chars) = words_before_gap(rest);
+            if words > 0 {
+                self.push_words(&rest[..words], chars);
+                rest = &rest[words..];
+            }
         }
     }
 
-    fn push_word(&mut self, word: &str, chars: usize) {
+    /// Words that are parted by one blank each.
+    fn push_words(&mut self, words: &str, chars: usize) {
         if std::mem::take(&mut self.gap) && !self.text.is_empty() {
             self.text.push(' ');
             self.chars += 1;
         }
         let room = self.chars_max.saturating_sub(self.chars);
-        let (word, chars) = match chars > room {
-            true => (first_chars(word, room), room),
-            false => (word, chars),
+        let (words, chars) = match chars > room {
+            true => (first_chars(words, room), room),
+            false => (words, chars),
         };
-        self.text.push_str(word);
+        self.text.push_str(words);
         self.chars += chars;
     }
 
@@ -90,6 +70,57 @@ impl Collapsed {
         self.text.truncate(self.text.trim_end().len());
         self.text
     }
+}
+
+/// Bytes and characters of the words that a text starts with, as far as one
+/// blank each parts them: what is taken as it stands. The text does not start
+/// with white space.
+fn words_before_gap(text: &str) -> (usize, usize) {
+    let bytes = text.as_bytes();
+    let (mut at, mut chars) = (0, 0);
+    while let Some(byte) = bytes.get(at) {
+        let length = match byte {
+            b'\t'..=b'\r' => break,
+            // A blank is taken with the word behind it alone.
+            b' ' => match bytes.get(at + 1) {
+                Some(next) if next.is_ascii() && !is_ascii_space(*next) => 1,
+                _ => break,
+            },
+            0..=0x7f => 1,
+            _ => {
+                let c = text[at..].chars().next().expect("a character starts here");
+                if c.is_whitespace() {
+                    break;
+                }
+                c.len_utf8()
+            }
+        };
+        at += length;
+        chars += 1;
+    }
+    (at, chars)
+}
+
+/// Bytes of white space that a text starts with.
+fn space_before_word(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        at += match byte {
+            byte if is_ascii_space(*byte) => 1,
+            0..=0x7f => break,
+            _ => match text[at..].chars().next() {
+                Some(c) if c.is_whitespace() => c.len_utf8(),
+                _ => break,
+            },
+        };
+    }
+    at
+}
+
+/// What `char::is_whitespace` says of ASCII.
+fn is_ascii_space(byte: u8) -> bool {
+    matches!(byte, b'\t'..=b'\r' | b' ')
 }
 
 fn first_chars(text: &str, chars: usize) -> &str {
@@ -170,6 +201,39 @@ mod tests {
             "<b>a </b>b<b> c</b>d<b>é</b>\u{a0}<b>f\u{b}g</b> ",
             "a b cdé f g",
         );
+    }
+
+    #[test]
+    fn parts_collapse_as_their_whole_does() {
+        const PIECES: &[&str] = &[
+            "a", "bc", "é", "한", " ", " ", "  ", "\n", "\t ", "\u{a0}", "\u{3000}", "\u{b}",
+            "\u{1}", "\u{85}", "“", "x y", " z", "w ",
+        ];
+        let seed = 0x5eed_0007_u64;
+        let mut state = seed;
+        let mut roll = |sides: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) as usize % sides
+        };
+        for round in 0..20_000 {
+            let chars_max = roll(24);
+            let mut collapsed = Collapsed::new(chars_max);
+            let mut whole = String::new();
+            for _ in 0..roll(6) {
+                let part: String = (0..roll(6)).map(|_| PIECES[roll(PIECES.len())]).collect();
+                collapsed.push(&part);
+                whole.push_str(&part);
+            }
+            let words: Vec<&str> = whole.split_whitespace().collect();
+            let expected: String = words.join(" ").chars().take(chars_max).collect();
+            assert_eq!(
+                collapsed.into_text(),
+                expected.trim_end(),
+                "seed {seed:#x} round {round}: {whole:?} {chars_max}"
+            );
+        }
     }
 
     #[test]

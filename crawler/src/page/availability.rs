@@ -1,6 +1,9 @@
 //! Whether a product can be bought: schema.org's ItemAvailability, and the
 //! ways in which shops of many languages write it.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use serde::Serialize;
 
 /// Serialised with schema.org's names.
@@ -215,31 +218,30 @@ fn first_phrase(text: &str) -> Option<Availability> {
         .collect();
     (0..words.len()).find_map(|at| {
         let here = &words[at..];
-        let longest = |phrases: &&[&str]| {
-            phrases
-                .iter()
-                .filter_map(|phrase| starts_with(here, phrase))
-                .max()
-        };
-        PHRASES
+        let phrases = PHRASES_BY_WORD.get(here[0])?;
+        let said = phrases
             .iter()
-            .filter_map(|(availability, phrases)| Some((longest(phrases)?, *availability)))
-            .max_by_key(|(length, _)| *length)
-            .map(|(_, availability)| availability)
+            .filter(|(phrase, _)| here.starts_with(phrase));
+        said.max_by_key(|(phrase, _)| phrase.len())
+            .map(|(_, availability)| *availability)
     })
 }
 
-/// Words of the phrase, if `words` start with it.
-fn starts_with(words: &[&str], phrase: &str) -> Option<usize> {
-    let mut length = 0;
-    for word in phrase.split(' ') {
-        if words.get(length) != Some(&word) {
-            return None;
+/// The words of a phrase, and what it says.
+type Phrase = (Vec<&'static str>, Availability);
+
+/// [`PHRASES`] by their first words, in their order.
+static PHRASES_BY_WORD: LazyLock<HashMap<&str, Vec<Phrase>>> = LazyLock::new(|| {
+    let mut by_word: HashMap<&str, Vec<Phrase>> = HashMap::new();
+    for (availability, phrases) in PHRASES {
+        for phrase in *phrases {
+            let words: Vec<&str> = phrase.split(' ').collect();
+            let known = by_word.entry(words[0]).or_default();
+            known.push((words, *availability));
         }
-        length += 1;
     }
-    Some(length)
-}
+    by_word
+});
 
 #[cfg(test)]
 mod tests {

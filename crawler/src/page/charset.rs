@@ -58,7 +58,18 @@ pub(super) fn decode(
             )),
         }
     }
-    let encoding = choose(bytes, is_cut, &labelled, page, remarks);
+    let utf8 = std::str::from_utf8(bytes);
+    let is_utf8 = match &utf8 {
+        Ok(_) => true,
+        // Valid, but for a last character that was cut with the page.
+        Err(error) => is_cut && error.error_len().is_none(),
+    };
+    let encoding = choose(bytes, is_utf8, &labelled, page, remarks);
+    if let Ok(text) = utf8
+        && encoding == UTF_8
+    {
+        return (text.to_owned(), encoding.name());
+    }
     let (text, malformed) = encoding.decode_without_bom_handling(bytes);
     tell_malformed(malformed && !is_cut, encoding, remarks);
     (text.into_owned(), encoding.name())
@@ -94,7 +105,7 @@ fn encoding_of(label: &str) -> Option<&'static Encoding> {
 
 fn choose(
     bytes: &[u8],
-    is_cut: bool,
+    is_utf8: bool,
     labelled: &[(&str, &'static Encoding)],
     page: &Url,
     remarks: &mut Remarks,
@@ -102,7 +113,7 @@ fn choose(
     let first = labelled.first().copied();
     let utf16 = first.filter(|(_, label)| *label == UTF_16LE || *label == UTF_16BE);
     // UTF-16 and ISO-2022-JP text is made of bytes that are valid UTF-8 too.
-    let shows_utf8 = !bytes.is_ascii() && is_utf8(bytes, is_cut) && utf16.is_none();
+    let shows_utf8 = is_utf8 && !bytes.is_ascii() && utf16.is_none();
     if shows_utf8 {
         if let Some((place, label)) = first.filter(|(_, label)| *label != UTF_8) {
             remarks.add(format!(
@@ -171,14 +182,6 @@ fn detect(bytes: &[u8], page: &Url) -> &'static Encoding {
     detector.guess(top_level.map(str::as_bytes), Utf8Detection::Allow)
 }
 
-/// Valid, but for a last character that was cut with the page.
-fn is_utf8(bytes: &[u8], is_cut: bool) -> bool {
-    match std::str::from_utf8(bytes) {
-        Ok(_) => true,
-        Err(error) => is_cut && error.error_len().is_none(),
-    }
-}
-
 fn tell_malformed(malformed: bool, encoding: &'static Encoding, remarks: &mut Remarks) {
     if malformed {
         remarks.add(format!(
@@ -190,13 +193,17 @@ fn tell_malformed(malformed: bool, encoding: &'static Encoding, remarks: &mut Re
 
 /// The label after `charset=` in the first `<meta>` that has one.
 fn meta_label(bytes: &[u8]) -> Option<String> {
-    let head = &bytes[..bytes.len().min(META_BYTES_MAX)];
-    let head = head.to_ascii_lowercase();
-    let mut rest = head.as_slice();
-    while let Some(at) = memchr::memmem::find(rest, b"<meta") {
-        rest = &rest[at + 5..];
-        let tag = &rest[..memchr::memchr(b'>', rest).unwrap_or(rest.len())];
-        let Some(at) = memchr::memmem::find(tag, b"charset") else {
+    let mut rest = &bytes[..bytes.len().min(META_BYTES_MAX)];
+    while let Some(at) = memchr::memchr(b'<', rest) {
+        rest = &rest[at + 1..];
+        let is_meta = |name: &[u8]| name.eq_ignore_ascii_case(b"meta");
+        if !rest.get(..4).is_some_and(is_meta) {
+            continue;
+        }
+        let tag = &rest[4..];
+        let tag = &tag[..memchr::memchr(b'>', tag).unwrap_or(tag.len())];
+        let tag = tag.to_ascii_lowercase();
+        let Some(at) = memchr::memmem::find(&tag, b"charset") else {
             continue;
         };
         let value = tag[at + 7..].trim_ascii_start();

@@ -177,7 +177,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> PageKind {
             || short.is_some_and(|text| words.are_in(text))
     };
     let is_marked = evidence.product.is_some_and(is_marked);
-    if !is_marked && is_wall(evidence, says(&WALL_WORDS), short.is_some()) {
+    if !is_marked && is_wall(evidence, || says(&WALL_WORDS), short.is_some()) {
         return PageKind::Blocked;
     }
     if is_marked {
@@ -241,11 +241,11 @@ static NOT_FOUND_WORDS: LazyLock<Words> = LazyLock::new(|| Words::new(NOT_FOUND)
 
 /// A challenge stands for the page: its script is there, or the page is short
 /// and says so, or was refused.
-fn is_wall(evidence: &Evidence<'_>, says_wall: bool, is_short: bool) -> bool {
+fn is_wall(evidence: &Evidence<'_>, says_wall: impl Fn() -> bool, is_short: bool) -> bool {
     let refused = matches!(evidence.status, Some(401 | 403 | 407 | 429 | 503));
     let pictures = evidence.has_captcha && (is_short || refused);
-    let words = says_wall && (is_short || refused || evidence.has_captcha);
-    (evidence.has_wall && (is_short || refused)) || pictures || words || (refused && is_short)
+    let words = || (is_short || refused || evidence.has_captcha) && says_wall();
+    (evidence.has_wall && (is_short || refused)) || pictures || (refused && is_short) || words()
 }
 
 /// Whether structured data or the shop's own state gave the price.

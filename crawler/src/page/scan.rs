@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::document::{Descend, Document, Element, Step};
+use crate::document::{Descend, Document, Element, Name, Step};
 
 use super::limits::{
     ITEMS_MAX, JSON_LD_BLOCKS_MAX, MARKS_MAX, METAS_MAX, STATE_SCRIPTS_MAX, TEXT_CHARS_MAX,
@@ -92,9 +92,9 @@ pub(super) fn scan<'a>(document: &'a Document, remarks: &mut Remarks) -> Parts<'
                 return Descend::Past;
             }
         };
-        match element.name() {
-            "template" => return Descend::Past,
-            "script" => {
+        match element.number() {
+            Name::TEMPLATE | Name::STYLE => return Descend::Past,
+            Name::SCRIPT => {
                 if !is_json_ld(element) {
                     parts.take_script(element);
                 } else if parts.json_ld.len() < JSON_LD_BLOCKS_MAX {
@@ -104,7 +104,6 @@ pub(super) fn scan<'a>(document: &'a Document, remarks: &mut Remarks) -> Parts<'
                 }
                 return Descend::Past;
             }
-            "style" => return Descend::Past,
             name => parts.take_by_name(name, element),
         }
         parts.take_by_attributes(element);
@@ -130,24 +129,24 @@ fn is_json_ld(script: Element<'_>) -> bool {
 }
 
 impl<'a> Parts<'a> {
-    fn take_by_name(&mut self, name: &str, element: Element<'a>) {
+    fn take_by_name(&mut self, name: Name, element: Element<'a>) {
         match name {
-            "html" => self.language = element.attribute("lang"),
-            "input" => {
+            Name::HTML => self.language = element.attribute("lang"),
+            Name::INPUT => {
                 let kind = element.attribute("type").unwrap_or_default();
                 self.has_password |= kind.eq_ignore_ascii_case("password");
             }
-            "base" => self.base = self.base.or_else(|| element.attribute("href")),
-            "link" => self.take_link(element),
-            "meta" => self.take_meta(element),
+            Name::BASE => self.base = self.base.or_else(|| element.attribute("href")),
+            Name::LINK => self.take_link(element),
+            Name::META => self.take_meta(element),
             // <svg> has titles too.
-            "title" if self.title.is_none() => {
+            Name::TITLE if self.title.is_none() => {
                 let text = element.text(TEXT_CHARS_MAX);
                 self.title = Some(text).filter(|text| !text.is_empty());
             }
-            "th" | "dt" if self.labels.len() < MARKS_MAX => self.labels.push(element),
-            "h1" if self.headings.len() < MARKS_MAX => self.headings.push(element),
-            "img" => {
+            Name::TH | Name::DT if self.labels.len() < MARKS_MAX => self.labels.push(element),
+            Name::H1 if self.headings.len() < MARKS_MAX => self.headings.push(element),
+            Name::IMG => {
                 let headings_before = self.headings.len();
                 push_bounded(&mut self.images, element, headings_before);
             }
@@ -193,14 +192,14 @@ impl<'a> Parts<'a> {
         let mut properties = [None, None];
         let mut is_scope = false;
         let headings_before = self.headings.len();
-        for (name, value) in element.attributes() {
+        for (name, value) in element.numbered_attributes() {
             match name {
-                "itemscope" => is_scope = true,
-                "itemtype" => types[0] = Some(value),
-                "typeof" => types[1] = Some(value),
-                "itemprop" => properties[0] = Some(value),
-                "property" => properties[1] = Some(value),
-                "id" | "class" => self.take_by_class(value, element, headings_before),
+                Name::ITEMSCOPE => is_scope = true,
+                Name::ITEMTYPE => types[0] = Some(value),
+                Name::TYPEOF => types[1] = Some(value),
+                Name::ITEMPROP => properties[0] = Some(value),
+                Name::PROPERTY => properties[1] = Some(value),
+                Name::ID | Name::CLASS => self.take_by_class(value, element, headings_before),
                 _ => {}
             }
         }
@@ -265,17 +264,18 @@ impl ClassWords {
     fn of(class: &str) -> Self {
         let bytes = class.as_bytes();
         let mut words = Self::default();
-        for (at, byte) in bytes.iter().enumerate() {
+        for (at, pair) in bytes.windows(2).enumerate() {
             let starts = |word: &str| {
                 let here = bytes.get(at..at + word.len());
                 here.is_some_and(|here| here.eq_ignore_ascii_case(word.as_bytes()))
             };
-            match byte | 0x20 {
-                b'p' => words.price |= starts("price"),
-                b's' => words.stock |= starts("stock"),
-                b'a' => words.stock |= starts("availability"),
-                b'b' => words.breadcrumb |= starts("breadcrumb"),
-                b'c' => words.captcha |= starts("captcha") || starts("cf-turnstile"),
+            match (pair[0] | 0x20, pair[1] | 0x20) {
+                (b'p', b'r') => words.price |= starts("price"),
+                (b's', b't') => words.stock |= starts("stock"),
+                (b'a', b'v') => words.stock |= starts("availability"),
+                (b'b', b'r') => words.breadcrumb |= starts("breadcrumb"),
+                (b'c', b'a') => words.captcha |= starts("captcha"),
+                (b'c', b'f') => words.captcha |= starts("cf-turnstile"),
                 _ => {}
             }
         }

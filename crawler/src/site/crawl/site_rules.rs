@@ -21,6 +21,8 @@ use crate::page::{self, Extractor, PageKind, RowRules};
 /// The rules of one crawl.
 pub(super) struct SiteRules {
     pub(super) home: CanonicalUrl,
+    /// The same, for the fetcher.
+    pub(super) home_address: Url,
     pub(super) canonical: CanonicalRules,
     pub(super) links: LinkRules,
     pub(super) unchanged: UnchangedOptions,
@@ -57,6 +59,7 @@ impl SiteRules {
             row_rules: RowRules::new(&options.extract),
             links: LinkRules::new(options, &home),
             canonical,
+            home_address: home.to_url(),
             home,
             unchanged: options.unchanged.clone(),
             sitemap_allow: Patterns::new(&options.sitemap_allow),
@@ -83,8 +86,10 @@ impl SiteRules {
 impl SiteRules {
     /// What a page says, and where it leads.
     pub(super) fn read_page(&self, answer: &Answer, at: &CanonicalUrl, depth: u16) -> PageRead {
-        let (document, charset) = self.document(answer, at);
-        self.read_document(&document, charset, at, depth)
+        let address = at.to_url();
+        let charset = answer.content_type.as_deref().and_then(charset_of);
+        let (document, charset) = Extractor::document(&answer.body, charset, &address);
+        self.read_document(&document, charset, (at, &address), depth)
     }
 
     /// The same of a page that the fast builder can read, if it can.
@@ -94,28 +99,28 @@ impl SiteRules {
         at: &CanonicalUrl,
         depth: u16,
     ) -> Option<PageRead> {
+        let address = at.to_url();
         let charset = answer.content_type.as_deref().and_then(charset_of);
-        let (document, charset) = Extractor::document_fast(&answer.body, charset, &at.to_url())?;
-        Some(self.read_document(&document, charset, at, depth))
+        let (document, charset) = Extractor::document_fast(&answer.body, charset, &address)?;
+        Some(self.read_document(&document, charset, (at, &address), depth))
     }
 
     fn read_document(
         &self,
         document: &Document,
         charset: &'static str,
-        at: &CanonicalUrl,
+        (at, address): (&CanonicalUrl, &Url),
         depth: u16,
     ) -> PageRead {
-        let address = at.to_url();
-        let finds = self.finds(document, at, &address, depth);
+        let finds = self.finds(document, at, address, depth);
         let is_product = match self.links.knows_products() {
             true => self.links.decide_listed(at) == LinkVerdict::Product,
             false => true,
         };
-        let believed = |named: &Url| self.believed(at, &address, named);
+        let believed = |named: &Url| self.believed(at, address, named);
         let report = self
             .extractor
-            .extract_from(document, Some(200), charset, &address, &believed);
+            .extract_from(document, Some(200), charset, address, &believed);
         let mut rows = PageRows::default();
         if is_product {
             for row in page::rows(&report, &self.row_rules) {
@@ -195,15 +200,15 @@ impl SiteRules {
             let Ok(found) = names.resolve(link.target) else {
                 continue;
             };
-            if found == *url || !met.insert(found.clone()) {
-                continue;
-            }
             let is_counted = match self.links.decide(&found, u32::from(below)) {
                 LinkVerdict::Product => Some(false),
                 LinkVerdict::Follow => Some(true),
                 LinkVerdict::Leave(_) => None,
             };
-            if let Some(is_counted) = is_counted {
+            if let Some(is_counted) = is_counted
+                && found != *url
+                && met.insert(found.clone())
+            {
                 finds.push(Find {
                     kind: Kind::Page,
                     url: found.into(),

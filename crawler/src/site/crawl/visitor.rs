@@ -217,7 +217,7 @@ impl Visitor {
     /// Whether it is the place that the pipe's credentials are for: no other of
     /// the shop's hosts and ports gets them, nor anybody who listens on the way.
     fn is_home(&self, address: &Url) -> bool {
-        let home = Target::checked(self.rules.home.to_url());
+        let home = Target::checked(self.rules.home_address.clone());
         let address = Target::checked(address.clone());
         matches!((home, address), (Ok(home), Ok(address)) if home.trusts(&address))
     }

@@ -1,13 +1,14 @@
 //! From a reference on a page to a canonical URL.
 //!
 //! Most references of a page are plain paths on its own host, or URLs with the
-//! host spelt out. Those are put together here; everything else goes through
+//! host spelt out, with `../` before them or not. Those are put together here;
+//! everything else goes through
 //! the URL parser. Both give the same (`the_short_way_gives_what_the_parser_gives`).
 
 use std::borrow::Cow;
 
 use encoding_rs::Encoding;
-use url::Url;
+use url::{Position, Url};
 
 use super::octets::Part;
 use super::query::Parameters;
@@ -43,8 +44,9 @@ struct Origin {
 /// A reference that needs no parser.
 struct Plain<'a> {
     origin: usize,
-    /// It has no slash at its beginning, and counts from the base's folder.
-    from_folder: bool,
+    /// Bytes of the base's folder that come before the path; none of one with
+    /// a slash at its beginning.
+    folder: usize,
     path: &'a str,
     query: Option<&'a str>,
 }
@@ -62,7 +64,7 @@ impl<'r> Resolver<'r> {
         let folder = base.path()[..folder_end].to_owned();
         let own = rules.origin(&base).ok().filter(|_| is_web(&base));
         let own = own.map(|canonical| Origin {
-            spelt: base.origin().ascii_serialization(),
+            spelt: spelt_origin(&base),
             canonical,
         });
         Self {
@@ -103,9 +105,7 @@ impl<'r> Resolver<'r> {
         self.out.clear();
         self.out.push_str(&origin.canonical);
         let path_at = self.out.len();
-        if plain.from_folder {
-            self.out.push_str(&self.folder);
-        }
+        self.out.push_str(&self.folder[..plain.folder]);
         self.out.push_str(plain.path);
         if self.out.len() == path_at {
             self.out.push('/');
@@ -135,29 +135,48 @@ impl<'r> Resolver<'r> {
             Some((path, query)) => (path, Some(query)),
             None => (rest, None),
         };
-        let mut from_folder = false;
+        let (mut path, mut folder) = (path, 0);
         if spelt_out.is_none() {
             if path.is_empty() || path.starts_with("//") {
                 return None;
             }
             if !path.starts_with('/') {
                 // `a:b` would be a scheme.
-                if path.contains(':') || path.starts_with('.') {
+                if path.contains(':') || !self.folder_plain {
                     return None;
                 }
-                from_folder = true;
+                (path, folder) = self.climb(path)?;
             }
         }
         let plain = Part::Path.is_clean(path)
             && !path.contains("/.")
-            && (!from_folder || self.folder_plain)
             && query.is_none_or(|query| Part::Query.is_parsed(query));
         plain.then_some(Plain {
             origin,
-            from_folder,
+            folder,
             path,
             query,
         })
+    }
+
+    /// What is left of a path behind its `./` and `../`, and how much of the
+    /// base's folder that counts from.
+    fn climb<'a>(&self, path: &'a str) -> Option<(&'a str, usize)> {
+        let (mut rest, mut folder) = (path, self.folder.as_str());
+        loop {
+            if let Some(behind) = rest.strip_prefix("../") {
+                // Above the top is the top.
+                let inner = folder.strip_suffix('/')?;
+                folder = inner.rfind('/').map_or(folder, |at| &folder[..=at]);
+                rest = behind;
+            } else if let Some(behind) = rest.strip_prefix("./") {
+                rest = behind;
+            } else {
+                break;
+            }
+        }
+        let is_plain = !rest.starts_with(['.', '/']);
+        is_plain.then_some((rest, folder.len()))
     }
 
     /// By the URL parser.
@@ -180,7 +199,7 @@ impl<'r> Resolver<'r> {
         if let Some(query) = url.query() {
             self.parameters.write(self.rules, query, &mut self.out);
         }
-        let spelt = url.origin().ascii_serialization();
+        let spelt = spelt_origin(&url);
         let own = self.known[0].as_ref().is_some_and(|own| own.spelt == spelt);
         if !own {
             self.known[1] = Some(Origin { spelt, canonical });
@@ -208,6 +227,14 @@ impl<'r> Resolver<'r> {
 
 fn encoder(encoding: &'static Encoding) -> impl Fn(&str) -> Cow<'_, [u8]> {
     move |text| encoding.encode(text).0
+}
+
+/// Scheme, host and port of a URL of the web, as references spell them.
+fn spelt_origin(url: &Url) -> String {
+    if url.username().is_empty() && url.password().is_none() {
+        return url[..Position::BeforePath].to_owned();
+    }
+    url.origin().ascii_serialization()
 }
 
 fn is_web(url: &Url) -> bool {

@@ -92,10 +92,12 @@ impl CanonicalRules {
             (Scheme::Http, None) => "http",
             (Scheme::Keep, _) | (Scheme::Https | Scheme::Http, Some(_)) => url.scheme(),
         };
-        Ok(match url.port() {
-            Some(port) => format!("{scheme}://{host}:{port}"),
-            None => format!("{scheme}://{host}"),
-        })
+        let mut origin = [scheme, "://", host].concat();
+        if let Some(port) = url.port() {
+            origin.push(':');
+            origin.push_str(&port.to_string());
+        }
+        Ok(origin)
     }
 }
 

@@ -33,6 +33,15 @@ fn references_are_resolved() {
     check("./a.html", "~/shoes/a.html");
     check("../a.html", "~/a.html");
     check("../../../a.html", "~/a.html");
+    check("./../a/b.html?x=1#y", "~/a/b.html?x=1");
+    check("../", "~/");
+    check("./", "~/shoes/");
+    check("..", "~/");
+    check("..//a", "~//a");
+    check(".././/a", "~//a");
+    check("../.a", "~/.a");
+    check("../a:b", "~/a:b");
+    check("../a/../b", "~/b");
     check("/", "~/");
     check("/a", "~/a");
     check("//shop.example/a", "~/a");
