@@ -15,12 +15,12 @@ use crate::error::{CatalogueError, Result};
 use crate::images::ImageRule;
 use crate::log::state::DataFile;
 use crate::merge::Rule;
-use crate::plan::{Counts, Segment, groups, plan};
+use crate::plan::{Counts, Planned, Segment, groups, plan};
 use crate::rewrite::{Rewrite, Rewritten};
 use crate::sorted::SortedRows;
 use crate::staging::{Staged, StagedImages};
 use crate::work::off_reactor;
-use trawler_core::judge::Deletes;
+use trawler_core::judge::{Deletes, Examples, PriceMoves};
 
 /// Longest write id; with pipe and counter a file name stays below the 255
 /// bytes that file systems allow.
@@ -74,6 +74,10 @@ pub struct Diff {
     pub unchanged: u64,
     /// Live rows of the base snapshot.
     pub live_rows: u64,
+    /// Stored rows that came in again just as they are.
+    pub same: u64,
+    /// A few ids of each kind of change.
+    pub examples: Examples,
     pub(crate) base: Snapshot,
     pub(crate) pipe: PipeId,
     mode: Mode,
@@ -123,6 +127,17 @@ impl PreparedCommit {
             .sum()
     }
 
+    /// How prices move where rows change.
+    pub fn price_moves(&self) -> &PriceMoves {
+        &self.files.moves
+    }
+
+    /// Paths of the files that it would name.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        let files = self.files.added.iter().chain(&self.files.changes);
+        files.map(|file| file.path.as_str())
+    }
+
     pub fn bytes_written(&self) -> u64 {
         let files = self.files.added.iter().chain(&self.files.changes);
         files.map(|file| file.size).sum()
@@ -141,15 +156,21 @@ impl Catalogue {
     ) -> Result<Diff> {
         let rule = Arc::new(ContentRule { mode, stamp: None });
         let incoming = Arc::clone(&staged.rows);
-        let segments = self.plan(base, pipe, &incoming, rule).await?;
+        let Planned { segments, examples } = self.plan(base, pipe, &incoming, rule).await?;
         let counts = total(&segments);
         let live_rows = base.live_rows(pipe);
+        let explicit = match mode {
+            Mode::Full => 0,
+            Mode::Summary => counts.deletes,
+        };
         Ok(Diff {
             inserts: counts.inserts,
             updates: counts.updates,
             deletes: counts.deletes,
             unchanged: live_rows - counts.updates - counts.deletes,
             live_rows,
+            same: counts.met.saturating_sub(counts.updates + explicit),
+            examples,
             base: base.clone(),
             pipe: pipe.clone(),
             mode,
@@ -164,7 +185,7 @@ impl Catalogue {
         pipe: &PipeId,
         incoming: &Arc<SortedRows>,
         rule: Arc<dyn Rule>,
-    ) -> Result<Vec<Segment>> {
+    ) -> Result<Planned> {
         let files = base.files(pipe)?;
         let store = Arc::clone(&self.store);
         let incoming = Arc::clone(incoming);
@@ -229,9 +250,8 @@ impl Catalogue {
         stamp: &FoldStamp,
     ) -> Result<Option<PreparedCommit>> {
         let rule: Arc<dyn Rule> = Arc::new(ImageRule { at: stamp.at });
-        let segments = self
-            .plan(base, pipe, &results.rows, Arc::clone(&rule))
-            .await?;
+        let planned = self.plan(base, pipe, &results.rows, Arc::clone(&rule));
+        let segments = planned.await?.segments;
         let counts = total(&segments);
         if counts.updates == 0 {
             return Ok(None);
@@ -331,6 +351,7 @@ fn total(segments: &[Segment]) -> Counts {
             inserts: sum.inserts + segment.counts.inserts,
             updates: sum.updates + segment.counts.updates,
             deletes: sum.deletes + segment.counts.deletes,
+            met: sum.met + segment.counts.met,
         })
 }
 

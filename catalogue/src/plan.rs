@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use object_store::ObjectStore;
-use trawler_core::judge::Deletes;
+use trawler_core::judge::{Deletes, EXAMPLES_MAX, Examples};
 
 use crate::error::Result;
 use crate::log::state::DataFile;
@@ -25,6 +25,8 @@ pub(crate) struct Counts {
     pub(crate) inserts: u64,
     pub(crate) updates: u64,
     pub(crate) deletes: u64,
+    /// Stored rows that an incoming row names, changed or not.
+    pub(crate) met: u64,
 }
 
 /// A stored file, or a gap into which rows are inserted, with the incoming
@@ -42,6 +44,7 @@ impl Segment {
             inserts,
             updates,
             deletes: gone,
+            met: _,
         } = self.counts;
         inserts + updates > 0 || (deletes == Deletes::Apply && gone > 0)
     }
@@ -63,6 +66,14 @@ impl Segment {
 struct Counting<'a> {
     rule: &'a dyn Rule,
     counts: Counts,
+    examples: &'a mut Examples,
+}
+
+/// The id in a row, for showing.
+fn show(examples: &mut Vec<String>, batch: &RecordBatch, row: usize) {
+    if examples.len() < EXAMPLES_MAX {
+        examples.push(ids(batch).value(row).to_owned());
+    }
 }
 
 impl Sink for Counting<'_> {
@@ -72,16 +83,36 @@ impl Sink for Counting<'_> {
         incoming: &RecordBatch,
         aligned: &[Aligned],
     ) -> Result<()> {
+        let is_met = |aligned: &&Aligned| matches!(aligned, Aligned::Both { .. });
+        self.counts.met += aligned.iter().filter(is_met).count() as u64;
+        let examples = &mut *self.examples;
         for op in self.rule.decide(stored, incoming, aligned)? {
             match op {
                 Op::Keep { .. } => {}
-                Op::Insert { .. } => self.counts.inserts += 1,
-                Op::Update { .. } => self.counts.updates += 1,
-                Op::Delete { len, .. } => self.counts.deletes += len as u64,
+                Op::Insert { incoming: row } => {
+                    self.counts.inserts += 1;
+                    show(&mut examples.inserts, incoming, row);
+                }
+                Op::Update { stored: row, .. } => {
+                    self.counts.updates += 1;
+                    show(&mut examples.updates, stored, row);
+                }
+                Op::Delete { from, len } => {
+                    self.counts.deletes += len as u64;
+                    for row in (from..from + len).take(EXAMPLES_MAX) {
+                        show(&mut examples.deletes, stored, row);
+                    }
+                }
             }
         }
         Ok(())
     }
+}
+
+/// The parts of a pipe and what happens to them.
+pub(crate) struct Planned {
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) examples: Examples,
 }
 
 /// Compares incoming rows with the stored ones of a pipe.
@@ -91,13 +122,14 @@ pub(crate) async fn plan(
     rows: &SortedRows,
     rule: &dyn Rule,
     cancelled: &Cancelled,
-) -> Result<Vec<Segment>> {
+) -> Result<Planned> {
     let mut planner = Planner {
         store,
         rule,
         cancelled,
         incoming: rows.read(0..rows.rows(), rule.incoming_columns())?,
         segments: Vec::new(),
+        examples: Examples::default(),
     };
     for (at, file) in files.iter().enumerate() {
         if at == 0 {
@@ -110,7 +142,10 @@ pub(crate) async fn plan(
     if files.is_empty() {
         planner.gap(None).await?;
     }
-    Ok(planner.segments)
+    Ok(Planned {
+        segments: planner.segments,
+        examples: planner.examples,
+    })
 }
 
 struct Planner<'a> {
@@ -119,6 +154,7 @@ struct Planner<'a> {
     cancelled: &'a Cancelled,
     incoming: SortedReader,
     segments: Vec<Segment>,
+    examples: Examples,
 }
 
 impl Planner<'_> {
@@ -153,6 +189,7 @@ impl Planner<'_> {
         let mut sink = Counting {
             rule: self.rule,
             counts: Counts::default(),
+            examples: &mut self.examples,
         };
         let read = file.filter(|_| named || self.rule.absence_matters());
         if named || read.is_some() {

@@ -4,7 +4,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
 use object_store::ObjectStore;
 
@@ -14,17 +16,20 @@ use crate::merge::{Aligned, Changed, Op, Rule, Sink, merge};
 use crate::pick;
 use crate::plan::{Group, Segment};
 use crate::schema::{change_schema, table_schema};
-use crate::sorted::SortedRows;
+use crate::sorted::{SortedRows, ids};
 use crate::table::reader::{OpenFile, Pages};
 use crate::table::writer::{FileShape, TableFile, WrittenFile};
 use crate::work::Cancelled;
-use trawler_core::judge::Deletes;
+use trawler_core::judge::{Deletes, PriceMoves};
 
 /// Kinds of change, in the words of the Delta change feed.
 pub(crate) const INSERT: &str = "insert";
 pub(crate) const DELETE: &str = "delete";
 pub(crate) const PREIMAGE: &str = "update_preimage";
 pub(crate) const POSTIMAGE: &str = "update_postimage";
+
+/// The column that prices are compared in.
+const PRICE: &str = "price_minor";
 
 /// Below this many rows a run on average, rows are picked one by one.
 const ROWS_A_RUN: usize = 4;
@@ -48,6 +53,7 @@ pub(crate) struct Rewritten {
     pub(crate) added: Vec<WrittenFile>,
     pub(crate) changes: Vec<WrittenFile>,
     pub(crate) removed: Vec<Arc<DataFile>>,
+    pub(crate) moves: PriceMoves,
 }
 
 impl Rewrite {
@@ -74,6 +80,7 @@ impl Rewrite {
             deletes: self.deletes,
             rows: RowsOut::new(self, table_schema(), name, 0),
             changes,
+            moves: PriceMoves::default(),
         };
         for group in groups {
             writing.rows.rows_per_file = group.rows_per_file(self.file_rows);
@@ -92,6 +99,7 @@ impl Rewrite {
                 None => Vec::new(),
             },
             removed,
+            moves: writing.moves,
         })
     }
 
@@ -124,6 +132,36 @@ struct Writing<'a> {
     deletes: Deletes,
     rows: RowsOut,
     changes: Option<RowsOut>,
+    moves: PriceMoves,
+}
+
+/// The prices of stored and of incoming rows that meet.
+struct Prices<'a> {
+    ids: &'a StringArray,
+    stored: &'a Int64Array,
+    incoming: &'a Int64Array,
+}
+
+impl<'a> Prices<'a> {
+    /// `None` of incoming rows that are no products.
+    fn of(stored: &'a RecordBatch, incoming: &'a RecordBatch) -> Option<Self> {
+        let prices = |batch: &'a RecordBatch| {
+            let column = batch.column_by_name(PRICE)?;
+            column.as_primitive_opt::<Int64Type>()
+        };
+        Some(Self {
+            ids: ids(stored),
+            stored: prices(stored)?,
+            incoming: prices(incoming)?,
+        })
+    }
+
+    fn note(&self, stored: usize, incoming: usize, moves: &mut PriceMoves) {
+        if self.stored.is_valid(stored) && self.incoming.is_valid(incoming) {
+            let (before, after) = (self.stored.value(stored), self.incoming.value(incoming));
+            moves.note(self.ids.value(stored), before, after);
+        }
+    }
 }
 
 /// Rows of the two batches that outputs are picked from.
@@ -181,11 +219,17 @@ impl Sink for Writing<'_> {
         aligned: &[Aligned],
     ) -> Result<()> {
         let mut picks = Picks::default();
+        let prices = Prices::of(stored, incoming);
         for op in self.rule.decide(stored, incoming, aligned)? {
             match op {
                 Op::Keep { from, len } => picks.keep(from, len),
                 Op::Insert { incoming } => picks.renew(None, incoming),
-                Op::Update { stored, incoming } => picks.renew(Some(stored), incoming),
+                Op::Update { stored, incoming } => {
+                    picks.renew(Some(stored), incoming);
+                    if let Some(prices) = &prices {
+                        prices.note(stored, incoming, &mut self.moves);
+                    }
+                }
                 Op::Delete { from, len } => match self.deletes {
                     Deletes::Hold => picks.keep(from, len),
                     Deletes::Apply => picks.change(From::Stored, from..from + len, DELETE),

@@ -8,6 +8,7 @@
 
 pub mod book;
 pub mod dead;
+pub mod decision;
 pub mod drain;
 pub mod environment;
 pub mod feed;
@@ -31,6 +32,7 @@ pub mod pipe_set;
 pub mod ports;
 pub mod problem;
 pub mod product;
+pub mod raw_input;
 pub mod recheck;
 pub mod refetch;
 pub mod removal;

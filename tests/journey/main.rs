@@ -14,6 +14,7 @@ mod hostile;
 mod images_upkeep;
 mod inbox;
 mod incomplete;
+mod judge;
 mod look;
 mod maintenance;
 mod malformed;
