@@ -71,6 +71,7 @@ impl<'a> RawInputs<'a> {
     ) -> Result<Option<String>, Ending> {
         let wanted = self.pipe.judge.keep_raw as usize;
         if wanted == 0 {
+            self.remove_others(None, 0).await?;
             return Ok(None);
         }
         let mut raw = RawInput {
@@ -93,7 +94,7 @@ impl<'a> RawInputs<'a> {
         }
         let put = self.documents.put(&RawInput::key(run), &raw).await;
         put.map_err(documents_failure)?;
-        self.remove_others(&raw, wanted).await?;
+        self.remove_others(Some(&raw), wanted).await?;
         Ok(None)
     }
 
@@ -186,10 +187,13 @@ impl<'a> RawInputs<'a> {
 
     /// Leaves the newest inputs. The document of one that goes goes first, so
     /// that nobody finds an input without its parts.
-    async fn remove_others(&self, mine: &RawInput, wanted: usize) -> Result<(), Ending> {
+    async fn remove_others(&self, mine: Option<&RawInput>, wanted: usize) -> Result<(), Ending> {
         let pipe = &self.pipe.id;
         let all = self.documents.keys(&RawInput::of_pipe(pipe)).await;
         let mut kept = all.map_err(documents_failure)?;
+        if kept.is_empty() {
+            return Ok(());
+        }
         // In order of time; this run may be an older one.
         for old in kept.drain(..kept.len().saturating_sub(wanted)) {
             let deleted = self.documents.delete(&old).await;
@@ -204,7 +208,7 @@ impl<'a> RawInputs<'a> {
     async fn remove_parts(
         &self,
         pipe: &PipeId,
-        mine: &RawInput,
+        mine: Option<&RawInput>,
         kept: &[String],
     ) -> Result<(), String> {
         let prefix = RawInput::of_pipe(pipe);
@@ -218,11 +222,12 @@ impl<'a> RawInputs<'a> {
                 let Some((of_run, _)) = key.rsplit_once('-') else {
                     return true;
                 };
-                if of_run == RawInput::key(&mine.run) {
-                    // Other deliveries of this run put theirs in vain.
-                    return key.starts_with(&format!("{}/", mine.prefix));
-                }
-                kept.iter().any(|kept| kept == of_run)
+                // Other deliveries of this run put theirs in vain.
+                let in_vain = |mine: &RawInput| {
+                    of_run == RawInput::key(&mine.run)
+                        && !key.starts_with(&format!("{}/", mine.prefix))
+                };
+                kept.iter().any(|kept| kept == of_run) && !mine.is_some_and(in_vain)
             };
             let old = page.into_iter().map(|entry| entry.key);
             let old: Vec<String> = old.filter(|key| !is_left(key)).collect();

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use trawler_shop::{Compression, DayChange, FeedFormat, Model, ShopSpec, render_feed};
+use trawler_shop::{Compression, DayChange, FeedFormat, Model, Shop, ShopSpec, render_feed};
 
 use crate::look::{NO_IMAGES, assert_same, feed_table, text, truth};
 use crate::server::{Answer, Server};
@@ -403,6 +403,7 @@ fn inputs_are_kept_packed_and_no_more_than_the_pipe_says() {
     partner.judge("keep_raw = 0");
     partner.serve(&partner.changed(4, tenfold));
     let run = partner.runs(3);
+    assert!(kept().is_empty());
     let refused = partner.decide("accept", &run, &[]).with_code(2);
     assert!(refused.stderr.contains("is not kept"), "{refused:?}");
     partner.decide("reject", &run, &[]).with_code(0);
@@ -417,4 +418,31 @@ fn inputs_are_kept_packed_and_no_more_than_the_pipe_says() {
         let wrong = partner.folder.trawler(&["runs", "accept", id]).with_code(2);
         assert!(wrong.stderr.contains(says), "{wrong:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rows_of_a_site_are_accepted_without_asking_it_again() {
+    let shop = Shop::start(ShopSpec::new("doubted", 4, 8)).await.unwrap();
+    let folder = Folder::new(&[shop.addr().to_string()], "");
+    let text = format!(
+        "[source]\nkind = \"site\"\nurl = \"{}\"\n\n[schedule]\ncron = \"15 3 * * *\"\n\n\
+         [fetch]\nrate_per_s = 1000\n\n{NO_IMAGES}\n[judge]\nmin_rows = 100\n",
+        shop.url("/")
+    );
+    folder.pipe("doubted", &text);
+    folder.run_pipe("doubted").with_code(3);
+    let run = folder.last_run("doubted");
+    assert_eq!(run["phase"], "quarantined", "{run:#}");
+    assert!(folder.rows("doubted").is_empty());
+    let asked = shop.seen().len();
+    let id = run["id"].as_str().unwrap();
+    folder
+        .trawler(&["runs", "accept", id, "--work"])
+        .with_code(0);
+    assert_eq!(shop.seen().len(), asked, "the shop was asked again");
+    let found = folder.told("doubted").into_keys().collect::<Vec<_>>();
+    let mut sold: Vec<String> = shop.products(0).map(|product| product.id).collect();
+    sold.sort();
+    assert_eq!(found, sold);
+    shop.stop().await;
 }
