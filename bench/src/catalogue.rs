@@ -201,7 +201,11 @@ impl Table {
             version: run.seq.0,
         };
         let write_id = WriteId::of_run(&run, 1);
-        let stamp = RunStamp { run, write_id };
+        let stamp = RunStamp {
+            run,
+            write_id,
+            collects_images: true,
+        };
         let prepared = self.catalogue.write(&diff, &stamp, Deletes::Apply).await?;
         let outcome = self
             .catalogue
@@ -286,7 +290,7 @@ impl RowSink for Timed {
         Ok(())
     }
 
-    fn delete(&mut self, _: Vec<String>) -> Result<(), SinkError> {
+    fn delete(&mut self, _: Vec<trawler_catalogue::Deleted>) -> Result<(), SinkError> {
         Err("a full feed deletes nothing".into())
     }
 }

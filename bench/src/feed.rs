@@ -92,7 +92,7 @@ impl RowSink for Counted {
         Ok(())
     }
 
-    fn delete(&mut self, _: Vec<String>) -> Result<(), SinkError> {
+    fn delete(&mut self, _: Vec<trawler_catalogue::Deleted>) -> Result<(), SinkError> {
         Err("a full feed deletes nothing".into())
     }
 }

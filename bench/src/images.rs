@@ -95,6 +95,7 @@ fn variant(name: &str, side_px: u32) -> Variant {
         quality: QUALITY,
         background: None,
         transparent: None,
+        trim: false,
     }
 }
 

@@ -107,6 +107,7 @@ fn square(bytes: &[u8], side_px: u32) -> Option<Vec<u8>> {
         quality: SOURCE_QUALITY,
         background: None,
         transparent: None,
+        trim: false,
     };
     let mut bench = Workbench::new(Limits::default());
     let rendition = bench.render(bytes, &[variant]).ok()?;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use trawler_catalogue::{Catalogue, CatalogueOptions, SortLimits, local_store};
-use trawler_core::image::Variant;
+use trawler_core::image::{Originals, Variant};
+use trawler_core::image_policy::ImagePolicy;
 use trawler_core::ports::{Clock, SecretError, Secrets};
 use trawler_core::secret::{SecretRef, SecretValue};
 use trawler_core::{QueueName, pipe::Pipe};
@@ -30,6 +31,7 @@ const RECEIVES_MAX: u32 = 100;
 const REDIRECTS_MAX: u32 = 5;
 const FIRST_BYTE_MS: u64 = 30_000;
 const IDLE_MS: u64 = 20_000;
+const WHOLE_MS: u64 = 300_000;
 /// As in a configuration without settings of its own.
 const SOURCE_BYTES_MAX: u64 = 20 << 20;
 const ATTEMPTS_MAX: u32 = 5;
@@ -100,6 +102,7 @@ impl Machine {
                 idle_ms: IDLE_MS,
                 keep_input_after: KEEP_INPUT_AFTER,
                 checkpoint_every: Duration::from_secs(30),
+                remaking: None,
             },
         })
     }
@@ -123,8 +126,11 @@ impl Machine {
                 redirects_max: REDIRECTS_MAX,
                 first_byte_ms: FIRST_BYTE_MS,
                 idle_ms: IDLE_MS,
+                whole_ms: WHOLE_MS,
                 user_agent: AGENT.to_owned(),
                 attempts_max: ATTEMPTS_MAX,
+                policy: ImagePolicy::default(),
+                originals: Originals::Drop,
             },
         ))
     }

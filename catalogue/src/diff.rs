@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
+use trawler_core::image::ImageStatus;
 use trawler_core::{PipeId, RunId};
 use twox_hash::XxHash3_128;
 
@@ -15,10 +16,11 @@ use crate::error::{CatalogueError, Result};
 use crate::images::ImageRule;
 use crate::log::state::DataFile;
 use crate::merge::Rule;
-use crate::plan::{Counts, Planned, Segment, groups, plan};
+use crate::plan::{Counts, Passed, Plan, Segment, groups, plan};
+use crate::returning::Returning;
 use crate::rewrite::{Rewrite, Rewritten};
 use crate::sorted::SortedRows;
-use crate::staging::{Staged, StagedImages};
+use crate::staging::{RowsHold, Staged, StagedImages};
 use crate::work::off_reactor;
 use trawler_core::judge::{Deletes, Examples, PriceMoves};
 
@@ -55,6 +57,8 @@ impl WriteId {
 pub struct RunStamp {
     pub run: RunId,
     pub write_id: WriteId,
+    /// Whether the pipe's images are collected.
+    pub collects_images: bool,
 }
 
 /// Who folds, and the instant that changed image state carries.
@@ -78,9 +82,18 @@ pub struct Diff {
     pub same: u64,
     /// A few ids of each kind of change.
     pub examples: Examples,
+    /// Rows of a summary that are older than the stored ones, and ignored.
+    pub stale: u64,
+    /// Rows of ids that are not stored and that hold too little for a product.
+    pub refused: u64,
+    /// The first of them.
+    pub refused_ids: Vec<String>,
     pub(crate) base: Snapshot,
     pub(crate) pipe: PipeId,
     mode: Mode,
+    hold: RowsHold,
+    /// Ids that may have been here before; empty where there are too many.
+    inserted: Vec<String>,
     incoming: Arc<SortedRows>,
     segments: Arc<Vec<Segment>>,
 }
@@ -146,7 +159,8 @@ impl PreparedCommit {
 
 impl Catalogue {
     /// Compares staged rows with the stored ones of the pipe. Reads ids and
-    /// hashes only; memory does not grow with the pipe.
+    /// hashes only, and whole rows where staged ones hold only what changed;
+    /// memory does not grow with the pipe.
     pub async fn diff(
         &self,
         base: &Snapshot,
@@ -154,9 +168,25 @@ impl Catalogue {
         staged: &Staged,
         mode: Mode,
     ) -> Result<Diff> {
-        let rule = Arc::new(ContentRule { mode, stamp: None });
+        let rule = Arc::new(ContentRule {
+            mode,
+            hold: staged.hold,
+            stamp: None,
+            returning: Returning::nothing(),
+        });
         let incoming = Arc::clone(&staged.rows);
-        let Planned { segments, examples } = self.plan(base, pipe, &incoming, rule).await?;
+        let Plan {
+            segments,
+            mut passed,
+        } = self.plan(base, pipe, &incoming, rule).await?;
+        let inserted = passed.few_inserted();
+        let Passed {
+            stale,
+            refused,
+            refused_ids,
+            examples,
+            ..
+        } = passed;
         let counts = total(&segments);
         let live_rows = base.live_rows(pipe);
         let explicit = match mode {
@@ -169,11 +199,16 @@ impl Catalogue {
             deletes: counts.deletes,
             unchanged: live_rows - counts.updates - counts.deletes,
             live_rows,
-            same: counts.met.saturating_sub(counts.updates + explicit),
+            same: counts.met.saturating_sub(counts.updates + explicit + stale),
             examples,
+            stale,
+            refused,
+            refused_ids,
             base: base.clone(),
             pipe: pipe.clone(),
             mode,
+            hold: staged.hold,
+            inserted,
             incoming,
             segments: Arc::new(segments),
         })
@@ -185,7 +220,7 @@ impl Catalogue {
         pipe: &PipeId,
         incoming: &Arc<SortedRows>,
         rule: Arc<dyn Rule>,
-    ) -> Result<Planned> {
+    ) -> Result<Plan> {
         let files = base.files(pipe)?;
         let store = Arc::clone(&self.store);
         let incoming = Arc::clone(incoming);
@@ -196,8 +231,8 @@ impl Catalogue {
     }
 
     /// Writes the files of a run. New rows, and rows whose image link changed,
-    /// become `pending`; the others keep their image state. Held deletes keep
-    /// their rows.
+    /// become `pending`, or `not_collected`; the others keep their image state,
+    /// and so do ids that come back soon. Held deletes keep their rows.
     pub async fn write(
         &self,
         diff: &Diff,
@@ -205,11 +240,25 @@ impl Catalogue {
         deletes: Deletes,
     ) -> Result<PreparedCommit> {
         let run = stamp.run.to_string();
+        // A first run has nothing that could come back.
+        let returning = match diff.base.txn(diff.pipe.as_str()) {
+            Some(_) => {
+                let inserted = &diff.inserted;
+                self.returning(&diff.pipe, stamp.run.seq, inserted).await?
+            }
+            None => Returning::nothing(),
+        };
         let rule = ContentRule {
+            returning,
             mode: diff.mode,
+            hold: diff.hold,
             stamp: Some(RowStamp {
                 run: run.clone(),
                 due: stamp.run.due(),
+                fresh: match stamp.collects_images {
+                    true => ImageStatus::Pending,
+                    false => ImageStatus::NotCollected,
+                },
             }),
         };
         let work = Work {
@@ -250,8 +299,9 @@ impl Catalogue {
         stamp: &FoldStamp,
     ) -> Result<Option<PreparedCommit>> {
         let rule: Arc<dyn Rule> = Arc::new(ImageRule { at: stamp.at });
-        let planned = self.plan(base, pipe, &results.rows, Arc::clone(&rule));
-        let segments = planned.await?.segments;
+        let Plan { segments, .. } = self
+            .plan(base, pipe, &results.rows, Arc::clone(&rule))
+            .await?;
         let counts = total(&segments);
         if counts.updates == 0 {
             return Ok(None);

@@ -3,7 +3,8 @@
 //! 128 bits of XXH3 over (column name, value) pairs in schema order. What is
 //! null, and a list or map without entries, is left out, so that a new column
 //! that no row fills changes no hash. Image and bookkeeping columns are not
-//! part of it.
+//! part of it, nor is the instant at which the partner says that it changed
+//! the row: shop software writes the time of the feed there.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
@@ -12,6 +13,7 @@ use arrow_array::{
     StringArray, TimestampMicrosecondArray,
 };
 use arrow_schema::DataType;
+use trawler_core::product::PARTNER_UPDATED;
 use twox_hash::XxHash3_128;
 
 use crate::schema::content_schema;
@@ -57,6 +59,7 @@ fn columns(batch: &RecordBatch) -> Vec<Column<'_>> {
     content_schema()
         .fields()
         .iter()
+        .filter(|field| field.name() != PARTNER_UPDATED)
         .filter_map(|field| {
             let array = batch.column_by_name(field.name())?;
             if array.null_count() == array.len() {

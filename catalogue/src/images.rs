@@ -3,7 +3,9 @@
 //!
 //! A result counts only while the row's `image_link` is still the URL that was
 //! fetched. A failure keeps what is known of the last good picture of that
-//! URL: the status says that it is not fresh, and its variants stay usable.
+//! URL: the status says that it is not fresh, and its variants stay usable. A
+//! placeholder is no failure of that kind: the partner shows it instead of the
+//! picture, which is forgotten.
 
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ use arrow_schema::Field;
 use arrow_select::take::take;
 use chrono::{DateTime, Utc};
 use trawler_core::image::{ImageOutcome, ImageStatus, KnownImage, StoredVariant};
+use trawler_core::image_policy::{PLACEHOLDER_RECIPE, is_recipe_of_damaged};
 
 use crate::error::{CatalogueError, Result};
 use crate::merge::{Aligned, Changed, Op, Rule, push_keep};
@@ -40,6 +43,9 @@ pub(crate) struct ImageCells {
     pub(crate) reason: Option<String>,
     /// Microseconds since 1970 of the fold that brought this state.
     pub(crate) tried: Option<i64>,
+    pub(crate) phash: Option<String>,
+    /// Why the file that was fetched last could be decoded in part only.
+    pub(crate) damaged: Option<String>,
 }
 
 /// Applies a result to a row's image state; `None` when nothing changes.
@@ -52,40 +58,38 @@ pub(crate) fn apply(
     at: DateTime<Utc>,
 ) -> Option<ImageCells> {
     let mut new = cells.clone();
+    let mut status = outcome.status;
     match outcome.status {
         ImageStatus::Pending => return None,
+        // What was stored before stays, whatever the pipe says today.
+        ImageStatus::NotCollected
+            if cells.status.as_deref() == Some(ImageStatus::Stored.as_str()) =>
+        {
+            return None;
+        }
         ImageStatus::Stored => set_picture(&mut new, outcome),
+        ImageStatus::Placeholder => set_placeholder(&mut new, outcome),
         ImageStatus::Unchanged if cells.sha256.is_some() => {
-            let known = &outcome.known;
-            for (cell, known) in [
-                (&mut new.recipe, &known.recipe),
-                (&mut new.etag, &known.etag),
-                (&mut new.last_modified, &known.last_modified),
-            ] {
-                if known.is_some() {
-                    cell.clone_from(known);
-                }
-            }
+            status = set_unchanged(&mut new, &outcome.known)?;
         }
         // Unchanged against something that the row no longer has: the row
         // stays due, and the next try sends no validators.
         ImageStatus::Unchanged => return None,
+        ImageStatus::Truncated | ImageStatus::Corrupt => {
+            new.damaged = damage_of(outcome);
+        }
         ImageStatus::NotFound
         | ImageStatus::Blocked
         | ImageStatus::NotAnImage
-        | ImageStatus::Truncated
-        | ImageStatus::Corrupt
         | ImageStatus::TooLarge
         | ImageStatus::UnsupportedFormat
         | ImageStatus::Timeout
         | ImageStatus::RefusedAddress
         | ImageStatus::Unreachable
-        | ImageStatus::BadUrl => {}
+        | ImageStatus::BadUrl
+        | ImageStatus::PipePaused
+        | ImageStatus::NotCollected => {}
     }
-    let status = match outcome.status {
-        ImageStatus::Unchanged => ImageStatus::Stored,
-        status => status,
-    };
     new.status = Some(status.as_str().to_owned());
     new.url = Some(outcome.url.clone());
     if new == *cells {
@@ -97,20 +101,73 @@ pub(crate) fn apply(
 }
 
 fn set_picture(cells: &mut ImageCells, outcome: &ImageOutcome) {
+    set_facts(cells, outcome);
+    cells.variants = Some(outcome.variants.clone());
+}
+
+fn set_placeholder(cells: &mut ImageCells, outcome: &ImageOutcome) {
+    // Without facts it is the picture that was stored until it was listed.
+    if outcome.source.is_none() && cells.sha256 != outcome.known.sha256 {
+        *cells = ImageCells {
+            reason: cells.reason.take(),
+            tried: cells.tried,
+            ..ImageCells::default()
+        };
+    }
+    set_facts(cells, outcome);
+    cells.variants = None;
+}
+
+fn set_facts(cells: &mut ImageCells, outcome: &ImageOutcome) {
     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let known = &outcome.known;
     if let Some(source) = &outcome.source {
+        let side = |pixels: u32| (pixels > 0).then(|| pixels.into());
         cells.sha256 = Some(source.sha256.clone());
         cells.format = Some(source.format.clone());
-        cells.width = Some(source.width.into());
-        cells.height = Some(source.height.into());
+        cells.width = side(source.width);
+        cells.height = side(source.height);
         cells.bytes = Some(number(source.bytes));
+        cells.phash = source.phash.map(String::from);
+        cells.damaged = damage_of(outcome);
     } else {
-        cells.sha256.clone_from(&outcome.known.sha256);
+        cells.sha256.clone_from(&known.sha256);
     }
-    cells.variants = Some(outcome.variants.clone());
-    cells.recipe.clone_from(&outcome.known.recipe);
-    cells.etag.clone_from(&outcome.known.etag);
-    cells.last_modified.clone_from(&outcome.known.last_modified);
+    cells.recipe.clone_from(&known.recipe);
+    cells.etag.clone_from(&known.etag);
+    cells.last_modified.clone_from(&known.last_modified);
+}
+
+fn damage_of(outcome: &ImageOutcome) -> Option<String> {
+    let damaged = outcome.source.as_ref()?.damaged?;
+    Some(damaged.kind.as_str().to_owned())
+}
+
+/// The same bytes, judged as they were: the picture is fresh, or is still a
+/// placeholder. `None` where the row has another of the two by now; the next
+/// look sees to it.
+fn set_unchanged(cells: &mut ImageCells, known: &KnownImage) -> Option<ImageStatus> {
+    let is_placeholder = |recipe: &Option<String>| recipe.as_deref() == Some(PLACEHOLDER_RECIPE);
+    if known.recipe.is_some() && is_placeholder(&known.recipe) != is_placeholder(&cells.recipe) {
+        return None;
+    }
+    for (cell, known) in [
+        (&mut cells.recipe, &known.recipe),
+        (&mut cells.etag, &known.etag),
+        (&mut cells.last_modified, &known.last_modified),
+    ] {
+        if known.is_some() {
+            cell.clone_from(known);
+        }
+    }
+    // Another file may have been fetched and refused in between.
+    if !cells.recipe.as_deref().is_some_and(is_recipe_of_damaged) {
+        cells.damaged = None;
+    }
+    Some(match is_placeholder(&cells.recipe) {
+        true => ImageStatus::Placeholder,
+        false => ImageStatus::Stored,
+    })
 }
 
 /// Reads the image state of rows.
@@ -151,6 +208,7 @@ impl<'a> CellReader<'a> {
             recipe: text("image_recipe"),
             etag: text("image_etag"),
             last_modified: text("image_last_modified"),
+            phash: self.text("image_phash", row).and_then(|t| t.parse().ok()),
         }
     }
 
@@ -199,6 +257,8 @@ impl<'a> CellReader<'a> {
             last_modified: text("image_last_modified"),
             reason: text("image_reason"),
             tried: self.tried(row),
+            phash: text("image_phash"),
+            damaged: text("image_damaged"),
         }
     }
 }
@@ -243,6 +303,8 @@ fn build_column(name: &str, cells: &[ImageCells]) -> ArrayRef {
             cells.iter().for_each(|c| builder.append_option(c.tried));
             Arc::new(builder.finish())
         }
+        "image_phash" => texts(|c| &c.phash),
+        "image_damaged" => texts(|c| &c.damaged),
         other => unreachable!("{other} is not an image column"),
     }
 }
@@ -324,6 +386,8 @@ impl Rule for ImageRule {
             IMAGE_COLUMNS[10],
             IMAGE_COLUMNS[11],
             IMAGE_COLUMNS[12],
+            IMAGE_COLUMNS[13],
+            IMAGE_COLUMNS[14],
         ]
     }
 
@@ -397,7 +461,7 @@ impl Rule for ImageRule {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use trawler_core::image::SourceFacts;
+    use trawler_core::image::{Damage, Damaged, SourceFacts};
 
     use super::*;
 
@@ -421,12 +485,13 @@ mod tests {
                 width: 10,
                 height: 20,
                 bytes: 30,
+                ..SourceFacts::default()
             }),
             known: KnownImage {
                 sha256: Some(sha256.to_owned()),
                 recipe: Some("r1".to_owned()),
                 etag: Some("e1".to_owned()),
-                last_modified: None,
+                ..KnownImage::default()
             },
             ..outcome(ImageStatus::Stored)
         }
@@ -481,6 +546,26 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_was_asked_for_keeps_its_picture() {
+        let good = apply(&ImageCells::default(), &stored("s1"), at(1)).unwrap();
+        // A pipe that collects no images any more keeps what it has.
+        let left = outcome(ImageStatus::NotCollected);
+        assert_eq!(apply(&good, &left, at(2)), None);
+        let paused = apply(&good, &outcome(ImageStatus::PipePaused), at(2)).unwrap();
+        assert_eq!(paused.status.as_deref(), Some("pipe_paused"));
+        assert_eq!((&paused.sha256, &paused.etag), (&good.sha256, &good.etag));
+        assert_eq!(paused.variants, good.variants);
+        let back = apply(&paused, &outcome(ImageStatus::Unchanged), at(3)).unwrap();
+        assert_eq!(back.status.as_deref(), Some("stored"));
+        let pending = ImageCells {
+            status: Some("pending".to_owned()),
+            ..ImageCells::default()
+        };
+        let left = apply(&pending, &left, at(2)).unwrap();
+        assert_eq!(left.status.as_deref(), Some("not_collected"));
+    }
+
+    #[test]
     fn new_validators_are_kept() {
         let good = apply(&ImageCells::default(), &stored("s1"), at(1)).unwrap();
         let mut renewed = outcome(ImageStatus::Unchanged);
@@ -488,5 +573,102 @@ mod tests {
         let new = apply(&good, &renewed, at(2)).unwrap();
         assert_eq!(new.etag.as_deref(), Some("e2"));
         assert_eq!(new.recipe, good.recipe);
+    }
+
+    #[test]
+    fn a_placeholder_takes_the_place_of_the_picture_and_stays_one() {
+        let good = apply(&ImageCells::default(), &stored("s1"), at(1)).unwrap();
+        assert!(good.variants.is_some());
+        let placeholder = |sha256: &str, source| ImageOutcome {
+            status: ImageStatus::Placeholder,
+            reason: "listed".to_owned(),
+            source,
+            known: KnownImage {
+                recipe: Some(PLACEHOLDER_RECIPE.to_owned()),
+                ..stored(sha256).known
+            },
+            ..stored(sha256)
+        };
+        let unread = SourceFacts {
+            sha256: "s2".to_owned(),
+            format: "png".to_owned(),
+            bytes: 7,
+            ..SourceFacts::default()
+        };
+        let listed = placeholder("s2", Some(unread));
+        let new = apply(&good, &listed, at(2)).unwrap();
+        assert_eq!(new.status.as_deref(), Some("placeholder"));
+        assert_eq!(new.reason.as_deref(), Some("listed"));
+        assert_eq!((new.variants.as_ref(), new.width), (None, None));
+        assert_eq!(new.etag.as_deref(), Some("e1"));
+        assert_eq!(apply(&new, &listed, at(3)), None);
+        // What a 304 says of it, also after a failure in between.
+        let unchanged = ImageOutcome {
+            known: listed.known.clone(),
+            ..outcome(ImageStatus::Unchanged)
+        };
+        assert_eq!(apply(&new, &unchanged, at(4)), None);
+        let failed = apply(&new, &outcome(ImageStatus::Timeout), at(5)).unwrap();
+        let again = apply(&failed, &unchanged, at(6)).unwrap();
+        assert_eq!(again.status.as_deref(), Some("placeholder"));
+        assert_eq!(again.variants, None);
+        // Judged of a stored row without a byte: its facts stay.
+        let known = apply(&good, &placeholder("s1", None), at(7)).unwrap();
+        assert_eq!((known.variants.as_ref(), known.width), (None, Some(10)));
+        let other = apply(&good, &placeholder("s3", None), at(7)).unwrap();
+        assert_eq!((other.sha256.as_deref(), other.width), (Some("s3"), None));
+        // The row has the other kind by now: it is left to the next look.
+        assert_eq!(apply(&good, &unchanged, at(8)), None);
+        let fresh = ImageOutcome {
+            known: good_known(),
+            ..outcome(ImageStatus::Unchanged)
+        };
+        assert_eq!(apply(&new, &fresh, at(8)), None);
+        // A real picture later.
+        let back = apply(&new, &stored("s4"), at(9)).unwrap();
+        assert_eq!(back.status.as_deref(), Some("stored"));
+        assert_eq!(back.reason, None);
+    }
+
+    fn good_known() -> KnownImage {
+        stored("s1").known
+    }
+
+    #[test]
+    fn damage_is_told_of_what_is_stored_and_of_what_is_refused() {
+        let damaged = |outcome: ImageOutcome| {
+            let facts = SourceFacts {
+                damaged: Some(Damaged {
+                    kind: Damage::Truncated,
+                    decoded_percent: 70,
+                }),
+                ..stored("s2").source.unwrap()
+            };
+            ImageOutcome {
+                source: Some(facts),
+                ..outcome
+            }
+        };
+        let good = apply(&ImageCells::default(), &stored("s1"), at(1)).unwrap();
+        let refused = damaged(outcome(ImageStatus::Truncated));
+        let refused = apply(&good, &refused, at(2)).unwrap();
+        assert_eq!(refused.status.as_deref(), Some("truncated"));
+        assert_eq!(refused.damaged.as_deref(), Some("truncated"));
+        // The last good picture is kept, and sound again when it is fresh.
+        assert_eq!(refused.sha256, good.sha256);
+        let fresh = apply(&refused, &outcome(ImageStatus::Unchanged), at(3)).unwrap();
+        assert_eq!((fresh.damaged, fresh.status), (None, good.status.clone()));
+        let cut = apply(&refused, &outcome(ImageStatus::Corrupt), at(3)).unwrap();
+        assert_eq!(cut.damaged, None);
+        // Stored all the same: it stays told.
+        let mut taken = damaged(stored("s2"));
+        taken.known.recipe = Some(trawler_core::image_policy::recipe_of_damaged("r1"));
+        let taken = apply(&good, &taken, at(4)).unwrap();
+        assert_eq!(taken.status.as_deref(), Some("stored"));
+        assert_eq!(taken.damaged.as_deref(), Some("truncated"));
+        let failed = apply(&taken, &outcome(ImageStatus::Timeout), at(5)).unwrap();
+        let fresh = apply(&failed, &outcome(ImageStatus::Unchanged), at(6)).unwrap();
+        assert_eq!(fresh.damaged.as_deref(), Some("truncated"));
+        assert_eq!(apply(&fresh, &stored("s3"), at(7)).unwrap().damaged, None);
     }
 }

@@ -19,12 +19,15 @@ mod diff;
 mod error;
 mod hash;
 mod images;
+mod layers;
 mod log;
 mod merge;
 mod orphans;
+mod partial;
 mod pick;
 mod plan;
 mod read;
+mod returning;
 mod rewrite;
 mod schema;
 mod sort;
@@ -50,9 +53,10 @@ pub use read::json::rows_as_json;
 pub use read::products::{PAGE_ROWS_MAX, ProductPage};
 pub use read::stored_images::{KeyFiles, STORED_ROWS_MAX, StoredRow};
 pub use schema::{
-    CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION, EXTRA, FIRST_SEEN, ID, IMAGE_COLUMNS,
-    IMAGE_LINK, PIPE, ROW_HASH, RUN, UPDATED, content_schema, table_schema,
+    CHANGE_TYPE, CLEARED, COMMIT_TIMESTAMP, COMMIT_VERSION, EXTRA, EXTRA_PREFIX, FIRST_SEEN, ID,
+    IMAGE_COLUMNS, IMAGE_LINK, PIPE, ROW_HASH, RUN, UPDATED, content_schema, partial_schema,
+    table_schema,
 };
 pub use sort::{ID_BYTES_MAX, SortLimits};
-pub use staging::{ImageStaging, Staged, StagedImages, Staging};
+pub use staging::{Deleted, ImageStaging, Staged, StagedImages, Staging};
 pub use trawler_core::judge::Deletes;

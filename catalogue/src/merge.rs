@@ -23,10 +23,29 @@ pub(crate) enum Aligned {
 /// What happens to rows; stored rows that are not named here are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Op {
-    Keep { from: usize, len: usize },
-    Insert { incoming: usize },
-    Update { stored: usize, incoming: usize },
-    Delete { from: usize, len: usize },
+    Keep {
+        from: usize,
+        len: usize,
+    },
+    Insert {
+        incoming: usize,
+    },
+    Update {
+        stored: usize,
+        incoming: usize,
+    },
+    Delete {
+        from: usize,
+        len: usize,
+    },
+    /// The incoming row is older than the stored one, which stays.
+    Stale {
+        stored: usize,
+    },
+    /// The incoming row is not stored yet and holds too little for a product.
+    Refuse {
+        incoming: usize,
+    },
 }
 
 /// A row that is new or changes.

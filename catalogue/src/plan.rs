@@ -14,6 +14,7 @@ use trawler_core::judge::{Deletes, EXAMPLES_MAX, Examples};
 use crate::error::Result;
 use crate::log::state::DataFile;
 use crate::merge::{Aligned, Op, Rule, Sink, merge};
+use crate::returning::RETURNING_IDS_MAX;
 use crate::schema::{project, table_schema};
 use crate::sorted::{SortedReader, SortedRows, ids};
 use crate::table::reader::{OpenFile, Pages};
@@ -63,10 +64,51 @@ impl Segment {
     }
 }
 
-struct Counting<'a> {
-    rule: &'a dyn Rule,
-    counts: Counts,
-    examples: &'a mut Examples,
+/// What is known of incoming rows beside their counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Passed {
+    pub(crate) stale: u64,
+    pub(crate) refused: u64,
+    /// The first refused ids.
+    pub(crate) refused_ids: Vec<String>,
+    /// Inserted ids, to be looked for among those that went; none of them
+    /// where there are too many.
+    pub(crate) inserted: Vec<String>,
+    /// A few ids of each kind of change.
+    pub(crate) examples: Examples,
+}
+
+/// Refused ids that are named.
+const REFUSED_IDS_MAX: usize = 3;
+
+impl Passed {
+    fn insert(&mut self, id: &str) {
+        if self.inserted.len() <= RETURNING_IDS_MAX {
+            self.inserted.push(id.to_owned());
+        }
+    }
+
+    /// The inserted ids, unless there are too many of them.
+    pub(crate) fn few_inserted(&mut self) -> Vec<String> {
+        let inserted = std::mem::take(&mut self.inserted);
+        match inserted.len() > RETURNING_IDS_MAX {
+            true => Vec::new(),
+            false => inserted,
+        }
+    }
+
+    fn refuse(&mut self, id: &str) {
+        self.refused += 1;
+        if self.refused_ids.len() < REFUSED_IDS_MAX {
+            self.refused_ids.push(id.to_owned());
+        }
+    }
+}
+
+/// What a write has to do, and what it passes over.
+pub(crate) struct Plan {
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) passed: Passed,
 }
 
 /// The id in a row, for showing.
@@ -74,6 +116,12 @@ fn show(examples: &mut Vec<String>, batch: &RecordBatch, row: usize) {
     if examples.len() < EXAMPLES_MAX {
         examples.push(ids(batch).value(row).to_owned());
     }
+}
+
+struct Counting<'a> {
+    rule: &'a dyn Rule,
+    counts: Counts,
+    passed: &'a mut Passed,
 }
 
 impl Sink for Counting<'_> {
@@ -85,34 +133,31 @@ impl Sink for Counting<'_> {
     ) -> Result<()> {
         let is_met = |aligned: &&Aligned| matches!(aligned, Aligned::Both { .. });
         self.counts.met += aligned.iter().filter(is_met).count() as u64;
-        let examples = &mut *self.examples;
         for op in self.rule.decide(stored, incoming, aligned)? {
+            let examples = &mut self.passed.examples;
             match op {
                 Op::Keep { .. } => {}
-                Op::Insert { incoming: row } => {
+                Op::Insert { incoming: at } => {
                     self.counts.inserts += 1;
-                    show(&mut examples.inserts, incoming, row);
+                    show(&mut examples.inserts, incoming, at);
+                    self.passed.insert(ids(incoming).value(at));
                 }
-                Op::Update { stored: row, .. } => {
+                Op::Update { stored: at, .. } => {
                     self.counts.updates += 1;
-                    show(&mut examples.updates, stored, row);
+                    show(&mut examples.updates, stored, at);
                 }
                 Op::Delete { from, len } => {
                     self.counts.deletes += len as u64;
-                    for row in (from..from + len).take(EXAMPLES_MAX) {
-                        show(&mut examples.deletes, stored, row);
+                    for at in (from..from + len).take(EXAMPLES_MAX) {
+                        show(&mut examples.deletes, stored, at);
                     }
                 }
+                Op::Stale { .. } => self.passed.stale += 1,
+                Op::Refuse { incoming: at } => self.passed.refuse(ids(incoming).value(at)),
             }
         }
         Ok(())
     }
-}
-
-/// The parts of a pipe and what happens to them.
-pub(crate) struct Planned {
-    pub(crate) segments: Vec<Segment>,
-    pub(crate) examples: Examples,
 }
 
 /// Compares incoming rows with the stored ones of a pipe.
@@ -122,14 +167,14 @@ pub(crate) async fn plan(
     rows: &SortedRows,
     rule: &dyn Rule,
     cancelled: &Cancelled,
-) -> Result<Planned> {
+) -> Result<Plan> {
     let mut planner = Planner {
         store,
         rule,
         cancelled,
         incoming: rows.read(0..rows.rows(), rule.incoming_columns())?,
         segments: Vec::new(),
-        examples: Examples::default(),
+        passed: Passed::default(),
     };
     for (at, file) in files.iter().enumerate() {
         if at == 0 {
@@ -142,9 +187,9 @@ pub(crate) async fn plan(
     if files.is_empty() {
         planner.gap(None).await?;
     }
-    Ok(Planned {
+    Ok(Plan {
         segments: planner.segments,
-        examples: planner.examples,
+        passed: planner.passed,
     })
 }
 
@@ -154,7 +199,7 @@ struct Planner<'a> {
     cancelled: &'a Cancelled,
     incoming: SortedReader,
     segments: Vec<Segment>,
-    examples: Examples,
+    passed: Passed,
 }
 
 impl Planner<'_> {
@@ -189,7 +234,7 @@ impl Planner<'_> {
         let mut sink = Counting {
             rule: self.rule,
             counts: Counts::default(),
-            examples: &mut self.examples,
+            passed: &mut self.passed,
         };
         let read = file.filter(|_| named || self.rule.absence_matters());
         if named || read.is_some() {

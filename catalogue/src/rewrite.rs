@@ -135,31 +135,25 @@ struct Writing<'a> {
     moves: PriceMoves,
 }
 
-/// The prices of stored and of incoming rows that meet.
-struct Prices<'a> {
-    ids: &'a StringArray,
-    stored: &'a Int64Array,
-    incoming: &'a Int64Array,
-}
-
-impl<'a> Prices<'a> {
-    /// `None` of incoming rows that are no products.
-    fn of(stored: &'a RecordBatch, incoming: &'a RecordBatch) -> Option<Self> {
-        let prices = |batch: &'a RecordBatch| {
-            let column = batch.column_by_name(PRICE)?;
-            column.as_primitive_opt::<Int64Type>()
-        };
-        Some(Self {
-            ids: ids(stored),
-            stored: prices(stored)?,
-            incoming: prices(incoming)?,
-        })
+/// How prices move where rows change.
+fn note_prices(
+    stored: &RecordBatch,
+    changed: &RecordBatch,
+    rows: &[Changed],
+    moves: &mut PriceMoves,
+) {
+    fn prices(batch: &RecordBatch) -> Option<&Int64Array> {
+        batch.column_by_name(PRICE)?.as_primitive_opt::<Int64Type>()
     }
-
-    fn note(&self, stored: usize, incoming: usize, moves: &mut PriceMoves) {
-        if self.stored.is_valid(stored) && self.incoming.is_valid(incoming) {
-            let (before, after) = (self.stored.value(stored), self.incoming.value(incoming));
-            moves.note(self.ids.value(stored), before, after);
+    let (Some(before), Some(after)) = (prices(stored), prices(changed)) else {
+        return;
+    };
+    for (at, row) in rows.iter().enumerate() {
+        if let Some(row) = row.stored
+            && before.is_valid(row)
+            && after.is_valid(at)
+        {
+            moves.note(ids(stored).value(row), before.value(row), after.value(at));
         }
     }
 }
@@ -219,17 +213,13 @@ impl Sink for Writing<'_> {
         aligned: &[Aligned],
     ) -> Result<()> {
         let mut picks = Picks::default();
-        let prices = Prices::of(stored, incoming);
         for op in self.rule.decide(stored, incoming, aligned)? {
             match op {
                 Op::Keep { from, len } => picks.keep(from, len),
+                Op::Stale { stored } => picks.keep(stored, 1),
+                Op::Refuse { .. } => {}
                 Op::Insert { incoming } => picks.renew(None, incoming),
-                Op::Update { stored, incoming } => {
-                    picks.renew(Some(stored), incoming);
-                    if let Some(prices) = &prices {
-                        prices.note(stored, incoming, &mut self.moves);
-                    }
-                }
+                Op::Update { stored, incoming } => picks.renew(Some(stored), incoming),
                 Op::Delete { from, len } => match self.deletes {
                     Deletes::Hold => picks.keep(from, len),
                     Deletes::Apply => picks.change(From::Stored, from..from + len, DELETE),
@@ -241,6 +231,7 @@ impl Sink for Writing<'_> {
         } else {
             self.rule.build(stored, incoming, &picks.changed)?
         };
+        note_prices(stored, &changed, &picks.changed, &mut self.moves);
         if !picks.rows.is_empty() {
             let rows = gather(stored, &changed, &picks.rows)?;
             self.rows.write(&rows).await?;

@@ -24,7 +24,7 @@ pub const COMMIT_TIMESTAMP: &str = "_commit_timestamp";
 
 /// Columns of image state, in order. They describe the picture of the row's
 /// present `image_link` and are reset when that changes.
-pub const IMAGE_COLUMNS: [&str; 13] = [
+pub const IMAGE_COLUMNS: [&str; 15] = [
     "image_status",
     "image_url",
     "image_sha256",
@@ -38,6 +38,8 @@ pub const IMAGE_COLUMNS: [&str; 13] = [
     "image_last_modified",
     "image_reason",
     "image_tried",
+    "image_phash",
+    "image_damaged",
 ];
 
 /// Columns with statistics in the log, for readers that skip files.
@@ -90,6 +92,28 @@ pub fn content_schema() -> SchemaRef {
             .map(|column| Field::new(column.name, data_type(column.kind), column.name != ID))
             .collect();
         fields.push(Field::new(EXTRA, extra_type(), true));
+        Arc::new(Schema::new(fields))
+    }))
+}
+
+/// Columns that a row of a partial feed empties: their names, and `extra.` with
+/// the key of an unmapped field.
+pub const CLEARED: &str = "_cleared";
+
+/// Before the key of an unmapped field in [`CLEARED`].
+pub const EXTRA_PREFIX: &str = "extra.";
+
+/// What the crawler stages of a feed whose rows hold only what changed: null
+/// keeps the stored value, unless [`CLEARED`] names the column.
+pub fn partial_schema() -> SchemaRef {
+    static SCHEMA: OnceLock<SchemaRef> = OnceLock::new();
+    Arc::clone(SCHEMA.get_or_init(|| {
+        let mut fields: Vec<Arc<Field>> = content_schema().fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new(
+            CLEARED,
+            data_type(Kind::TextList),
+            true,
+        )));
         Arc::new(Schema::new(fields))
     }))
 }

@@ -1,7 +1,8 @@
 //! External sort by id: rows in any order and any number go in, one sorted
 //! file with one row an id comes out, in bounded memory.
 //!
-//! The last row pushed for an id wins. Buffered rows are sorted and spilled to
+//! The last row pushed for an id wins, unless all of them are to be kept in
+//! order of arrival, for somebody who lays them over one another. Buffered rows are sorted and spilled to
 //! scratch files; spills are merged at most `fan_in` at a time, in several
 //! rounds when there are more. Everything here blocks: call it from a thread
 //! that may.
@@ -53,7 +54,16 @@ impl Default for SortLimits {
 /// Adds what the sorted file has beyond the pushed columns.
 pub(crate) type Finish = fn(RecordBatch) -> Result<RecordBatch>;
 
+/// What becomes of several rows of one id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SameId {
+    LastWins,
+    /// All stay, neighbours in order of arrival.
+    AllStay,
+}
+
 pub(crate) struct Sorter {
+    same_id: SameId,
     schema: SchemaRef,
     scratch: TempDir,
     limits: SortLimits,
@@ -72,6 +82,7 @@ impl Sorter {
             .tempdir_in(scratch)
             .map_err(CatalogueError::scratch("create a folder", scratch))?;
         Ok(Self {
+            same_id: SameId::LastWins,
             schema,
             scratch,
             limits: SortLimits {
@@ -85,6 +96,11 @@ impl Sorter {
             rows_in: 0,
             duplicates: 0,
         })
+    }
+
+    pub(crate) fn keeping_all(mut self) -> Self {
+        self.same_id = SameId::AllStay;
+        self
     }
 
     pub(crate) fn push(&mut self, batch: RecordBatch) -> Result<()> {
@@ -142,7 +158,7 @@ impl Sorter {
         schema: &SchemaRef,
         finish: impl Fn(RecordBatch) -> Result<RecordBatch>,
     ) -> Result<u64> {
-        let order = sorted_order(&self.buffer);
+        let order = sorted_order(&self.buffer, self.same_id);
         let rows: usize = self.buffer.iter().map(RecordBatch::num_rows).sum();
         let batches: Vec<&RecordBatch> = self.buffer.iter().collect();
         let mut out = SortedWriter::create(path, schema)?;
@@ -167,7 +183,7 @@ impl Sorter {
                 self.merge_round()?;
             }
             let spills = std::mem::take(&mut self.spills);
-            self.duplicates += merge(&spills, &path, &schema, finish)?;
+            self.duplicates += merge(&spills, &path, &schema, self.same_id, finish)?;
             remove(&spills)?;
         }
         self.buffer.clear();
@@ -180,7 +196,7 @@ impl Sorter {
         for group in spills.chunks(self.limits.fan_in) {
             let path = self.next_path();
             let schema = Arc::clone(&self.schema);
-            self.duplicates += merge(group, &path, &schema, Ok)?;
+            self.duplicates += merge(group, &path, &schema, self.same_id, Ok)?;
             remove(group)?;
             self.spills.push(path);
         }
@@ -210,7 +226,7 @@ fn prefix(id: &[u8]) -> u64 {
 }
 
 /// Places (batch, row) of the winning rows in order of id.
-fn sorted_order(batches: &[RecordBatch]) -> Vec<(usize, usize)> {
+fn sorted_order(batches: &[RecordBatch], same_id: SameId) -> Vec<(usize, usize)> {
     let columns: Vec<&StringArray> = batches.iter().map(ids).collect();
     let id = |at: &(u64, u32, u32)| columns[at.1 as usize].value(at.2 as usize);
     let mut order: Vec<(u64, u32, u32)> = Vec::new();
@@ -226,6 +242,10 @@ fn sorted_order(batches: &[RecordBatch]) -> Vec<(usize, usize)> {
             .then_with(|| id(a).cmp(id(b)))
             .then_with(|| (a.1, a.2).cmp(&(b.1, b.2)))
     });
+    if same_id == SameId::AllStay {
+        let places = order.iter().map(|at| (at.1 as usize, at.2 as usize));
+        return places.collect();
+    }
     let mut winners = Vec::with_capacity(order.len());
     for (at, place) in order.iter().enumerate() {
         let lost = order
@@ -281,19 +301,20 @@ impl Spill {
     }
 }
 
-/// Heap entry; the smallest id comes first and of equal ids the newest spill.
+/// Heap entry; the smallest id comes first and of equal ids the highest rank.
 #[derive(PartialEq, Eq)]
 struct Head {
     prefix: u64,
     id: Box<str>,
     spill: usize,
+    rank: usize,
 }
 
 impl Ord for Head {
     fn cmp(&self, other: &Self) -> Ordering {
         (other.prefix, &other.id)
             .cmp(&(self.prefix, &self.id))
-            .then(self.spill.cmp(&other.spill))
+            .then(self.rank.cmp(&other.rank))
     }
 }
 
@@ -345,6 +366,7 @@ fn merge(
     paths: &[PathBuf],
     to: &Path,
     schema: &SchemaRef,
+    same_id: SameId,
     finish: impl Fn(RecordBatch) -> Result<RecordBatch>,
 ) -> Result<u64> {
     let mut spills: Vec<Option<Spill>> = paths
@@ -360,7 +382,7 @@ fn merge(
     let mut heap: BinaryHeap<Head> = BinaryHeap::with_capacity(spills.len());
     for (at, spill) in spills.iter().enumerate() {
         if let Some(spill) = spill {
-            heap.push(head(spill, at));
+            heap.push(head(spill, at, same_id));
         }
     }
     let mut pending = Pending {
@@ -375,14 +397,14 @@ fn merge(
     while let Some(top) = heap.pop() {
         let at = top.spill;
         let mut spill = spills[at].take().expect("a spill in the heap is open");
-        if last.as_deref() == Some(&*top.id) {
+        if same_id == SameId::LastWins && last.as_deref() == Some(&*top.id) {
             duplicates += 1;
         } else {
             pending.pick(&mut spill);
         }
         last = Some(top.id);
         if spill.advance()? {
-            heap.push(head(&spill, at));
+            heap.push(head(&spill, at, same_id));
             spills[at] = Some(spill);
         }
         if pending.is_full() {
@@ -394,11 +416,16 @@ fn merge(
     Ok(duplicates)
 }
 
-fn head(spill: &Spill, at: usize) -> Head {
+/// The newest spill comes first where one row wins, the oldest where all stay.
+fn head(spill: &Spill, at: usize, same_id: SameId) -> Head {
     Head {
         prefix: prefix(spill.id().as_bytes()),
         id: spill.id().into(),
         spill: at,
+        rank: match same_id {
+            SameId::LastWins => at,
+            SameId::AllStay => usize::MAX - at,
+        },
     }
 }
 

@@ -4,16 +4,21 @@
 //!
 //! Pushing and finishing block; call them from a thread that may.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, new_null_array};
+use arrow_array::{
+    ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
+};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
 use trawler_core::image::ImageOutcome;
+use trawler_core::product::PARTNER_UPDATED;
 
 use crate::error::{CatalogueError, Result};
 use crate::hash::row_hashes;
-use crate::schema::{ID, ROW_HASH, content_schema};
+use crate::partial::{fold, staged_partial_schema};
+use crate::schema::{ID, ROW_HASH, content_schema, partial_schema};
 use crate::sort::{SortLimits, Sorter};
 use crate::sorted::SortedRows;
 
@@ -21,24 +26,65 @@ use crate::sorted::SortedRows;
 pub(crate) const DELETED: &str = "_deleted";
 pub(crate) const OUTCOME: &str = "outcome";
 
+/// An id that the partner deletes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deleted {
+    pub id: String,
+    /// When, as the partner says.
+    pub updated: Option<DateTime<Utc>>,
+}
+
+impl<S: Into<String>> From<S> for Deleted {
+    fn from(id: S) -> Self {
+        Self {
+            id: id.into(),
+            updated: None,
+        }
+    }
+}
+
 /// Rows of one run, in order of arrival. Of several operations on an id the
-/// last one counts.
+/// last one counts; rows that hold only what changed are laid over one another.
 pub struct Staging {
     sorter: Sorter,
+    rows: RowsHold,
+    scratch: PathBuf,
+}
+
+/// What a row says of columns that it has no value for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowsHold {
+    /// They are empty.
+    Everything,
+    /// They stay as they are stored.
+    Changes,
 }
 
 impl Staging {
     /// Spills go to a folder of their own within `scratch`, which must exist.
     pub fn new(scratch: &Path, limits: SortLimits) -> Result<Self> {
-        let sorter = Sorter::new(pushed_schema(), scratch, limits)?;
-        Ok(Self { sorter })
+        Ok(Self {
+            sorter: Sorter::new(pushed_schema(), scratch, limits)?,
+            rows: RowsHold::Everything,
+            scratch: scratch.to_owned(),
+        })
     }
 
-    /// Takes rows of [`content_schema`].
+    /// For rows that hold only what changed.
+    pub fn partial(scratch: &Path, limits: SortLimits) -> Result<Self> {
+        Ok(Self {
+            sorter: Sorter::new(staged_partial_schema(), scratch, limits)?.keeping_all(),
+            rows: RowsHold::Changes,
+            scratch: scratch.to_owned(),
+        })
+    }
+
+    /// Takes rows of [`content_schema`], or of [`partial_schema`] where they
+    /// hold only what changed.
     pub fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        let content = content_schema();
-        if batch.schema_ref().fields() != content.fields() {
-            return Err(wrong_columns(batch.schema_ref(), &content));
+        let wanted = self.wanted();
+        if batch.schema_ref().fields() != wanted.fields() {
+            return Err(wrong_columns(batch.schema_ref(), &wanted));
         }
         let rows = batch.num_rows();
         self.push_marked(
@@ -47,16 +93,34 @@ impl Staging {
         )
     }
 
+    fn wanted(&self) -> SchemaRef {
+        match self.rows {
+            RowsHold::Everything => content_schema(),
+            RowsHold::Changes => partial_schema(),
+        }
+    }
+
     /// Takes explicit deletions, as summary feeds have them.
-    pub fn push_deletes<S: AsRef<str>>(&mut self, ids: &[S]) -> Result<()> {
-        let ids: StringArray = ids.iter().map(|id| Some(id.as_ref())).collect();
-        let rows = ids.len();
-        let ids: ArrayRef = Arc::new(ids);
-        let columns = content_schema()
+    pub fn push_deletes<D: Into<Deleted> + Clone>(&mut self, deleted: &[D]) -> Result<()> {
+        let deleted: Vec<Deleted> = deleted.iter().cloned().map(Into::into).collect();
+        let rows = deleted.len();
+        let ids = deleted.iter().map(|deleted| Some(deleted.id.as_str()));
+        let ids: ArrayRef = Arc::new(ids.collect::<StringArray>());
+        let updated = deleted
+            .iter()
+            .map(|deleted| deleted.updated.map(|at| at.timestamp_micros()));
+        let updated: ArrayRef = Arc::new(
+            updated
+                .collect::<TimestampMicrosecondArray>()
+                .with_timezone("UTC"),
+        );
+        let columns = self
+            .wanted()
             .fields()
             .iter()
             .map(|field| match field.name().as_str() {
                 ID => Arc::clone(&ids),
+                PARTNER_UPDATED => Arc::clone(&updated),
                 _ => new_null_array(field.data_type(), rows),
             })
             .collect();
@@ -64,16 +128,32 @@ impl Staging {
     }
 
     fn push_marked(&mut self, mut columns: Vec<ArrayRef>, deleted: BooleanArray) -> Result<()> {
+        let rows = deleted.len();
         columns.push(Arc::new(deleted));
-        let batch = RecordBatch::try_new(pushed_schema(), columns)
-            .map_err(CatalogueError::arrow("stage rows"))?;
+        let schema = match self.rows {
+            RowsHold::Everything => pushed_schema(),
+            RowsHold::Changes => {
+                columns.push(Arc::new(BooleanArray::from(vec![false; rows])));
+                staged_partial_schema()
+            }
+        };
+        let batch =
+            RecordBatch::try_new(schema, columns).map_err(CatalogueError::arrow("stage rows"))?;
         self.sorter.push(batch)
     }
 
     pub fn finish(self) -> Result<Staged> {
-        let rows = self.sorter.finish(staged_schema(), with_row_hash)?;
+        let rows = match self.rows {
+            RowsHold::Everything => self.sorter.finish(staged_schema(), with_row_hash)?,
+            // The hash is that of the row it becomes, which is known later.
+            RowsHold::Changes => {
+                let all = self.sorter.finish(staged_partial_schema(), Ok)?;
+                fold(&all, &self.scratch)?
+            }
+        };
         Ok(Staged {
             rows: Arc::new(rows),
+            hold: self.rows,
         })
     }
 }
@@ -130,6 +210,7 @@ fn with_row_hash(batch: RecordBatch) -> Result<RecordBatch> {
 #[derive(Debug, Clone)]
 pub struct Staged {
     pub(crate) rows: Arc<SortedRows>,
+    pub(crate) hold: RowsHold,
 }
 
 impl Staged {
@@ -138,7 +219,7 @@ impl Staged {
         self.rows.rows()
     }
 
-    /// Rows that lost to a later one of the same id.
+    /// Rows that lost to a later one of the same id, or became one row with it.
     pub fn duplicates(&self) -> u64 {
         self.rows.duplicates
     }

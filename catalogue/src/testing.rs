@@ -184,6 +184,7 @@ pub fn stamp_of(run: &RunId) -> RunStamp {
     RunStamp {
         run: run.clone(),
         write_id: WriteId::of_run(run, 1),
+        collects_images: true,
     }
 }
 

@@ -8,11 +8,17 @@ mod testing;
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::{Value, json};
 use trawler_catalogue::Watermark;
 use trawler_core::image::{ImageOutcome, ImageStatus, KnownImage, SourceFacts, StoredVariant};
+use trawler_core::phash::Phash;
 
 use testing::{Product, Table, changes_of, pipe, replay};
+
+const LOOK: Phash = Phash(0xe1b0_c3d4_9a5f_2786);
 
 fn url(number: usize) -> String {
     format!("http://img/{number}.jpg")
@@ -45,12 +51,15 @@ fn stored(number: usize) -> ImageOutcome {
             width: 1200,
             height: 900,
             bytes: 12_345,
+            phash: Some(LOOK),
+            damaged: None,
         }),
         known: KnownImage {
             sha256: Some(sha256),
             recipe: Some("r1".to_owned()),
             etag: Some("\"e\"".to_owned()),
             last_modified: None,
+            phash: Some(LOOK),
         },
         variants: vec![StoredVariant {
             name: "list".to_owned(),
@@ -91,6 +100,7 @@ async fn a_fold_changes_image_columns_of_the_rows_it_names_and_nothing_else() {
     assert_eq!(row["image_status"], "stored");
     assert_eq!(row["image_url"], json!(url(10)));
     assert_eq!(row["image_width"], 1200);
+    assert_eq!(row["image_phash"], "e1b0c3d49a5f2786");
     let variant = json!([{"name": "list", "key": "images/00/x/list-1.jpg", "width": 256,
         "height": 192, "bytes": 999, "sha256": "v"}]);
     assert_eq!(row["image_variants"], variant);
@@ -162,8 +172,8 @@ async fn a_run_keeps_image_state_while_the_link_stays_and_resets_it_when_it_chan
         )
     };
     let stored = Some("stored".to_owned());
-    assert_eq!(state("00000"), (stored.clone(), 11));
-    assert_eq!(state("00001"), (stored, 11));
+    assert_eq!(state("00000"), (stored.clone(), 12));
+    assert_eq!(state("00001"), (stored, 12));
     assert_eq!(state("00002"), (Some("pending".to_owned()), 1));
     assert_eq!(state("00003"), (None, 0));
 }
@@ -238,4 +248,100 @@ async fn a_fold_and_a_run_of_one_pipe_conflict() {
         error,
         Err(trawler_catalogue::CommitError::Conflict { .. })
     ));
+}
+
+/// Takes columns out of a table, as if a release had written it that did not
+/// have them.
+fn without_columns(table: &Table, names: &[&str]) {
+    let folder = table.folder.path();
+    let mut sizes = BTreeMap::new();
+    for path in table.objects().into_keys() {
+        if !path.ends_with(".parquet") {
+            continue;
+        }
+        let file = folder.join(&path);
+        let bytes = Bytes::from(std::fs::read(&file).unwrap());
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+        let kept: Vec<usize> = (0..reader.schema().fields().len())
+            .filter(|at| !names.contains(&reader.schema().field(*at).name().as_str()))
+            .collect();
+        let schema = reader.schema().project(&kept).unwrap();
+        let out = std::fs::File::create(&file).unwrap();
+        let mut writer = ArrowWriter::try_new(out, schema.into(), None).unwrap();
+        for batch in reader.build().unwrap() {
+            writer
+                .write(&batch.unwrap().project(&kept).unwrap())
+                .unwrap();
+        }
+        writer.close().unwrap();
+        sizes.insert(path, std::fs::metadata(&file).unwrap().len());
+    }
+    for path in table.objects().into_keys() {
+        if !path.starts_with("_delta_log/") {
+            continue;
+        }
+        let file = folder.join(&path);
+        let text = std::fs::read_to_string(&file).unwrap();
+        let lines = text.lines().map(|line| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            if let Some(metadata) = line.get_mut("metaData") {
+                let schema = metadata["schemaString"].as_str().unwrap();
+                let mut schema: Value = serde_json::from_str(schema).unwrap();
+                let fields = schema["fields"].as_array_mut().unwrap();
+                fields.retain(|field| !names.contains(&field["name"].as_str().unwrap()));
+                metadata["schemaString"] = json!(schema.to_string());
+            }
+            for kind in ["add", "cdc"] {
+                if let Some(action) = line.get_mut(kind) {
+                    let path = action["path"].as_str().unwrap().replace("%3D", "=");
+                    action["size"] = json!(sizes[&path]);
+                }
+            }
+            line.to_string() + "\n"
+        });
+        std::fs::write(&file, lines.collect::<String>()).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_an_earlier_release_gets_the_columns_that_it_lacks() {
+    let mut table = Table::new().await;
+    let shop = pipe("shop");
+    table.full_run(&shop, 0, &products(3)).await;
+    table.fold(&shop, 1, &[stored(0)]).await.unwrap();
+    let names = ["image_phash", "image_damaged"];
+    without_columns(&table, &names);
+    table.catalogue = trawler_catalogue::Catalogue::open_or_create(
+        table.store.clone(),
+        testing::small_files(),
+        table.clock.clone(),
+    )
+    .await
+    .unwrap();
+    let log: String = table
+        .objects()
+        .into_iter()
+        .filter(|(path, _)| path.starts_with("_delta_log/"))
+        .map(|(path, _)| std::fs::read_to_string(table.folder.path().join(path)).unwrap())
+        .collect();
+    assert!(log.contains("ADD COLUMNS"), "{log}");
+    assert!(log.contains("image_phash") && log.contains("image_damaged"));
+    let rows = table.rows(&shop, 10).await;
+    assert_eq!(rows["00000"]["image_status"], "stored");
+    assert!(!rows["00000"].contains_key("image_phash"));
+    // What was stored before has no such hash until it is stored again.
+    let again = stored(0);
+    table.fold(&shop, 2, &[again, stored(1)]).await.unwrap();
+    let rows = table.rows(&shop, 10).await;
+    for id in ["00000", "00001"] {
+        assert_eq!(rows[id]["image_phash"], LOOK.to_string(), "{id}");
+    }
+    let snapshot = table.catalogue.snapshot().await.unwrap();
+    let page = table
+        .catalogue
+        .image_candidates(&snapshot, &shop, None, 9, |_| true)
+        .await
+        .unwrap();
+    let known = page.rows.iter().map(|row| row.known.phash);
+    assert!(known.eq([Some(LOOK), Some(LOOK), None]));
 }

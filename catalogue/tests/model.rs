@@ -27,6 +27,9 @@ struct Kept {
 
 type Model = BTreeMap<String, Kept>;
 
+/// The day on which each id that is gone was first seen.
+type Gone = BTreeMap<String, i64>;
+
 struct Day {
     products: Vec<Product>,
     deletes: Vec<String>,
@@ -104,7 +107,7 @@ struct Expected {
 }
 
 /// What the day does to the model.
-fn settle(model: &mut Model, day: &Day, number: i64) -> Expected {
+fn settle(model: &mut Model, left: &mut Gone, day: &Day, number: i64) -> Expected {
     let mut expected = Expected::default();
     let incoming: BTreeMap<&str, &Product> =
         day.products.iter().map(|p| (p.id.as_str(), p)).collect();
@@ -119,6 +122,7 @@ fn settle(model: &mut Model, day: &Day, number: i64) -> Expected {
         .collect();
     expected.deletes = gone.len() as u64;
     if day.hold == Deletes::Apply {
+        left.extend(gone.iter().map(|id| (id.clone(), model[id].first_day)));
         model.retain(|id, _| !gone.contains(id));
     }
     for (id, product) in incoming {
@@ -130,7 +134,7 @@ fn settle(model: &mut Model, day: &Day, number: i64) -> Expected {
                 expected.inserts += 1;
                 let kept = Kept {
                     product: product.clone(),
-                    first_day: number,
+                    first_day: left.get(id).copied().unwrap_or(number),
                     changed_day: number,
                 };
                 model.insert(id.to_owned(), kept);
@@ -184,13 +188,14 @@ async fn check_seed(seed: u64) {
     let table = Table::new().await;
     let pipes = [pipe("shop-a"), pipe("shop-b")];
     let mut models = [Model::new(), Model::new()];
+    let mut left = [Gone::new(), Gone::new()];
     let mut copy = BTreeMap::new();
     let mut watermark = Watermark::START;
     for number in 0..12 {
         let at = random.random_range(0..2);
         let (pipe, model) = (&pipes[at], &mut models[at]);
         let day = day(&mut random, model);
-        let expected = settle(model, &day, number);
+        let expected = settle(model, &mut left[at], &day, number);
         let deletes: Vec<&str> = day.deletes.iter().map(String::as_str).collect();
         let staged = table.staged(&day.products, &deletes);
         let run = run_of(pipe, number);

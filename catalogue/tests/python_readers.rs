@@ -85,6 +85,7 @@ fn stored(number: usize) -> ImageOutcome {
             width: 3,
             height: 4,
             bytes: 5,
+            ..SourceFacts::default()
         }),
         known: KnownImage::default(),
         variants: vec![StoredVariant {

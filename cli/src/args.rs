@@ -4,6 +4,7 @@
 mod dlq;
 mod images;
 mod maintenance;
+mod pipe;
 mod runs;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 pub(crate) use dlq::{DlqCommand, WhichLetters, Who};
 pub(crate) use images::{GcArgs, ImagesArgs, ImagesCommand, RetryArgs, StatsArgs, VerifyArgs};
 pub(crate) use maintenance::{AddWindow, MaintenanceCommand, WindowTarget};
+pub(crate) use pipe::{As, Mode, NewPipeArgs, PipeCommand};
 pub(crate) use runs::{AcceptArgs, RejectArgs, RunsArgs, RunsCommand, ShowRunArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -59,6 +61,9 @@ pub(crate) enum Command {
     Fleet(FleetCommand),
     /// What is due, running, done and failed.
     Status,
+    /// One pipe: draft it from a feed or a site.
+    #[command(subcommand)]
+    Pipe(PipeCommand),
     /// The pipes and when they ran and run next; publish them to a fleet.
     Pipes {
         #[command(subcommand)]
@@ -268,8 +273,8 @@ pub(crate) enum TryCommand {
 pub(crate) struct TryFeedArgs {
     /// A file, or an http(s) URL.
     pub(crate) input: String,
-    /// naver-ep, google, google-tsv, google-xml, csv, jsonl or json; or the id of a pipe whose [feed]
-    /// table is used.
+    /// naver-ep, tagged, google, google-tsv, google-xml, csv, jsonl or json; or the id of a pipe
+    /// whose [feed] table is used.
     #[arg(long, value_name = "FORMAT|PIPE")]
     pub(crate) format: String,
     /// Character set, when it is not to be detected: utf-8, cp949, utf-16le ...

@@ -245,7 +245,11 @@ async fn until_idle(
                 }
                 match record.status {
                     JobStatus::Open => open += 1,
-                    JobStatus::Parked if record.due.is_some_and(|due| due - now <= wait) => {
+                    // No tick sends what is paused, be it due or not.
+                    JobStatus::Parked
+                        if record.due.is_some_and(|due| due - now <= wait)
+                            && !machine.pauses().is_paused(queue, &record.pipe).await? =>
+                    {
                         soon += 1
                     }
                     JobStatus::Parked => parked += 1,

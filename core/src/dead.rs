@@ -256,6 +256,7 @@ mod tests {
                 product_id: "p".to_owned(),
                 url: "https://img.test/1.jpg".to_owned(),
                 known: KnownImage::default(),
+                remake: None,
             }],
         };
         let found = Input::of(QueueName::Image, &images.encode(), None);

@@ -21,6 +21,9 @@ pub const SUMMARY_FIELDS: &[&str] = &["class", "update_time"];
 pub enum FeedFormat {
     /// Naver shopping EP 3.0: tab-separated, header row, no quoting whatsoever.
     NaverEp,
+    /// The older engine pages of Naver and Daum: `<<<begin>>>`, one tag a
+    /// line, `<<<ftend>>>` or `<<<end>>>`.
+    Tagged,
     /// Google Merchant, tab-separated or XML, told apart by the first character.
     Google,
     GoogleTsv,
@@ -40,7 +43,8 @@ pub enum FeedFormat {
 pub enum FeedMode {
     #[default]
     Full,
-    /// Rows carry `class` I, U or D and apply in order.
+    /// Rows carry `class` I, U or D and apply in order. `D` is sold out: the
+    /// product goes, in a full feed too.
     Summary,
 }
 
@@ -94,14 +98,17 @@ pub struct ColumnMap(pub BTreeMap<String, Source>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CsvOptions {
-    /// Between fields, one ASCII character; default `,`.
+    /// Between fields, one ASCII character such as `^`, `|`, `;` or a tab;
+    /// default `,`.
     pub delimiter: char,
     /// Around values, one ASCII character; default `"`. Empty text switches
     /// quoting off.
     pub quote: String,
     /// Whether the first row names the fields; without it, columns are given
-    /// by position. Default true.
+    /// by position or by `names`. Default true.
     pub header: bool,
+    /// Names of the fields, in order, of files without header; default none.
+    pub names: Vec<String>,
 }
 
 impl Default for CsvOptions {
@@ -110,7 +117,15 @@ impl Default for CsvOptions {
             delimiter: ',',
             quote: "\"".to_owned(),
             header: true,
+            names: Vec::new(),
         }
+    }
+}
+
+impl CsvOptions {
+    /// Whether fields have no name and columns are given by position.
+    pub fn by_position(&self) -> bool {
+        !self.header && self.names.is_empty()
     }
 }
 
@@ -161,6 +176,9 @@ impl Default for FeedLimits {
     }
 }
 
+/// Longest `clear`: a word, not a sentence that a title may hold.
+const CLEAR_BYTES_MAX: usize = 64;
+
 /// A share of rejected rows above which a feed is not believed: one in twenty.
 const MAX_BAD_SHARE: f64 = 0.05;
 
@@ -168,8 +186,8 @@ const MAX_BAD_SHARE: f64 = 0.05;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeedOptions {
-    /// `naver-ep`, `google`, `google-tsv`, `google-xml`, `csv`, `json` or
-    /// `jsonl`.
+    /// `naver-ep`, `tagged`, `google`, `google-tsv`, `google-xml`, `csv`,
+    /// `json` or `jsonl`.
     pub format: FeedFormat,
     /// `full` or `summary`; has to be said.
     pub mode: FeedMode,
@@ -181,11 +199,11 @@ pub struct FeedOptions {
     #[serde(default)]
     pub compression: Compression,
     /// Currency of amounts that name none, such as `EUR`; default none, and
-    /// `KRW` for Naver EP.
+    /// `KRW` for Naver EP and tagged feeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
     /// IANA zone of dates that name none; default Korean time for Naver EP and
-    /// UTC for all else.
+    /// tagged feeds, and UTC for all else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     /// Columns and the fields that they are taken from; default those of the
@@ -198,8 +216,20 @@ pub struct FeedOptions {
     /// Whether fields that no column takes are kept in `extra`; default true.
     #[serde(default = "yes")]
     pub keep_extra: bool,
-    /// Separator of list values; default `|` for Naver EP and CSV, `,` for
-    /// Google's text feed, none for XML and JSON, where values repeat.
+    /// Fields with personal data of sellers that are kept; default none, so
+    /// that such fields are dropped, from `extra` too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
+    /// Whether the rows of a summary hold only what changed: what is absent or
+    /// empty keeps the stored value; default false.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub partial: bool,
+    /// The value that empties a stored one, with `partial`; 1 to 64 bytes such
+    /// as `-`, default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clear: Option<String>,
+    /// Separator of list values; default `|` for Naver EP, tagged feeds and
+    /// CSV, `,` for Google's text feed, none for XML and JSON, where values repeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list_separator: Option<char>,
     /// Rows with too few fields: `reject`, the default, or `pad`.
@@ -224,6 +254,10 @@ fn yes() -> bool {
     true
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 fn max_bad_share() -> f64 {
     MAX_BAD_SHARE
 }
@@ -240,6 +274,9 @@ impl FeedOptions {
             columns: ColumnMap::default(),
             ignore: Vec::new(),
             keep_extra: true,
+            keep: Vec::new(),
+            partial: false,
+            clear: None,
             list_separator: None,
             short_rows: ShortRows::Reject,
             csv: None,
@@ -252,8 +289,15 @@ impl FeedOptions {
     /// The currency of amounts that name none.
     pub fn default_currency(&self) -> Option<Currency> {
         match self.format {
-            FeedFormat::NaverEp => Some(self.currency.unwrap_or(Currency::KRW)),
-            _ => self.currency,
+            FeedFormat::NaverEp | FeedFormat::Tagged => {
+                Some(self.currency.unwrap_or(Currency::KRW))
+            }
+            FeedFormat::Google
+            | FeedFormat::GoogleTsv
+            | FeedFormat::GoogleXml
+            | FeedFormat::Csv
+            | FeedFormat::Json
+            | FeedFormat::Jsonl => self.currency,
         }
     }
 
@@ -272,10 +316,30 @@ impl FeedOptions {
         if let (Some(items), true) = (&self.items, self.format != FeedFormat::Json) {
             push(&mut found, "items", items, "only with format = \"json\"");
         }
+        self.partial_problems(&mut found);
         self.csv_problems(&mut found);
         self.column_problems(&mut found);
         self.limits.problems(&mut found);
         found
+    }
+
+    fn partial_problems(&self, found: &mut Vec<Problem>) {
+        if self.partial && self.mode == FeedMode::Full {
+            push(found, "partial", "true", "only with mode = \"summary\"");
+        }
+        let Some(clear) = &self.clear else {
+            return;
+        };
+        if !self.partial {
+            push(found, "clear", clear, "only with partial = true");
+        }
+        let is_word = (1..=CLEAR_BYTES_MAX).contains(&clear.len())
+            && clear.trim() == clear
+            && !clear.chars().any(char::is_control);
+        if !is_word {
+            let allowed = "1 to 64 bytes without blanks at its ends";
+            push(found, "clear", &format!("{clear:?}"), allowed);
+        }
     }
 
     fn csv_problems(&self, found: &mut Vec<Problem>) {
@@ -290,15 +354,19 @@ impl FeedOptions {
             let allowed = "one ASCII character other than the delimiter, or nothing";
             push(found, "csv.quote", &csv.quote, allowed);
         }
-        if self.format == FeedFormat::Csv && !csv.header && self.columns.0.is_empty() {
-            let allowed = "without header, a position for every column in `columns`";
+        if self.format == FeedFormat::Csv && csv.by_position() && self.columns.0.is_empty() {
+            let allowed = "without header, csv.names, or a position for every column in `columns`";
             push(found, "csv.header", "false", allowed);
+        }
+        if csv.header && !csv.names.is_empty() {
+            let shown = format!("{:?}", csv.names);
+            push(found, "csv.names", &shown, "only with csv.header = false");
         }
     }
 
     fn column_problems(&self, found: &mut Vec<Problem>) {
-        let by_position =
-            self.format == FeedFormat::Csv && self.csv.as_ref().is_some_and(|csv| !csv.header);
+        let by_position = self.format == FeedFormat::Csv
+            && self.csv.as_ref().is_some_and(CsvOptions::by_position);
         for (column, source) in &self.columns.0 {
             let key = format!("columns.{column}");
             if column_index(column).is_none() && !SUMMARY_FIELDS.contains(&column.as_str()) {
@@ -312,7 +380,8 @@ impl FeedOptions {
             match source {
                 Source::Position(0) => push(found, &key, "0", "positions count from 1"),
                 Source::Position(at) if !by_position => {
-                    let allowed = "the name of a field; positions need csv.header = false";
+                    let allowed =
+                        "the name of a field; positions need csv.header = false without csv.names";
                     push(found, &key, &at.to_string(), allowed);
                 }
                 Source::Field(name) if by_position => {
@@ -456,6 +525,29 @@ mod tests {
             r#"{"format": "csv", "mode": "full", "csv": {"header": false}}"#,
             "csv.header",
         );
+        check(
+            r#"{"format": "csv", "mode": "full", "csv": {"names": ["id"]}}"#,
+            "csv.names",
+        );
+        check(
+            r#"{"format": "csv", "mode": "full", "columns": {"id": 1},
+                "csv": {"header": false, "names": ["id"]}}"#,
+            "columns.id = 1",
+        );
+        check(
+            r#"{"format": "naver-ep", "mode": "full", "partial": true}"#,
+            "partial = true: only with mode",
+        );
+        check(
+            r#"{"format": "naver-ep", "mode": "summary", "clear": "-"}"#,
+            "clear = -: only with partial",
+        );
+        for clear in ["", " -", "-\n", &"x".repeat(65)] {
+            let options = serde_json::json!({
+                "format": "naver-ep", "mode": "summary", "partial": true, "clear": clear,
+            });
+            check(&options.to_string(), "1 to 64 bytes");
+        }
         check(
             r#"{"format": "csv", "mode": "full", "csv": {"quote": "''"}}"#,
             "csv.quote",

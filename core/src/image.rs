@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::phash::Phash;
+
 /// How a source is fitted into a variant's box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -108,6 +110,10 @@ pub struct Variant {
     /// then stays: `"png"` or `"webp"`. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transparent: Option<OutputFormat>,
+    /// Whether the border of one colour is cut off before the picture is
+    /// fitted, whatever the fit; default false. `content` does so in any case.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trim: bool,
 }
 
 impl Variant {
@@ -115,6 +121,11 @@ impl Variant {
     pub fn format_of(&self, is_transparent: bool) -> OutputFormat {
         let other = self.transparent.filter(|_| is_transparent);
         other.unwrap_or(self.format)
+    }
+
+    /// Whether it shows what lies within the border of one colour.
+    pub fn trims(&self) -> bool {
+        self.trim || self.fit == Fit::Content
     }
 }
 
@@ -142,10 +153,19 @@ pub enum ImageStatus {
     Unreachable,
     /// The image URL is not a URL that can be fetched.
     BadUrl,
+    /// A picture, but one that stands for "no picture yet", as the
+    /// configuration says; no variants are stored.
+    Placeholder,
+    /// Its job was given up because the pipe is not to be had, so that nobody
+    /// was asked; fetched by the first run after the pipe is back.
+    PipePaused,
+    /// The pipe says that its images are not collected; fetched by the first
+    /// run after it says otherwise.
+    NotCollected,
 }
 
 impl ImageStatus {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Pending,
         Self::Stored,
         Self::Unchanged,
@@ -160,6 +180,9 @@ impl ImageStatus {
         Self::RefusedAddress,
         Self::Unreachable,
         Self::BadUrl,
+        Self::Placeholder,
+        Self::PipePaused,
+        Self::NotCollected,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -178,6 +201,9 @@ impl ImageStatus {
             Self::RefusedAddress => "refused_address",
             Self::Unreachable => "unreachable",
             Self::BadUrl => "bad_url",
+            Self::Placeholder => "placeholder",
+            Self::PipePaused => "pipe_paused",
+            Self::NotCollected => "not_collected",
         }
     }
 
@@ -200,10 +226,28 @@ impl ImageStatus {
             | Self::TooLarge
             | Self::UnsupportedFormat
             | Self::RefusedAddress
-            | Self::BadUrl => false,
+            | Self::BadUrl
+            | Self::Placeholder
+            | Self::PipePaused
+            | Self::NotCollected => false,
         }
     }
 }
+
+/// Whether the bytes that came from a partner are stored beside what is made
+/// of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Originals {
+    #[default]
+    Drop,
+    /// Once for each content. Listed among the variants, after the others,
+    /// under the name [`ORIGINAL`].
+    Keep,
+}
+
+/// The name under which a kept original is listed; no variant has it.
+pub const ORIGINAL: &str = "original";
 
 /// What is known of an image from the last time it was fetched, so that
 /// unchanged bytes are neither sent nor decoded again.
@@ -219,6 +263,10 @@ pub struct KnownImage {
     pub etag: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
+    /// Of the picture, so that a changed list of placeholders is held against
+    /// it without a download.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phash: Option<Phash>,
 }
 
 /// One variant as it was stored.
@@ -251,14 +299,58 @@ pub struct ImageOutcome {
     pub variants: Vec<StoredVariant>,
 }
 
-/// Facts of a source image; width and height are after orientation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Facts of a source image; width and height are after orientation, and 0 where
+/// its bytes alone told enough and it was not decoded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFacts {
     pub sha256: String,
     pub format: String,
     pub width: u32,
     pub height: u32,
     pub bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phash: Option<Phash>,
+    /// What is wrong with it, if it is not sound and could be decoded in part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<Damaged>,
+}
+
+/// A file that strict decoding refuses and lenient decoding accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damaged {
+    pub kind: Damage,
+    /// Hundredths of the picture that its data reached.
+    pub decoded_percent: u8,
+}
+
+/// Why strict decoding refuses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Damage {
+    Truncated,
+    Corrupt,
+}
+
+impl Damage {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::Corrupt => "corrupt",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Truncated, Self::Corrupt];
+        all.into_iter().find(|damage| damage.as_str() == text)
+    }
+
+    /// The status of a file that is refused for it.
+    pub fn status(self) -> ImageStatus {
+        match self {
+            Self::Truncated => ImageStatus::Truncated,
+            Self::Corrupt => ImageStatus::Corrupt,
+        }
+    }
 }
 
 /// When the image of a row whose URL did not change is looked at again.
@@ -283,6 +375,7 @@ impl Default for Recheck {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -308,5 +401,17 @@ mod tests {
             assert_eq!(ImageStatus::parse(status.as_str()), Some(status));
         }
         assert_eq!(ImageStatus::parse("fine"), None);
+    }
+
+    #[test]
+    fn results_of_an_earlier_release_are_read() {
+        let old = r#"{"product_id":"p","url":"u","status":"stored","source":{"sha256":"s","format":"jpeg","width":1,"height":2,"bytes":3},"known":{"sha256":"s","recipe":"r"}}"#;
+        let outcome: ImageOutcome = serde_json::from_str(old).unwrap();
+        let facts = outcome.source.as_ref().unwrap();
+        assert_eq!((facts.phash, facts.damaged), (None, None));
+        // And what is not known is not written.
+        let new = serde_json::to_value(&outcome).unwrap();
+        let old: serde_json::Value = serde_json::from_str(old).unwrap();
+        assert_eq!(new, old);
     }
 }

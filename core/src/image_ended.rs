@@ -28,8 +28,13 @@ impl EndedImages {
     }
 
     /// An outcome for every image of a job that is given up: what was finished
-    /// stays finished, the rest could not be reached.
-    pub fn given_up(mut self, images: &[ImageTask], reason: &str) -> Vec<ImageOutcome> {
+    /// stays finished, the rest has this status.
+    pub fn given_up(
+        mut self,
+        images: &[ImageTask],
+        status: ImageStatus,
+        reason: &str,
+    ) -> Vec<ImageOutcome> {
         images
             .iter()
             .enumerate()
@@ -38,7 +43,10 @@ impl EndedImages {
                 // A checkpoint of other images is none of this job's.
                 ended
                     .filter(|ended| ended.url == task.url && ended.product_id == task.product_id)
-                    .unwrap_or_else(|| given_up(task, reason))
+                    .unwrap_or_else(|| ImageOutcome {
+                        status,
+                        ..given_up(task, reason)
+                    })
             })
             .collect()
     }
@@ -67,6 +75,7 @@ mod tests {
             product_id: id.to_owned(),
             url: format!("https://img.test/{id}"),
             known: KnownImage::default(),
+            remake: None,
         };
         let images = [task("a"), task("b"), task("c")];
         let mut ended = EndedImages::default();
@@ -77,7 +86,7 @@ mod tests {
         ended.insert(&images, &[1], &stored);
         // Of another job of that place.
         ended.outcomes.insert(2, given_up(&task("z"), "old"));
-        let all = ended.given_up(&images, "it crashed");
+        let all = ended.given_up(&images, ImageStatus::PipePaused, "it crashed");
         let told: Vec<_> = all
             .iter()
             .map(|outcome| (outcome.status, outcome.reason.as_str()))
@@ -85,9 +94,9 @@ mod tests {
         assert_eq!(
             told,
             [
-                (ImageStatus::Unreachable, "it crashed"),
+                (ImageStatus::PipePaused, "it crashed"),
                 (ImageStatus::Stored, ""),
-                (ImageStatus::Unreachable, "it crashed"),
+                (ImageStatus::PipePaused, "it crashed"),
             ]
         );
     }

@@ -79,6 +79,19 @@ pub struct ImageTask {
     pub url: String,
     #[serde(default)]
     pub known: KnownImage,
+    /// Set where the stored variants were made by an earlier recipe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remake: Option<Remake>,
+}
+
+/// An image whose variants are to be made anew from the same source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remake {
+    /// Format of the source, which names a kept original together with its hash.
+    pub format: String,
+    /// Whether the image is due for nothing else: the partner is then not asked
+    /// where the original was kept.
+    pub alone: bool,
 }
 
 /// Work for an image worker: images of one host and one pipe.
@@ -216,6 +229,7 @@ mod tests {
             product_id: format!("p{n}"),
             url: format!("https://img.shop.test/{n}.jpg"),
             known: KnownImage::default(),
+            remake: None,
         }
     }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::image::{ImageStatus, Recheck};
+use crate::image_policy::is_made_by;
 use crate::pipe::ImageOptions;
 use crate::refetch::{Ages, Failed};
 
@@ -18,12 +19,13 @@ pub struct ImageStanding<'a> {
     pub tried: Option<DateTime<Utc>>,
 }
 
-/// Whether the run due at `due` fetches the image.
+/// Whether the run due at `due` fetches the image. What waits when a pipe stops
+/// collecting images has a last job, which asks nobody and says `not_collected`.
 pub fn is_image_due(image: ImageStanding<'_>, options: &ImageOptions, due: DateTime<Utc>) -> bool {
     if !options.collect {
-        return false;
+        return image.status == ImageStatus::Pending;
     }
-    if image.status == ImageStatus::Pending {
+    if is_awaited(image.status) {
         return true;
     }
     let retry_after = Duration::hours(i64::from(options.retry_hours));
@@ -36,8 +38,7 @@ pub fn is_image_due(image: ImageStanding<'_>, options: &ImageOptions, due: DateT
         Recheck::EveryRun => true,
         Recheck::Days { every_days } => {
             let every = i64::from(every_days.max(1));
-            let day = due.timestamp().div_euclid(24 * 60 * 60);
-            day.rem_euclid(every) == spread(image.product_id).rem_euclid(every)
+            day_of(due).rem_euclid(every) == spread(image.product_id).rem_euclid(every)
         }
     }
 }
@@ -50,7 +51,10 @@ pub const RETRY_AGES_DAYS: [i64; 6] = [1, 2, 4, 8, 16, 30];
 /// Whether the status says that the picture was not had.
 pub fn is_failure(status: ImageStatus) -> bool {
     match status {
-        ImageStatus::Pending | ImageStatus::Stored | ImageStatus::Unchanged => false,
+        ImageStatus::Pending
+        | ImageStatus::Stored
+        | ImageStatus::Unchanged
+        | ImageStatus::NotCollected => false,
         ImageStatus::NotFound
         | ImageStatus::Blocked
         | ImageStatus::NotAnImage
@@ -61,8 +65,75 @@ pub fn is_failure(status: ImageStatus) -> bool {
         | ImageStatus::Timeout
         | ImageStatus::RefusedAddress
         | ImageStatus::Unreachable
-        | ImageStatus::BadUrl => true,
+        | ImageStatus::BadUrl
+        | ImageStatus::Placeholder
+        | ImageStatus::PipePaused => true,
     }
+}
+
+/// Whether nobody has asked for the image yet.
+fn is_awaited(status: ImageStatus) -> bool {
+    match status {
+        ImageStatus::Pending | ImageStatus::PipePaused | ImageStatus::NotCollected => true,
+        ImageStatus::Stored
+        | ImageStatus::Unchanged
+        | ImageStatus::NotFound
+        | ImageStatus::Blocked
+        | ImageStatus::NotAnImage
+        | ImageStatus::Truncated
+        | ImageStatus::Corrupt
+        | ImageStatus::TooLarge
+        | ImageStatus::UnsupportedFormat
+        | ImageStatus::Timeout
+        | ImageStatus::RefusedAddress
+        | ImageStatus::Unreachable
+        | ImageStatus::BadUrl
+        | ImageStatus::Placeholder => false,
+    }
+}
+
+/// What pictures are made by today, and how soon those of an earlier recipe are
+/// made anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remaking {
+    /// Names all variants and how they are made.
+    pub recipe: String,
+    /// All of them are made anew within so many days; 0 for never.
+    pub days: u32,
+}
+
+impl Remaking {
+    /// Whether the stored variants are of another recipe than today's.
+    pub fn is_outdated(&self, recipe: Option<&str>) -> bool {
+        recipe.is_some_and(|recipe| !is_made_by(recipe, &self.recipe))
+    }
+
+    /// Whether the day of an outdated image has come since the run before this
+    /// one: each has one in every `days`, by the hash of its product id. A pipe
+    /// that runs once a week does seven days' worth; of one that runs every hour
+    /// the first run of a day does it, and the others find little left.
+    pub fn is_due(
+        &self,
+        image: ImageStanding<'_>,
+        before: Option<DateTime<Utc>>,
+        due: DateTime<Utc>,
+    ) -> bool {
+        if self.days == 0 || image.status != ImageStatus::Stored {
+            return false;
+        }
+        let every = i64::from(self.days);
+        let last = day_of(due);
+        // What an earlier run of the same day did not get to is not left.
+        let first = before.map_or(last, |before| day_of(before) + 1).min(last);
+        let own = spread(image.product_id).rem_euclid(every);
+        // The latest day of its own that is not after this one.
+        let latest = last - (last - own).rem_euclid(every);
+        latest >= first
+    }
+}
+
+fn day_of(instant: DateTime<Utc>) -> i64 {
+    instant.timestamp().div_euclid(24 * 60 * 60)
 }
 
 /// Whether an image that fails since `failing_since` came to an age of
@@ -233,16 +304,74 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_collects_no_images_has_no_image_jobs() {
-        let options = ImageOptions {
-            collect: false,
-            ..ImageOptions::default()
+    fn a_pipe_that_collects_no_images_fetches_none_and_all_of_them_later() {
+        let check = |status, collect, expected| {
+            let options = ImageOptions {
+                collect,
+                recheck: Recheck::Never,
+                ..ImageOptions::default()
+            };
+            let image = ImageStanding {
+                product_id: "p",
+                status,
+                tried: Some(DateTime::<Utc>::UNIX_EPOCH),
+            };
+            let found = is_image_due(image, &options, DateTime::<Utc>::UNIX_EPOCH);
+            assert_eq!(found, expected, "{status:?} {collect}");
         };
-        let image = ImageStanding {
-            product_id: "p",
-            status: ImageStatus::Pending,
-            tried: None,
+        check(ImageStatus::NotCollected, false, false);
+        check(ImageStatus::NotCollected, true, true);
+        check(ImageStatus::PipePaused, false, false);
+        check(ImageStatus::PipePaused, true, true);
+        check(ImageStatus::Stored, false, false);
+        check(ImageStatus::Stored, true, false);
+        check(ImageStatus::Timeout, false, false);
+        // Has a last job, which asks nobody.
+        check(ImageStatus::Pending, false, true);
+    }
+
+    #[test]
+    fn outdated_pictures_are_made_anew_once_in_so_many_days() {
+        let remaking = Remaking {
+            recipe: "new".to_owned(),
+            days: 10,
         };
-        assert!(!is_image_due(image, &options, DateTime::<Utc>::UNIX_EPOCH));
+        assert!(remaking.is_outdated(Some("old")));
+        assert!(!remaking.is_outdated(Some("new")) && !remaking.is_outdated(None));
+        let start = DateTime::<Utc>::UNIX_EPOCH + Duration::days(20_000);
+        let times = |remaking: &Remaking, status, id: &str, runs: i64, hours: i64| {
+            let due = |run: i64| start + Duration::hours(run * hours);
+            let image = ImageStanding {
+                product_id: id,
+                status,
+                tried: None,
+            };
+            (0..runs)
+                .filter(|run| remaking.is_due(image, Some(due(run - 1)), due(*run)))
+                .count()
+        };
+        let mut of_first_day = 0;
+        for product in 0..1000 {
+            let id = format!("p{product}");
+            let check = |runs, hours, expected| {
+                let found = times(&remaking, ImageStatus::Stored, &id, runs, hours);
+                assert_eq!(found, expected, "{id}: {runs} runs, one every {hours} h");
+            };
+            // Each once in ten days, however often the pipe runs in that time.
+            check(10, 24, 1);
+            // While it is not done: with every run of its day.
+            check(240, 1, 24);
+            check(1, 240, 1);
+            check(2, 24 * 365, 2);
+            of_first_day += times(&remaking, ImageStatus::Stored, &id, 1, 24);
+        }
+        assert!((70..=130).contains(&of_first_day), "{of_first_day} of 1000");
+        let never = Remaking {
+            days: 0,
+            ..remaking.clone()
+        };
+        assert_eq!(times(&never, ImageStatus::Stored, "p", 100, 24), 0);
+        // What failed has its own retries.
+        assert_eq!(times(&remaking, ImageStatus::NotFound, "p", 100, 24), 0);
     }
 }

@@ -22,6 +22,8 @@ pub struct RunCounts {
     pub rows: u64,
     pub rejected: u64,
     pub duplicates: u64,
+    /// Rows of a summary that are older than the stored ones, and ignored.
+    pub stale: u64,
     pub inserts: u64,
     pub updates: u64,
     pub deletes: u64,

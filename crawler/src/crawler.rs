@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use trawler_catalogue::{Catalogue, SortLimits};
 use trawler_core::ports::Secrets;
+use trawler_core::recheck::Remaking;
 use trawler_fleet::{Documents, Jobs, Pipes, Ports};
 use trawler_net::Fetcher;
 
@@ -48,6 +49,9 @@ pub struct CrawlerOptions {
     /// What a crawl of a site has settled is put away so often: a killed worker
     /// does so much again.
     pub checkpoint_every: Duration,
+    /// What pictures are made by, and how soon those of an earlier recipe are
+    /// made anew; none where it is not known.
+    pub remaking: Option<Remaking>,
 }
 
 /// Less work than this is done again rather than kept.

@@ -24,6 +24,7 @@ mod kept_book;
 mod kept_input;
 pub mod mappings;
 pub mod normalise;
+pub mod onboard;
 pub mod page;
 mod parse;
 mod plan_images;

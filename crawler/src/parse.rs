@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
-use trawler_catalogue::{Staged, Staging};
+use trawler_catalogue::{Deleted, Staged, Staging};
 use trawler_core::pipe::Pipe;
 use trawler_core::verdict::{Ending, Failure};
 use trawler_fleet::{Interrupt, JobContext, chain};
@@ -50,6 +50,15 @@ pub(crate) struct Parsed {
 }
 
 impl Parse<'_> {
+    fn staging(&self) -> Result<Staging, Ending> {
+        let limits = self.crawler.options.sort;
+        let staging = match self.pipe.reading().partial {
+            true => Staging::partial(self.scratch, limits),
+            false => Staging::new(self.scratch, limits),
+        };
+        staging.map_err(catalogue_failure)
+    }
+
     pub(crate) async fn run(
         &self,
         input: &Path,
@@ -61,8 +70,7 @@ impl Parse<'_> {
             ctx: self.ctx.clone(),
             input: input.to_owned(),
             report: self.scratch.join("rejected.jsonl"),
-            staging: Staging::new(self.scratch, self.crawler.options.sort)
-                .map_err(catalogue_failure)?,
+            staging: self.staging()?,
             normaliser: mappings.normaliser,
         };
         let interrupted: Arc<Mutex<Option<Interrupt>>> = Arc::default();
@@ -190,8 +198,8 @@ impl RowSink for Stage<'_> {
         Ok(self.staging.push(rows)?)
     }
 
-    fn delete(&mut self, ids: Vec<String>) -> Result<(), SinkError> {
-        Ok(self.staging.push_deletes(&ids)?)
+    fn delete(&mut self, deleted: Vec<Deleted>) -> Result<(), SinkError> {
+        Ok(self.staging.push_deletes(&deleted)?)
     }
 }
 
@@ -211,6 +219,15 @@ fn remarks(outcome: &FeedOutcome, normaliser: &Normaliser) -> Vec<String> {
         remarks.push(format!(
             "{} wrong value(s) of {column} became empty{example}",
             bad.count
+        ));
+    }
+    if !outcome.personal_fields.is_empty() {
+        let fields = outcome.personal_fields.iter().take(NAMED_MAX);
+        let fields: Vec<&str> = fields.map(String::as_str).collect();
+        remarks.push(format!(
+            "{} field(s) with personal data of sellers left out: {}; feed.keep keeps them",
+            outcome.personal_fields.len(),
+            fields.join(", ")
         ));
     }
     remarks.extend(unmapped("categories", &normaliser.unmapped_categories()));

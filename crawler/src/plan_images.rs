@@ -17,10 +17,10 @@ use trawler_catalogue::ImageRow;
 use trawler_core::RunId;
 use trawler_core::drain::STEP_ROWS_MAX;
 use trawler_core::image::{ImageStatus, KnownImage};
-use trawler_core::job::{ImageJob, ImageTask, JOB_IMAGES_MAX, pack_image_jobs};
+use trawler_core::job::{ImageJob, ImageTask, JOB_IMAGES_MAX, Remake, pack_image_jobs};
 use trawler_core::manifest::Manifest;
 use trawler_core::pipe::{ImageOptions, Pipe};
-use trawler_core::recheck::{ImageStanding, is_image_due, is_wanted_again};
+use trawler_core::recheck::{ImageStanding, Remaking, is_image_due, is_wanted_again};
 use trawler_core::refetch::Failed;
 use trawler_core::verdict::Ending;
 use trawler_fleet::manifests::{self, ManifestWriter, PART_JOBS};
@@ -40,26 +40,86 @@ const CANDIDATES_A_STEP: usize = STEP_ROWS_MAX;
 /// Which images are planned.
 #[derive(Debug, Clone)]
 pub(crate) enum Pick {
-    /// Those that are due for a run at this instant.
-    Due(DateTime<Utc>),
+    Due(DueAt),
     Failed(Failed),
     /// Of these products, as if nothing were known of them.
     Listed(Arc<HashSet<String>>),
 }
 
-impl Pick {
-    fn takes(&self, row: &ImageRow, options: &ImageOptions) -> bool {
+/// What is due for a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DueAt {
+    due: DateTime<Utc>,
+    /// When the pipe was due before that, by its schedule.
+    before: Option<DateTime<Utc>>,
+}
+
+impl DueAt {
+    pub(crate) fn of(pipe: &Pipe, run: &RunId) -> Self {
+        let due = run.due();
+        let schedule = pipe.schedule().ok();
+        let earlier = due - chrono::Duration::milliseconds(1);
+        Self {
+            due,
+            before: schedule.and_then(|schedule| schedule.latest_at_or_before(earlier)),
+        }
+    }
+}
+
+/// By what images are picked.
+#[derive(Clone)]
+struct Rules {
+    pick: Pick,
+    options: Arc<ImageOptions>,
+    remaking: Option<Arc<Remaking>>,
+}
+
+/// Why a picked image is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Because {
+    /// The partner is asked what there is.
+    Wanted,
+    /// It was made by an earlier recipe, and nothing else.
+    Outdated,
+}
+
+impl Rules {
+    fn takes(&self, row: &ImageRow) -> Option<Because> {
         let standing = ImageStanding {
             product_id: &row.id,
             // A status that this program does not know is looked into anew.
             status: row.status.unwrap_or(ImageStatus::Pending),
             tried: row.tried,
         };
-        match self {
-            Self::Due(due) => is_image_due(standing, options, *due),
-            Self::Failed(failed) => is_wanted_again(standing, failed),
-            Self::Listed(products) => products.contains(&row.id),
+        let wanted = match &self.pick {
+            Pick::Due(at) => is_image_due(standing, &self.options, at.due),
+            Pick::Failed(failed) => is_wanted_again(standing, failed),
+            Pick::Listed(products) => products.contains(&row.id),
+        };
+        if wanted {
+            return Some(Because::Wanted);
         }
+        let Pick::Due(at) = &self.pick else {
+            return None;
+        };
+        let remaking = self.outdated(row).filter(|_| self.options.collect)?;
+        let is_due = remaking.is_due(standing, at.before, at.due);
+        is_due.then_some(Because::Outdated)
+    }
+
+    /// Set where the row's variants are of another recipe.
+    fn outdated(&self, row: &ImageRow) -> Option<&Remaking> {
+        let remaking = self.remaking.as_deref()?;
+        let recipe = row.known.recipe.as_deref();
+        remaking.is_outdated(recipe).then_some(remaking)
+    }
+
+    fn remake(&self, row: &ImageRow) -> Option<Remake> {
+        self.outdated(row)?;
+        Some(Remake {
+            format: row.format.clone()?,
+            alone: self.takes(row) == Some(Because::Outdated),
+        })
     }
 }
 
@@ -110,14 +170,18 @@ impl PlanImages<'_> {
             .snapshot()
             .await
             .map_err(catalogue_failure)?;
-        let options = Arc::new(self.pipe.images.clone());
+        let rules = Rules {
+            pick: self.pick.clone(),
+            options: Arc::new(self.pipe.images.clone()),
+            remaking: self.crawler.options.remaking.clone().map(Arc::new),
+        };
         let mut packer = Packer::new(self.run, self.pipe.images.shards);
         let mut writer = ManifestWriter::new(&self.crawler.ports, self.run, self.job.epoch);
         let mut after: Option<String> = None;
         loop {
             self.ctx.step().await?;
-            let (pick, options) = (self.pick.clone(), Arc::clone(&options));
-            let is_due = move |row: &ImageRow| pick.takes(row, &options);
+            let picking = rules.clone();
+            let is_due = move |row: &ImageRow| picking.takes(row).is_some();
             let page = self
                 .crawler
                 .catalogue
@@ -131,13 +195,14 @@ impl PlanImages<'_> {
                 .await
                 .map_err(catalogue_failure)?;
             for mut row in page.rows {
+                let mut remake = rules.remake(&row);
                 if matches!(self.pick, Pick::Listed(_)) {
-                    row.known = KnownImage::default();
+                    (row.known, remake) = (KnownImage::default(), None);
                 }
                 if under_way.contains(&name(&row.id, &row.image_link)) {
                     continue;
                 }
-                for job in packer.push(row) {
+                for job in packer.push(row, remake) {
                     writer.push(&job).await.map_err(manifest_failure)?;
                 }
             }
@@ -202,7 +267,7 @@ impl<'a> Packer<'a> {
     }
 
     /// Takes an image; gives back the jobs that are full.
-    fn push(&mut self, row: ImageRow) -> Vec<ImageJob> {
+    fn push(&mut self, row: ImageRow, remake: Option<Remake>) -> Vec<ImageJob> {
         let host = Url::parse(&row.image_link)
             .ok()
             .and_then(|url| url.host_str().map(str::to_owned))
@@ -215,6 +280,7 @@ impl<'a> Packer<'a> {
             product_id: row.id,
             url: row.image_link,
             known: row.known,
+            remake,
         });
         if tasks.len() == JOB_IMAGES_MAX {
             let tasks = std::mem::take(tasks);
@@ -248,13 +314,17 @@ mod tests {
             status: Some(ImageStatus::Pending),
             tried: None,
             known: KnownImage::default(),
+            format: None,
         }
     }
 
     fn pack(rows: Vec<ImageRow>, shards: u32) -> Vec<ImageJob> {
         let run = RunId::parse("shop@2026-11-21T03:00:00.000Z").unwrap();
         let mut packer = Packer::new(&run, shards);
-        let mut jobs: Vec<ImageJob> = rows.into_iter().flat_map(|row| packer.push(row)).collect();
+        let mut jobs: Vec<ImageJob> = rows
+            .into_iter()
+            .flat_map(|row| packer.push(row, None))
+            .collect();
         jobs.extend(packer.finish());
         jobs
     }
@@ -289,6 +359,59 @@ mod tests {
         let count = rows.len();
         let jobs = pack(rows, 1);
         assert_eq!(jobs.len(), count);
+    }
+
+    #[test]
+    fn outdated_images_say_whether_they_are_due_for_nothing_else() {
+        let due = RunId::parse("shop@2026-11-21T03:00:00.000Z").unwrap().due();
+        let at = DueAt {
+            due,
+            before: Some(due - chrono::Duration::days(1)),
+        };
+        let check = |pick: Pick, status, recipe: &str, recheck, expected: Option<Option<bool>>| {
+            let rules = Rules {
+                pick,
+                options: Arc::new(ImageOptions {
+                    recheck,
+                    ..ImageOptions::default()
+                }),
+                remaking: Some(Arc::new(Remaking {
+                    recipe: "new".to_owned(),
+                    days: 1,
+                })),
+            };
+            let row = ImageRow {
+                status: Some(status),
+                known: KnownImage {
+                    recipe: Some(recipe.to_owned()),
+                    ..KnownImage::default()
+                },
+                format: Some("png".to_owned()),
+                tried: Some(due),
+                ..row(1, "https://a.test/1".to_owned())
+            };
+            let found = rules.takes(&row).map(|_| {
+                let remake = rules.remake(&row);
+                remake.map(|remake| remake.alone)
+            });
+            assert_eq!(found, expected, "{status:?} {recipe} {recheck:?}");
+        };
+        use ImageStatus::{NotFound, Stored};
+        use trawler_core::image::Recheck::{EveryRun, Never};
+        let for_run = || Pick::Due(at);
+        check(for_run(), Stored, "new", Never, None);
+        check(for_run(), Stored, "old", Never, Some(Some(true)));
+        check(for_run(), Stored, "old", EveryRun, Some(Some(false)));
+        check(for_run(), Stored, "new", EveryRun, Some(None));
+        // What failed keeps to its retries.
+        check(for_run(), NotFound, "old", Never, None);
+        check(for_run(), NotFound, "old", EveryRun, Some(Some(false)));
+        let failed = Pick::Failed(Failed {
+            statuses: Vec::new(),
+            which: trawler_core::refetch::Ages::Any,
+        });
+        check(failed.clone(), Stored, "old", Never, None);
+        check(failed, NotFound, "old", Never, Some(Some(false)));
     }
 
     #[test]

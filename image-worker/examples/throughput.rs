@@ -59,6 +59,7 @@ fn variant(name: &str, side: u32) -> Variant {
         quality: 80,
         background: None,
         transparent: None,
+        trim: false,
     }
 }
 

@@ -146,6 +146,7 @@ mod tests {
             quality: 80,
             background: None,
             transparent: None,
+            trim: false,
         };
         let hash = hex::encode(Sha256::digest(
             encode(picture, &variant, variant.format).unwrap(),

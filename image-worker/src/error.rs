@@ -2,7 +2,7 @@
 //! which of them are retried is decided in core.
 
 use thiserror::Error;
-use trawler_core::image::ImageStatus;
+use trawler_core::image::{Damage, ImageStatus};
 
 use crate::sniff::SourceFormat;
 
@@ -55,6 +55,19 @@ impl ImageError {
             Self::Truncated { .. } => Some(ImageStatus::Truncated),
             Self::Corrupt { .. } | Self::Panicked { .. } => Some(ImageStatus::Corrupt),
             Self::Encode { .. } => None,
+        }
+    }
+
+    /// What is wrong with a file that may still be decoded in part.
+    pub(crate) fn damage(&self) -> Option<Damage> {
+        match self {
+            Self::Truncated { .. } => Some(Damage::Truncated),
+            Self::Corrupt { .. } => Some(Damage::Corrupt),
+            Self::NotAnImage { .. }
+            | Self::UnsupportedFormat { .. }
+            | Self::TooLarge { .. }
+            | Self::Panicked { .. }
+            | Self::Encode { .. } => None,
         }
     }
 

@@ -131,6 +131,7 @@ mod tests {
             quality: 80,
             background: None,
             transparent: None,
+            trim: false,
         }
     }
 

@@ -6,6 +6,8 @@
 //! What a variant becomes follows from its own plan alone. Two variants share
 //! what both need; coefficients are read once for all of them.
 
+use trawler_core::phash::Phash;
+
 use crate::colour::Colours;
 use crate::error::ImageError;
 use crate::frame::{Frame, Samples, halved};
@@ -13,6 +15,7 @@ use crate::geometry::{Plan, halvings};
 use crate::inks::inks_to_rgb;
 use crate::jpeg::{self, Coding, Plane, Scale, Scratch, Structure};
 use crate::limits::Limits;
+use crate::look;
 use crate::orient::{self, Orientation, ends_first};
 use crate::picture::{Layout, Picture};
 use crate::resample::{Area, Resampler};
@@ -31,6 +34,15 @@ pub(crate) struct Opened<'a> {
     coding: Coding,
     pub(crate) orientation: Orientation,
     pub(crate) icc: Option<Vec<u8>>,
+    reading: Reading,
+}
+
+/// What becomes of a file that is not in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Strict,
+    /// It gives what is there of it.
+    Lenient,
 }
 
 /// What a variant is made as.
@@ -52,17 +64,29 @@ struct Cut {
 /// A decoded file.
 pub(crate) struct Layers<'a> {
     opened: Opened<'a>,
+    /// At least one plane a component.
     parts: Vec<Vec<Plane>>,
+    /// Hundredths of it that were there, if it was read leniently.
+    pub(crate) decoded_percent: Option<u8>,
 }
 
 impl<'a> Opened<'a> {
-    pub(crate) fn read(bytes: &'a [u8], limits: &Limits) -> Result<Self, ImageError> {
-        let structure = Structure::read(bytes, |file| {
+    pub(crate) fn read(
+        bytes: &'a [u8],
+        limits: &Limits,
+        reading: Reading,
+    ) -> Result<Self, ImageError> {
+        let on_frame = |file: &Structure<'_>| {
             let (width, height) = (u32::from(file.width), u32::from(file.height));
             let bytes = bytes_a_pixel(file) + file.coefficient_bytes();
             limits.check_header(width, height, bytes)
-        })?;
+        };
+        let structure = match reading {
+            Reading::Strict => Structure::read(bytes, on_frame)?,
+            Reading::Lenient => Structure::read_leniently(bytes, on_frame)?,
+        };
         Ok(Self {
+            reading,
             coding: structure.coding(),
             orientation: orient::of_exif(structure.exif),
             icc: structure.icc_profile(),
@@ -102,13 +126,23 @@ impl<'a> Opened<'a> {
                 let mut scales: Vec<Scale> = variants.iter().map(scale).collect();
                 scales.sort_unstable();
                 scales.dedup();
+                if scales.is_empty() {
+                    scales.push(Scale::Eighth);
+                }
                 scales
             })
             .collect();
-        let parts = jpeg::decode(&self.structure, &wanted, scratch)?;
+        let (parts, decoded_percent) = match self.reading {
+            Reading::Strict => (jpeg::decode(&self.structure, &wanted, scratch)?, None),
+            Reading::Lenient => {
+                let read = jpeg::decode_leniently(&self.structure, &wanted, scratch)?;
+                (read.0, Some(read.1))
+            }
+        };
         Ok(Layers {
             opened: self,
             parts,
+            decoded_percent,
         })
     }
 
@@ -215,6 +249,14 @@ impl Layers<'_> {
             Coding::Cmyk | Coding::Ycck => None,
             Coding::Grey | Coding::YCbCr | Coding::Rgb => self.opened.icc.as_deref(),
         }
+    }
+
+    /// What it looks like, by the smallest planes.
+    pub(crate) fn look(&self) -> Phash {
+        let smallest = |planes: &'_ Vec<Plane>| planes.len() - 1;
+        let parts = self.parts.iter();
+        let planes: Vec<&Plane> = parts.map(|planes| &planes[smallest(planes)]).collect();
+        look::of_planes(self.opened.coding, &planes, self.opened.orientation)
     }
 
     fn samples(&self, resampler: &mut Resampler, part: usize, plan: &Plan, made: Made) -> Samples {

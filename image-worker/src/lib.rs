@@ -7,8 +7,12 @@
 //! no IO, reads no clock, and the same input always gives the same bytes.
 //!
 //! ```text
-//! bytes ─> sniff ─> header, limits ─> strict decode ─> crop, resize ─> orient ─> colour ─> encode
+//! bytes ─> sniff ─> header, limits ─> strict decode ─> look ─> crop, resize ─> orient ─> colour ─> encode
 //! ```
+//!
+//! [`Workbench::render_by`] does the same by a policy: which pictures are
+//! placeholders and get no variants, and whether a damaged file is decoded as
+//! far as it goes.
 //!
 //! Not here: which images are due (jobs name them), and what the catalogue says
 //! of them afterwards (a fold of the crawler).
@@ -24,7 +28,10 @@ mod inks;
 mod jpeg;
 mod layers;
 mod limits;
+mod look;
+mod means;
 mod orient;
+mod phash;
 mod picture;
 mod recipe;
 mod resample;
@@ -41,9 +48,9 @@ mod worker;
 pub use error::ImageError;
 pub use limits::Limits;
 pub use orient::Orientation;
-pub use recipe::{InvalidVariant, check_variants, key, recipe, spec_text, spec8};
+pub use recipe::{InvalidVariant, check_variants, key, original_key, recipe, spec_text, spec8};
 pub use sniff::{Found, SourceFormat, sniff};
 pub use studio::{CutOff, Seen, Studio};
 pub use trial::{Trial, TrialReport, TrialVariant, try_image};
-pub use workbench::{Facts, RenderedVariant, Rendition, Workbench};
+pub use workbench::{Facts, Refused, RenderedVariant, Rendition, Workbench};
 pub use worker::{ImageWorker, ImageWorkerOptions};

@@ -3,10 +3,11 @@
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use trawler_core::image::{Fit, OutputFormat, Variant};
+use trawler_core::image::{Fit, ORIGINAL, OutputFormat, Variant};
 
 use crate::encode::encoder_version;
 use crate::resize::RESIZE_VERSION;
+use crate::sniff::SourceFormat;
 
 /// Decoding, colour and orientation; raised when their pixels change.
 const PIPELINE_VERSION: &str = "2";
@@ -38,6 +39,10 @@ pub fn check_variants(variants: &[Variant]) -> Result<(), InvalidVariant> {
         if variant.name.is_empty() || variant.name.len() > 64 || !variant.name.bytes().all(plain) {
             let allowed = "1 to 64 of a-z, 0-9, - and _";
             return refuse("name", format!("`{}`", variant.name), allowed);
+        }
+        if variant.name == ORIGINAL {
+            let allowed = "any name but this one, which a kept original has";
+            return refuse("name", format!("`{ORIGINAL}`"), allowed);
         }
         if variants[..index]
             .iter()
@@ -83,6 +88,9 @@ pub fn spec_text(variant: &Variant) -> String {
         let (name, encoder) = (format_name(format), encoder_version(format));
         text.push_str(&format!(";transparent={name},{encoder}"));
     }
+    if variant.trim && variant.fit != Fit::Content {
+        text.push_str(";trim");
+    }
     text
 }
 
@@ -123,6 +131,13 @@ pub fn key(source_sha256: &str, variant: &Variant, format: OutputFormat) -> Stri
     )
 }
 
+/// Where the bytes of a source are kept: `images/ab/abcd.../original.jpg`.
+pub fn original_key(source_sha256: &str, format: SourceFormat) -> String {
+    let shard = source_sha256.get(..2).unwrap_or(source_sha256);
+    let extension = format.extension();
+    format!("images/{shard}/{source_sha256}/{ORIGINAL}.{extension}")
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -138,6 +153,7 @@ mod tests {
             quality: 80,
             background: None,
             transparent: None,
+            trim: false,
         }
     }
 
@@ -159,6 +175,10 @@ mod tests {
             key(&"ab".repeat(32), &jpeg, jpeg.format),
             format!("images/ab/{}/thumb-c0d3754a.jpg", "ab".repeat(32))
         );
+        assert_eq!(
+            original_key(&"ab".repeat(32), SourceFormat::Jpeg),
+            format!("images/ab/{}/original.jpg", "ab".repeat(32))
+        );
     }
 
     #[test]
@@ -166,6 +186,19 @@ mod tests {
         let (a, b) = (variant("a"), variant("b"));
         let forth = recipe(&[a.clone(), b.clone()]);
         assert_eq!(forth, recipe(&[b.clone(), a.clone()]));
+        let trimmed = Variant {
+            trim: true,
+            ..a.clone()
+        };
+        assert_ne!(forth, recipe(&[trimmed.clone(), b.clone()]));
+        assert!(spec_text(&trimmed).ends_with("/420;trim"));
+        // It does so in any case.
+        let [content, twice] = [false, true].map(|trim| Variant {
+            fit: Fit::Content,
+            trim,
+            ..a.clone()
+        });
+        assert_eq!(spec_text(&content), spec_text(&twice));
         let finer = Variant { quality: 81, ..a };
         assert_ne!(forth, recipe(&[finer, b]));
     }
@@ -189,6 +222,10 @@ mod tests {
         check(
             |v| v.height = 20_000,
             "variant `thumb`: height is 20000, allowed is 1 to 16383 pixels",
+        );
+        check(
+            |v| v.name = "original".to_owned(),
+            "variant `original`: name is `original`, allowed is any name but this one, which a kept original has",
         );
         check(
             |v| v.name = "../x".to_owned(),

@@ -57,6 +57,12 @@ impl Pyramid {
         &self.levels[wanted]
     }
 
+    /// The source after so many halvings, which a plan will ask for. Its colours
+    /// are multiplied with alpha.
+    pub(crate) fn halved(&mut self, halvings: u32) -> &Picture {
+        self.level(halvings)
+    }
+
     /// Renders a plan. Colours of the result are not multiplied with alpha.
     pub(crate) fn render(&mut self, resizer: &mut Resizer, plan: &Plan) -> Picture {
         let shrink = f64::from(1_u32 << plan.halvings);

@@ -5,19 +5,22 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use trawler_core::image::{ImageStatus, OutputFormat, Variant};
+use trawler_core::image::{Damaged, ImageStatus, OutputFormat, Variant};
+use trawler_core::image_policy::ImagePolicy;
+use trawler_core::phash::Phash;
 
 use crate::error::ImageError;
 use crate::limits::Limits;
 use crate::sniff::{Found, sniff};
-use crate::workbench::{RenderedVariant, Workbench};
+use crate::workbench::{Facts, Refused, RenderedVariant, Workbench};
 
 /// The report, as printed with `--json`. Sizes are in pixels, of the upright
 /// picture; `bytes` is the size of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrialReport {
     pub status: ImageStatus,
-    /// Why it was refused; absent when it was not.
+    /// Why it was refused, is a placeholder, or is damaged; absent when none of
+    /// it is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub sha256: String,
@@ -32,6 +35,12 @@ pub struct TrialReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames: Option<u32>,
     pub has_alpha: Option<bool>,
+    /// 16 hex digits; zeros for a picture of one colour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phash: Option<Phash>,
+    /// Of a file that strict decoding refuses and lenient decoding accepts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<Damaged>,
     pub variants: Vec<TrialVariant>,
 }
 
@@ -73,6 +82,21 @@ impl fmt::Display for TrialReport {
             write!(f, ", partly transparent")?;
         }
         write!(f, "\n  sha256: {}", self.sha256)?;
+        if let Some(phash) = self.phash {
+            write!(f, "\n  phash: {phash}")?;
+            if phash == Phash::ONE_COLOUR {
+                write!(f, ", a picture of one colour")?;
+            } else if phash.is_plain() {
+                write!(f, ", too plain to be known by it")?;
+            }
+        }
+        if let Some(damaged) = self.damaged {
+            let percent = damaged.decoded_percent;
+            write!(f, "\n  damaged: {percent} % of it can be decoded")?;
+            if self.status != ImageStatus::Stored {
+                write!(f, "; images.damaged = \"store\" would store it")?;
+            }
+        }
         for variant in &self.variants {
             write!(f, "\n  {variant}")?;
         }
@@ -102,9 +126,14 @@ pub struct Trial {
     pub variants: Vec<RenderedVariant>,
 }
 
-/// Runs the whole pipeline on one image. An error only where an encoder
+/// Runs the whole pipeline on one image, by the policy. An error only where an encoder
 /// refused a variant; whatever is wrong with the image is its status.
-pub fn try_image(source: &[u8], variants: &[Variant], limits: Limits) -> Result<Trial, ImageError> {
+pub fn try_image(
+    source: &[u8],
+    variants: &[Variant],
+    limits: Limits,
+    policy: &ImagePolicy,
+) -> Result<Trial, ImageError> {
     let mut report = TrialReport {
         status: ImageStatus::Stored,
         reason: None,
@@ -120,32 +149,49 @@ pub fn try_image(source: &[u8], variants: &[Variant], limits: Limits) -> Result<
         orientation: None,
         frames: None,
         has_alpha: None,
+        phash: None,
+        damaged: None,
         variants: Vec::new(),
     };
-    match Workbench::new(limits).render(source, variants) {
-        Ok(rendition) => {
-            let facts = rendition.facts;
-            report.width = Some(facts.width);
-            report.height = Some(facts.height);
-            report.orientation = Some(facts.orientation.to_exif());
-            report.frames = facts.frames;
-            report.has_alpha = Some(facts.has_alpha);
-            report.variants = rendition.variants.iter().map(shown).collect();
-            Ok(Trial {
-                report,
-                variants: rendition.variants,
-            })
-        }
-        Err(error) => {
-            let Some(status) = error.status() else {
-                return Err(error);
+    let rendition = match Workbench::new(limits).render_by(policy, source, variants) {
+        Ok(rendition) => rendition,
+        Err(Refused { error, facts }) => {
+            report.status = match error.status() {
+                Some(status) => status,
+                None => return Err(error),
             };
-            report.status = status;
             report.reason = Some(error.to_string());
-            Ok(Trial {
+            if let Some(facts) = facts {
+                report.tell(&facts);
+            }
+            return Ok(Trial {
                 report,
                 variants: Vec::new(),
-            })
+            });
+        }
+    };
+    report.tell(&rendition.facts);
+    report.reason = rendition.remark();
+    if rendition.placeholder.is_some() {
+        report.status = ImageStatus::Placeholder;
+    }
+    report.variants = rendition.variants.iter().map(shown).collect();
+    Ok(Trial {
+        report,
+        variants: rendition.variants,
+    })
+}
+
+impl TrialReport {
+    fn tell(&mut self, facts: &Facts) {
+        self.phash = facts.phash;
+        self.damaged = facts.damaged;
+        if facts.phash.is_some() {
+            self.width = Some(facts.width);
+            self.height = Some(facts.height);
+            self.orientation = Some(facts.orientation.to_exif());
+            self.frames = facts.frames;
+            self.has_alpha = Some(facts.has_alpha);
         }
     }
 }
@@ -185,8 +231,10 @@ mod tests {
             quality: 80,
             background: None,
             transparent: None,
+            trim: false,
         };
-        let mut report = try_image(&source, std::slice::from_ref(&thumb), Limits::default())
+        let (limits, policy) = (Limits::default(), ImagePolicy::default());
+        let mut report = try_image(&source, std::slice::from_ref(&thumb), limits, &policy)
             .unwrap()
             .report;
         report.variants[0].path = Some("out/thumb.jpg".to_owned());
@@ -194,7 +242,7 @@ mod tests {
         assert_eq!(
             report.to_string(),
             format!(
-                "stored\n  source: jpeg, 60 x 40, {} bytes\n  sha256: {}\n  thumb: jpg, 30 x 20, {thumb_bytes} bytes, out/thumb.jpg",
+                "stored\n  source: jpeg, 60 x 40, {} bytes\n  sha256: {}\n  phash: 0000000000000000, a picture of one colour\n  thumb: jpg, 30 x 20, {thumb_bytes} bytes, out/thumb.jpg",
                 source.len(),
                 report.sha256,
             )
@@ -206,7 +254,7 @@ mod tests {
         }
         assert_eq!(variant["format"], "jpeg");
 
-        let refused = try_image(b"<html>", &[thumb], Limits::default()).unwrap();
+        let refused = try_image(b"<html>", &[thumb], limits, &policy).unwrap();
         assert_eq!(
             refused.report.to_string(),
             format!(

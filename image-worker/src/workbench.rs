@@ -3,16 +3,22 @@
 
 use fast_image_resize::Resizer;
 use sha2::{Digest, Sha256};
-use trawler_core::image::{Colour, Fit, OutputFormat, SourceFacts, StoredVariant, Variant};
+use thiserror::Error;
+use trawler_core::image::{
+    Colour, Damage, Damaged, Fit, OutputFormat, SourceFacts, StoredVariant, Variant,
+};
+use trawler_core::image_policy::{ImagePolicy, OnDamaged};
+use trawler_core::phash::Phash;
 
 use crate::colour::Colours;
-use crate::decode::decode;
+use crate::decode::{decode, decode_leniently};
 use crate::encode::{encode, encode_frame};
 use crate::error::ImageError;
 use crate::geometry::{Plan, Region, identity, plan};
 use crate::jpeg::Scratch;
-use crate::layers::{Made, Opened};
+use crate::layers::{Made, Opened, Reading};
 use crate::limits::Limits;
+use crate::look;
 use crate::orient::{Orientation, swap_if_turned, upright};
 use crate::picture::{Layout, Picture};
 use crate::recipe::key;
@@ -21,8 +27,9 @@ use crate::resize::Pyramid;
 use crate::sniff::{SourceFormat, decodable};
 use crate::trim::{CONTENT_TOLERANCE, content};
 
-/// What is known of a source that was decoded. Width and height are those of
-/// the upright picture, in pixels.
+/// What is known of a source that was decoded, or whose bytes told enough.
+/// Width and height are those of the upright picture, in pixels; 0 where it was
+/// not decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// Lower-case hex of the source bytes.
@@ -36,6 +43,10 @@ pub struct Facts {
     pub frames: Option<u32>,
     /// Some pixel is not opaque.
     pub has_alpha: bool,
+    /// `None` where it was not decoded.
+    pub phash: Option<Phash>,
+    /// Set where strict decoding refuses it.
+    pub damaged: Option<Damaged>,
 }
 
 impl From<&Facts> for SourceFacts {
@@ -46,6 +57,8 @@ impl From<&Facts> for SourceFacts {
             width: facts.width,
             height: facts.height,
             bytes: facts.bytes,
+            phash: facts.phash,
+            damaged: facts.damaged,
         }
     }
 }
@@ -101,6 +114,31 @@ impl From<&RenderedVariant> for StoredVariant {
 pub struct Rendition {
     pub facts: Facts,
     pub variants: Vec<RenderedVariant>,
+    /// Why it is a placeholder; then there are no variants.
+    pub placeholder: Option<String>,
+}
+
+/// A source of which no variants were made, for what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{error}")]
+pub struct Refused {
+    pub error: ImageError,
+    /// What it would have been, had damaged files been stored.
+    pub facts: Option<Box<Facts>>,
+}
+
+impl From<ImageError> for Refused {
+    fn from(error: ImageError) -> Self {
+        Self { error, facts: None }
+    }
+}
+
+/// What is to be made of a source.
+struct Order<'a> {
+    source: &'a [u8],
+    variants: &'a [Variant],
+    policy: &'a ImagePolicy,
+    reading: Reading,
 }
 
 /// Renders images, one at a time. A worker keeps one a CPU slot: buffers and
@@ -128,70 +166,150 @@ impl Workbench {
     }
 
     /// Renders `variants` (checked by [`crate::check_variants`]) of a source.
+    /// Strictly, and whatever it shows.
     /// CPU work of some milliseconds: not for a reactor thread. The same
     /// source and variant give the same bytes, whatever was rendered before
     /// and beside it.
     pub fn render(&mut self, source: &[u8], variants: &[Variant]) -> Result<Rendition, ImageError> {
+        self.limits.check_source(source.len())?;
         let sha256 = hex::encode(Sha256::digest(source));
-        self.render_named(&sha256, source, variants)
+        let facts = facts_of(&sha256, source)?;
+        let policy = ImagePolicy::default();
+        let order = Order {
+            source,
+            variants,
+            policy: &policy,
+            reading: Reading::Strict,
+        };
+        self.read(facts, &order)
+    }
+
+    /// The same by a policy: a placeholder gets no variants, and what strict
+    /// decoding refuses is decoded leniently if that is possible.
+    pub fn render_by(
+        &mut self,
+        policy: &ImagePolicy,
+        source: &[u8],
+        variants: &[Variant],
+    ) -> Result<Rendition, Refused> {
+        let sha256 = hex::encode(Sha256::digest(source));
+        self.render_named(&sha256, policy, source, variants)
     }
 
     /// The same for a source whose hash is known.
     pub(crate) fn render_named(
         &mut self,
         sha256: &str,
+        policy: &ImagePolicy,
         source: &[u8],
         variants: &[Variant],
-    ) -> Result<Rendition, ImageError> {
+    ) -> Result<Rendition, Refused> {
         self.limits.check_source(source.len())?;
-        let format = decodable(source)?;
-        let facts = Facts {
-            sha256: sha256.to_owned(),
-            format,
-            width: 0,
-            height: 0,
-            bytes: source.len() as u64,
-            orientation: Orientation::NoTransforms,
-            frames: None,
-            has_alpha: false,
+        let facts = facts_of(sha256, source)?;
+        if let Some(reason) = policy.judge_bytes(sha256) {
+            return Ok(Rendition::of_placeholder(facts, reason));
+        }
+        let order = Order {
+            source,
+            variants,
+            policy,
+            reading: Reading::Strict,
         };
-        match format {
-            SourceFormat::Jpeg => self.render_layers(facts, source, variants),
+        self.read(facts.clone(), &order)
+            .or_else(|error| self.read_damaged(facts, &order, error))
+    }
+
+    /// What lenient decoding makes of a file that strict decoding refuses. Also
+    /// where such files are not stored it is tried, at the cost of its smallest
+    /// scale, so that one can know how many there are.
+    fn read_damaged(
+        &mut self,
+        facts: Facts,
+        order: &Order<'_>,
+        error: ImageError,
+    ) -> Result<Rendition, Refused> {
+        let Some(kind) = error.damage() else {
+            return Err(error.into());
+        };
+        let is_stored = order.policy.damaged == OnDamaged::Store;
+        let order = Order {
+            variants: if is_stored { order.variants } else { &[] },
+            reading: Reading::Lenient,
+            ..*order
+        };
+        let Ok(mut rendition) = self.read(facts, &order) else {
+            return Err(error.into());
+        };
+        if let Some(damaged) = &mut rendition.facts.damaged {
+            damaged.kind = kind;
+        }
+        match is_stored {
+            true => Ok(rendition),
+            false => Err(Refused {
+                error,
+                facts: Some(Box::new(rendition.facts)),
+            }),
+        }
+    }
+
+    fn read(&mut self, facts: Facts, order: &Order<'_>) -> Result<Rendition, ImageError> {
+        match facts.format {
+            SourceFormat::Jpeg => self.render_layers(facts, order),
             SourceFormat::Png
             | SourceFormat::Gif
             | SourceFormat::Webp
             | SourceFormat::Bmp
-            | SourceFormat::Tiff => self.render_picture(facts, source, variants),
+            | SourceFormat::Tiff => self.render_picture(facts, order),
         }
     }
 
     fn render_picture(
         &mut self,
         mut facts: Facts,
-        source: &[u8],
-        variants: &[Variant],
+        order: &Order<'_>,
     ) -> Result<Rendition, ImageError> {
+        let Order {
+            source, variants, ..
+        } = *order;
         let buffer = self.pyramid.take_buffer();
-        let decoded = decode(facts.format, source, &self.limits, buffer)?;
+        let decoded = match order.reading {
+            Reading::Strict => decode(facts.format, source, &self.limits, buffer)?,
+            Reading::Lenient => {
+                let (decoded, percent) =
+                    decode_leniently(facts.format, source, &self.limits, buffer)?;
+                facts.damaged = Some(damaged(percent));
+                decoded
+            }
+        };
         let mut picture = decoded.picture;
         facts.has_alpha = picture.drop_idle_alpha();
         let stored = (picture.width, picture.height);
         (facts.width, facts.height) = swap_if_turned(decoded.orientation, stored);
         facts.orientation = decoded.orientation;
         facts.frames = decoded.frames;
-        let region = content_of(&picture, variants);
+        let at = Standing {
+            stored,
+            region: content_of(&picture, variants),
+            orientation: decoded.orientation,
+            icc: decoded.icc.as_deref(),
+        };
         self.pyramid.start(picture);
-        let rendered = variants.iter().map(|variant| {
-            let at = Standing {
-                stored,
-                region,
-                orientation: decoded.orientation,
-                icc: decoded.icc.as_deref(),
-            };
-            self.by_pyramid(&facts.sha256, variant, &at)
-        });
+        let halvings = variants.iter().map(|variant| at.plan(variant).halvings);
+        let smallest = self.pyramid.halved(halvings.max().unwrap_or(0));
+        let look = look::of_picture(smallest, at.orientation);
+        facts.phash = Some(look);
+        if let Some(reason) = order.policy.judge_look(look) {
+            return Ok(Rendition::of_placeholder(facts, reason));
+        }
+        let rendered = variants
+            .iter()
+            .map(|variant| self.by_pyramid(&facts.sha256, variant, &at));
         let variants = rendered.collect::<Result<_, _>>()?;
-        Ok(Rendition { facts, variants })
+        Ok(Rendition {
+            facts,
+            variants,
+            placeholder: None,
+        })
     }
 
     /// A variant of the picture that the pyramid was started with.
@@ -201,12 +319,7 @@ impl Workbench {
         variant: &Variant,
         at: &Standing<'_>,
     ) -> Result<RenderedVariant, ImageError> {
-        let region = match variant.fit {
-            Fit::Content => at.region,
-            Fit::Cover | Fit::Contain | Fit::Pad | Fit::Crop => Region::whole(at.stored),
-        };
-        let plan = plan(region, at.orientation, variant);
-        let picture = self.pyramid.render(&mut self.resizer, &plan);
+        let picture = self.pyramid.render(&mut self.resizer, &at.plan(variant));
         self.encoded(source, variant, picture, at.icc, at.orientation)
     }
 
@@ -236,33 +349,40 @@ impl Workbench {
     fn render_layers(
         &mut self,
         mut facts: Facts,
-        source: &[u8],
-        variants: &[Variant],
+        order: &Order<'_>,
     ) -> Result<Rendition, ImageError> {
-        let opened = Opened::read(source, &self.limits)?;
+        let variants = order.variants;
+        let opened = Opened::read(order.source, &self.limits, order.reading)?;
         let (stored, orientation) = (opened.stored(), opened.orientation);
         (facts.width, facts.height) = swap_if_turned(orientation, stored);
         facts.orientation = orientation;
         let keeps_coding = opened.keeps_coding(&mut self.colours);
         let plans: Vec<(Plan, Made)> = variants
             .iter()
-            .map(|variant| match variant.fit {
+            .map(|variant| match variant.trims() {
                 // Where its content is, is only known when all of it was seen.
-                Fit::Content => (identity(stored), Made::Picture),
-                Fit::Cover | Fit::Contain | Fit::Pad | Fit::Crop => {
+                true => (identity(stored), Made::Picture),
+                false => {
                     let plan = plan(Region::whole(stored), orientation, variant);
                     (plan, made(variant, keeps_coding))
                 }
             })
             .collect();
         let layers = opened.decode(&plans, &mut self.scratch)?;
+        facts.damaged = layers.decoded_percent.map(damaged);
+        let look = layers.look();
+        facts.phash = Some(look);
+        if let Some(reason) = order.policy.judge_look(look) {
+            layers.close(&mut self.scratch);
+            return Ok(Rendition::of_placeholder(facts, reason));
+        }
         let mut at = Standing {
             stored,
             region: Region::whole(stored),
             orientation,
             icc: layers.icc(),
         };
-        if variants.iter().any(|variant| variant.fit == Fit::Content) {
+        if variants.iter().any(Variant::trims) {
             let whole = identity(stored);
             let picture = layers.picture(&mut self.resampler, &whole, &mut self.colours);
             at.region = content_of(&picture, variants);
@@ -271,15 +391,15 @@ impl Workbench {
         let mut rendered = Vec::with_capacity(variants.len());
         for (variant, (plan, made)) in variants.iter().zip(&plans) {
             let source = &facts.sha256;
-            rendered.push(match (variant.fit, made) {
-                (Fit::Content, _) => self.by_pyramid(source, variant, &at)?,
-                (_, Made::Frame) => {
+            rendered.push(match (variant.trims(), made) {
+                (true, _) => self.by_pyramid(source, variant, &at)?,
+                (false, Made::Frame) => {
                     let size = swap_if_turned(orientation, (plan.width, plan.height));
                     let frame = layers.frame(&mut self.resampler, plan);
                     let data = encode_frame(&frame.upright(orientation), variant)?;
                     RenderedVariant::new(source, variant, variant.format, size, data)
                 }
-                (_, Made::Picture) => {
+                (false, Made::Picture) => {
                     let picture = layers.picture(&mut self.resampler, plan, &mut self.colours);
                     self.encoded(source, variant, picture, at.icc, orientation)?
                 }
@@ -289,7 +409,52 @@ impl Workbench {
         Ok(Rendition {
             facts,
             variants: rendered,
+            placeholder: None,
         })
+    }
+}
+
+impl Rendition {
+    /// Why it is a placeholder, or what is wrong with it.
+    pub(crate) fn remark(&self) -> Option<String> {
+        let damage = |damaged: &Damaged| {
+            let (kind, percent) = (damaged.kind.as_str(), damaged.decoded_percent);
+            format!("the file is {kind}: {percent} % of the picture can be decoded")
+        };
+        let placeholder = self.placeholder.clone();
+        placeholder.or_else(|| self.facts.damaged.as_ref().map(damage))
+    }
+
+    fn of_placeholder(facts: Facts, reason: String) -> Self {
+        Self {
+            facts,
+            variants: Vec::new(),
+            placeholder: Some(reason),
+        }
+    }
+}
+
+/// What is known before anything is decoded.
+fn facts_of(sha256: &str, source: &[u8]) -> Result<Facts, ImageError> {
+    Ok(Facts {
+        sha256: sha256.to_owned(),
+        format: decodable(source)?,
+        width: 0,
+        height: 0,
+        bytes: source.len() as u64,
+        orientation: Orientation::NoTransforms,
+        frames: None,
+        has_alpha: false,
+        phash: None,
+        damaged: None,
+    })
+}
+
+/// The kind is what strict decoding said.
+fn damaged(decoded_percent: u8) -> Damaged {
+    Damaged {
+        kind: Damage::Corrupt,
+        decoded_percent,
     }
 }
 
@@ -300,6 +465,16 @@ struct Standing<'a> {
     region: Region,
     orientation: Orientation,
     icc: Option<&'a [u8]>,
+}
+
+impl Standing<'_> {
+    fn plan(&self, variant: &Variant) -> Plan {
+        let region = match variant.trims() {
+            true => self.region,
+            false => Region::whole(self.stored),
+        };
+        plan(region, self.orientation, variant)
+    }
 }
 
 /// Luma and chroma serve where a JPEG alone is made of them.
@@ -314,7 +489,7 @@ fn made(variant: &Variant, keeps_coding: bool) -> Made {
 /// all content.
 fn content_of(picture: &Picture, variants: &[Variant]) -> Region {
     let whole = Region::whole((picture.width, picture.height));
-    match variants.iter().any(|variant| variant.fit == Fit::Content) {
+    match variants.iter().any(Variant::trims) {
         true => content(picture, CONTENT_TOLERANCE).unwrap_or(whole),
         false => whole,
     }

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use trawler_core::image::ImageOutcome;
-use trawler_core::image_ended::EndedImages;
+use trawler_core::image::{ImageOutcome, ImageStatus, Originals};
+use trawler_core::image_ended::{EndedImages, given_up};
+use trawler_core::image_policy::ImagePolicy;
 use trawler_core::job::{ImageJob, ImageTask};
 use trawler_core::manifest::{ImageResult, Manifest};
 use trawler_core::pipe::Pipe;
@@ -29,7 +30,7 @@ use trawler_net::Fetcher;
 
 use crate::attempt::{Again, Attempt, Tried};
 use crate::studio::Studio;
-use crate::way;
+use crate::way::Way;
 
 /// A checkpoint is written when so much work would be lost.
 const CHECKPOINT_WORTH: Duration = Duration::from_secs(60);
@@ -44,11 +45,17 @@ pub struct ImageWorkerOptions {
     pub redirects_max: u32,
     pub first_byte_ms: u64,
     pub idle_ms: u64,
+    /// For one image, from the first request to its last byte.
+    pub whole_ms: u64,
     pub user_agent: String,
     /// Failures after which the job ends with what it has; the images that
     /// still failed are recorded and tried again by a later run. At most the
     /// attempts of the retry policy, or the job is buried before that.
     pub attempts_max: u32,
+    /// What is said of the pictures of all pipes.
+    pub policy: ImagePolicy,
+    /// Whether the source bytes are kept beside the variants.
+    pub originals: Originals,
 }
 
 /// What every image job of this process shares.
@@ -101,6 +108,9 @@ impl ImageWorker {
             return Ok(Ending::Done);
         }
         let mut ended = kept(ctx).await.map_err(Ending::Failed)?;
+        if !pipe.images.collect {
+            leave(&body.images, &mut ended);
+        }
         let unsettled = self.fetch_all(&body.images, pipe, ctx, &mut ended).await?;
         if !unsettled.is_empty() && job.record.attempts + 1 < self.options.attempts_max {
             keep(ctx, &ended).await;
@@ -128,15 +138,21 @@ impl ImageWorker {
         ctx: &JobContext,
         ended: &mut EndedImages,
     ) -> Result<Vec<Unsettled>, Ending> {
-        let fetcher = way::fetcher(&self.fetcher, pipe, &*self.secrets).await;
-        let fetcher = fetcher.map_err(Ending::Failed)?;
+        let distinct = distinct(images, ended);
+        if distinct.is_empty() {
+            return Ok(Vec::new());
+        }
+        let way = Way::of(&self.fetcher, pipe, &*self.secrets, images).await;
+        let way = way.map_err(Ending::Failed)?;
+        let policy = Arc::new(self.options.policy.of_pipe(&pipe.images));
         let attempt = Attempt {
             ports: &self.ports,
             pipe,
-            fetcher: &fetcher,
+            way: &way,
             studio: &self.studio,
             removals: &self.removals,
             options: &self.options,
+            policy: &policy,
             ctx,
         };
         let attempt = &attempt;
@@ -145,7 +161,7 @@ impl ImageWorker {
         let started = self.ports.clock.monotonic();
         let mut done = ended.outcomes.len();
         let mut unsettled = Vec::new();
-        let mut tries = futures::stream::iter(distinct(images, ended))
+        let mut tries = futures::stream::iter(distinct)
             .map(|places| async move {
                 ctx.step().await?;
                 let tried = attempt.run(&images[places[0]]).await?;
@@ -182,6 +198,11 @@ impl ImageWorker {
             keep(ctx, ended).await;
         }
         Err(ending)
+    }
+
+    async fn has_pipe(&self, body: &ImageJob) -> Result<(), PipeError> {
+        let set = self.pipes.of_run(&body.run).await?;
+        set.pipe(&body.run.pipe).map(|_| ())
     }
 
     async fn put_result(
@@ -228,7 +249,13 @@ impl Handler for ImageWorker {
             return Ok(());
         };
         let ended = kept(ctx).await?;
-        let outcomes = ended.given_up(&body.images, reason);
+        let status = match self.has_pipe(&body).await {
+            Ok(()) => ImageStatus::Unreachable,
+            Err(error) if error.is_transient() => return Err(error.into()),
+            // Nobody was asked, and the images say nothing of their hosts.
+            Err(_) => ImageStatus::PipePaused,
+        };
+        let outcomes = ended.given_up(&body.images, status, reason);
         self.put_result(&body, &job.record.job, outcomes).await
     }
 }
@@ -257,7 +284,7 @@ fn distinct(images: &[ImageTask], ended: &EndedImages) -> Vec<Vec<usize>> {
         }
         let same = distinct.iter_mut().find(|places| {
             let other = &images[places[0]];
-            other.url == task.url && other.known == task.known
+            other.url == task.url && other.known == task.known && other.remake == task.remake
         });
         match same {
             Some(places) => places.push(place),
@@ -265,6 +292,17 @@ fn distinct(images: &[ImageTask], ended: &EndedImages) -> Vec<Vec<usize>> {
         }
     }
     distinct
+}
+
+/// Ends what has not ended yet without asking anybody: the pipe wants no images
+/// any more.
+fn leave(images: &[ImageTask], ended: &mut EndedImages) {
+    for (place, task) in images.iter().enumerate() {
+        ended.outcomes.entry(place).or_insert_with(|| ImageOutcome {
+            status: ImageStatus::NotCollected,
+            ..given_up(task, "")
+        });
+    }
 }
 
 /// What an earlier delivery finished.
@@ -306,8 +344,7 @@ fn again(unsettled: &[Unsettled]) -> Ending {
 
 #[cfg(test)]
 mod tests {
-    use trawler_core::image::{ImageStatus, KnownImage};
-    use trawler_core::image_ended::given_up;
+    use trawler_core::image::KnownImage;
 
     use super::*;
 
@@ -319,6 +356,7 @@ mod tests {
                 etag: etag.map(str::to_owned),
                 ..KnownImage::default()
             },
+            remake: None,
         }
     }
 

@@ -161,3 +161,40 @@ fn transparency_stays_where_a_format_is_named_for_it() {
     let (.., found) = shown(&mut bench(), &clear, &black);
     assert!(pixel(&found, 20, (16, 9)).iter().all(|value| *value < 16));
 }
+
+#[test]
+fn a_trimmed_variant_fits_what_lies_within_the_border() {
+    // A border of white round a picture of 80 x 40, which no fit of 40 x 40
+    // shows any more.
+    let (size, border) = ((80, 40), [60, 20, 60, 60]);
+    let inner = corners(size.0, size.1);
+    let pixels = bordered(&inner, size, border, [255; 3]);
+    let source = png_of(&pixels, (200, 120), ExtendedColorType::Rgb8);
+    let alone = png_of(&inner, size, ExtendedColorType::Rgb8);
+    for fit in [Fit::Cover, Fit::Contain, Fit::Pad, Fit::Crop, Fit::Content] {
+        let plain = variant("v", 40, fit, OutputFormat::Png);
+        let trimmed = Variant {
+            trim: true,
+            ..plain.clone()
+        };
+        let found = shown(&mut bench(), &source, &trimmed);
+        let expected = shown(&mut bench(), &alone, &plain);
+        assert_eq!((found.0, found.1), (expected.0, expected.1), "{fit:?}");
+        // Resizing looks a little beyond the edge.
+        let off = difference(&found.2, &expected.2);
+        assert!(off < 4.0, "{fit:?}: {off}");
+        if fit != Fit::Content {
+            assert_ne!(found, shown(&mut bench(), &source, &plain), "{fit:?}");
+        }
+        // A JPEG takes another way, to the same size.
+        let jpeg = jpeg_of(
+            &pixels,
+            (200, 120),
+            jpeg_encoder::ColorType::Rgb,
+            |encoder| encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_1_1),
+        );
+        let (width, height, _) = shown(&mut bench(), &jpeg, &trimmed);
+        let near = |one: u32, other: u32| one.abs_diff(other) <= 4;
+        assert!(near(width, found.0) && near(height, found.1), "{fit:?}");
+    }
+}

@@ -4,11 +4,14 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use image::ExtendedColorType;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use support::*;
 use trawler_core::image::ImageStatus;
+use trawler_core::image_policy::{ImagePolicy, OnBlank, OnDamaged};
 use trawler_image_worker::{ImageError, Limits, Workbench, try_image};
 
 fn bench() -> Workbench {
@@ -16,10 +19,15 @@ fn bench() -> Workbench {
 }
 
 fn status(source: &[u8]) -> ImageStatus {
-    try_image(source, &[thumb()], Limits::default())
-        .unwrap()
-        .report
-        .status
+    try_image(
+        source,
+        &[thumb()],
+        Limits::default(),
+        &ImagePolicy::default(),
+    )
+    .unwrap()
+    .report
+    .status
 }
 
 #[test]
@@ -313,8 +321,14 @@ fn two_thousand_mutations_never_panic() {
         pixels_max: 1_000_000,
         ..Limits::default()
     });
+    let policy = ImagePolicy {
+        blank: OnBlank::Store,
+        damaged: OnDamaged::Store,
+        ..ImagePolicy::default()
+    };
     let mut stored = 0;
     let mut caught = 0;
+    let (mut parts, mut slowest) = (0, Duration::ZERO);
     for round in 0..2000 {
         let mut source = sources[round % sources.len()].clone();
         for _ in 0..random.random_range(1..6) {
@@ -326,14 +340,36 @@ fn two_thousand_mutations_never_panic() {
                 _ => drop(source.drain(at..(at + 3).min(source.len()))),
             }
         }
-        match bench.render(&source, &[thumb()]) {
+        let strict = bench.render(&source, &[thumb()]);
+        match &strict {
             Ok(_) => stored += 1,
             Err(error) => {
                 assert!(error.status().is_some(), "round {round}: {error}");
                 caught += usize::from(error.to_string().contains("gave up"));
             }
         }
+        // Leniently nothing is refused that was stored, and what is sound is
+        // the same.
+        let began = Instant::now();
+        let by_policy = bench.render_by(&policy, &source, &[thumb()]);
+        slowest = slowest.max(began.elapsed());
+        match (strict, by_policy) {
+            (Ok(strict), Ok(found)) => assert_eq!(strict, found, "round {round}"),
+            (Ok(_), Err(error)) => panic!("round {round}: {error}"),
+            (Err(error), Ok(found)) => {
+                let damaged = found.facts.damaged.unwrap();
+                assert_eq!(error.status(), Some(damaged.kind.status()), "round {round}");
+                assert!((50..=100).contains(&damaged.decoded_percent));
+                parts += 1;
+            }
+            (Err(strict), Err(refused)) => assert_eq!(strict, refused.error, "round {round}"),
+        }
     }
-    println!("{stored} of 2000 stored, {caught} panics of decoders caught");
+    println!(
+        "{stored} of 2000 stored, {parts} more in part, {caught} panics of decoders caught, \
+         {slowest:?} at most"
+    );
     assert!(stored < 1500, "{stored}");
+    assert!(parts > 200, "{parts}");
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
 }

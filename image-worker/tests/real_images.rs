@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use support::*;
-use trawler_core::image::{Fit, ImageStatus, OutputFormat};
+use trawler_core::image::{Damage, Fit, ImageStatus, OutputFormat};
+use trawler_core::image_policy::{ImagePolicy, OnDamaged};
+use trawler_core::phash::Phash;
+use trawler_core::placeholder::DISTANCE;
 use trawler_image_worker::{Limits, Workbench, try_image};
 
 /// Files that are not stored; every other file is.
@@ -56,9 +59,14 @@ fn every_real_image_gets_its_status() {
     assert_eq!(files.len(), 109);
     for (name, path) in files {
         let source = std::fs::read(path).unwrap();
-        let report = try_image(&source, &[thumb()], Limits::default())
-            .unwrap()
-            .report;
+        let report = try_image(
+            &source,
+            &[thumb()],
+            Limits::default(),
+            &ImagePolicy::default(),
+        )
+        .unwrap()
+        .report;
         if report.status == ImageStatus::Stored {
             let thumb = &report.variants[0];
             assert!(
@@ -205,4 +213,128 @@ fn a_real_photograph_that_is_cut_is_never_stored() {
             );
         }
     }
+}
+
+/// Different pictures, one each, with something in them: a blurred one and one
+/// that is grey from afar have hardly a bit.
+const DIFFERENT: &[&str] = &[
+    "bricks-color.png",
+    "harvesters.png",
+    "hat.png",
+    "hibiscus.regular.png",
+    "peacock.png",
+    "swiss.png",
+    "embedgravitybird.png",
+    "concert.jpg",
+    "Landscape_1.jpg",
+    "Portrait_1.jpg",
+    "2569067123_aca715a2ee_o.jpg",
+    "320x240.jpg",
+];
+
+fn look(bench: &mut Workbench, source: &[u8], side: u32) -> Phash {
+    let small = variant("small", side, Fit::Contain, OutputFormat::Jpeg);
+    bench.render(source, &[small]).unwrap().facts.phash.unwrap()
+}
+
+#[test]
+fn a_photograph_hashes_alike_at_any_size_quality_and_format() {
+    let Some(root) = real_images() else { return };
+    let files = files(&root);
+    let mut bench = Workbench::new(Limits::default());
+    let mut hashes = Vec::new();
+    let (mut farthest, mut looked) = (0, 0);
+    for name in DIFFERENT {
+        let source = std::fs::read(&files[*name]).unwrap();
+        let hash = look(&mut bench, &source, 256);
+        // Whatever size is wanted of it.
+        for side in [16, 64, 4000] {
+            let bits = hash.distance(look(&mut bench, &source, side));
+            farthest = farthest.max(bits);
+            assert!(bits <= DISTANCE, "{name} to {side} px: {bits}");
+        }
+        // And whatever was made of it.
+        for (side, quality) in [(500, 40), (240, 75), (120, 60)] {
+            for format in [OutputFormat::Jpeg, OutputFormat::Webp] {
+                let mut copy = variant("copy", side, Fit::Contain, format);
+                copy.quality = quality;
+                let copy = bench.render(&source, &[copy]).unwrap();
+                let bits = hash.distance(look(&mut bench, &copy.variants[0].data, 64));
+                farthest = farthest.max(bits);
+                looked += 1;
+                assert!(bits <= DISTANCE, "{name} at {side} px, {format:?}: {bits}");
+            }
+        }
+        assert!(!hash.is_plain(), "{name}: {hash}");
+        hashes.push((name, hash));
+    }
+    for name in ["flowers.jpeg", "gamma_dalai_lama_gray.jpg"] {
+        let source = std::fs::read(&files[name]).unwrap();
+        assert!(look(&mut bench, &source, 64).is_plain(), "{name}");
+    }
+    let mut nearest = 64;
+    for (at, (name, hash)) in hashes.iter().enumerate() {
+        for (other, other_hash) in &hashes[..at] {
+            let bits = hash.distance(*other_hash);
+            nearest = nearest.min(bits);
+            assert!(bits > 2 * DISTANCE, "{name} and {other}: {bits}");
+        }
+    }
+    println!("{looked} copies: {farthest} bits at most; different pictures: {nearest} at least");
+}
+
+#[test]
+fn a_photograph_hashes_alike_however_it_is_turned() {
+    let Some(root) = real_images() else { return };
+    let files = files(&root);
+    let mut bench = Workbench::new(Limits::default());
+    for kind in ["Landscape", "Portrait"] {
+        let mut of = |orientation: u8| {
+            let path = &files[&format!("{kind}_{orientation}.jpg")];
+            look(&mut bench, &std::fs::read(path).unwrap(), 256)
+        };
+        let first = of(1);
+        for orientation in 2..=8 {
+            let bits = first.distance(of(orientation));
+            assert!(bits <= DISTANCE, "{kind} {orientation}: {bits}");
+        }
+    }
+}
+
+#[test]
+fn a_real_photograph_that_is_cut_is_decoded_in_part_on_demand() {
+    let Some(root) = real_images() else { return };
+    let files = files(&root);
+    let policy = ImagePolicy {
+        damaged: OnDamaged::Store,
+        ..ImagePolicy::default()
+    };
+    let mut bench = Workbench::new(Limits::default());
+    let mut check = |name: &str, kept: f64, expected: Option<std::ops::RangeInclusive<u8>>| {
+        let source = std::fs::read(&files[name]).unwrap();
+        let cut = &source[..(source.len() as f64 * kept) as usize];
+        let found = bench.render_by(&policy, cut, &[thumb()]);
+        if let Err(refused) = &found {
+            println!("{name} to {kept}: {refused}");
+        }
+        let damaged = found.ok().map(|found| found.facts.damaged.unwrap());
+        let percent = damaged.map(|damaged| damaged.decoded_percent);
+        println!("{name} to {kept}: {percent:?}");
+        assert_eq!(percent.is_some(), expected.is_some(), "{name} {kept}");
+        if let (Some(percent), Some(expected)) = (percent, expected) {
+            assert!(expected.contains(&percent), "{name} {kept}: {percent}");
+            assert_eq!(damaged.unwrap().kind, Damage::Truncated);
+        }
+    };
+    check("concert.jpg", 0.9, Some(70..=99));
+    check("concert.jpg", 0.2, None);
+    check("peacock.default.jpeg", 0.8, Some(60..=95));
+    check("peacock.progressive.jpeg", 0.6, Some(100..=100));
+    check("peacock.progressive.jpeg", 0.03, None);
+    check("hat.png", 0.9, Some(60..=99));
+    check("hat.png", 0.1, None);
+    // Less than a half is there.
+    check("truncated.jpg", 1.0, None);
+    check("truncated.png", 1.0, None);
+    check("hat.gif", 0.9, None);
 }

@@ -155,7 +155,8 @@ impl Fetcher {
             }
             None => (None, Slowing::Here),
         };
-        let turn = self.inner.gate.turn(&key, request.interval_min, slowing);
+        let gate = &self.inner.gate;
+        let turn = gate.turn(&key, request.interval_min, slowing, request.share.as_ref());
         let gate = turn.await.map_err(|wait| {
             let host = key.into_owned();
             Fault::HostResting { host, wait }
@@ -337,6 +338,7 @@ impl Fetcher {
             limits: request.limits,
             deadline,
             keep_truncated: request.keep_truncated && S::TELLS_TRUNCATION,
+            prefix: S::IS_PREFIX,
             observer: request.observer.as_ref(),
             counters: &self.inner.counters,
         };

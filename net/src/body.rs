@@ -35,6 +35,8 @@ struct Pipeline<S> {
     sink: S,
     decoded_bytes: u64,
     decoded_bytes_max: u64,
+    /// What lies beyond the cap is left out, and no fault.
+    prefix: bool,
 }
 
 impl<S: Sink> Pipeline<S> {
@@ -44,8 +46,13 @@ impl<S: Sink> Pipeline<S> {
             &mut self.decoded_bytes,
             self.decoded_bytes_max,
         );
+        let prefix = self.prefix;
         let pushed = push_through(&mut self.chain, raw, &mut |piece: &[u8]| {
             *count += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            if *count > max && prefix {
+                let over = usize::try_from(*count - max).unwrap_or(usize::MAX);
+                return sink.write(&piece[..piece.len().saturating_sub(over)]);
+            }
             if *count > max {
                 return Err(Fault::TooLarge {
                     measure: Measure::DecodedBytes,
@@ -63,6 +70,12 @@ impl<S: Sink> Pipeline<S> {
         })
     }
 
+    /// Whether all that is wanted of the body has come.
+    fn has_enough(&self, raw_bytes: u64, limits: &Limits) -> bool {
+        self.prefix
+            && (raw_bytes >= limits.raw_bytes_max || self.decoded_bytes >= self.decoded_bytes_max)
+    }
+
     fn is_finished(&self) -> bool {
         self.chain.iter().all(Decoder::is_finished)
     }
@@ -72,6 +85,11 @@ impl<S: Sink> Pipeline<S> {
         raw_bytes: u64,
         truncated: Option<Truncation>,
     ) -> Result<(S::Body, Counted), Fault> {
+        let left_out = (self.decoded_bytes > self.decoded_bytes_max).then_some(Truncation {
+            got_bytes: raw_bytes,
+            expected_bytes: None,
+        });
+        let truncated = truncated.or(left_out);
         let counted = Counted {
             raw_bytes,
             decoded_bytes: self.decoded_bytes,
@@ -116,6 +134,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) limits: Limits,
     pub(crate) deadline: Instant,
     pub(crate) keep_truncated: bool,
+    /// Whether the caps say where reading ends instead of what is too much.
+    pub(crate) prefix: bool,
     pub(crate) observer: Option<&'a Observer>,
     pub(crate) counters: &'a Counters,
 }
@@ -134,7 +154,7 @@ pub(crate) async fn read<S: Sink>(
     reading: &Reading<'_>,
 ) -> Result<(S::Body, Counted), Cut<S>> {
     let expected = content_length(headers);
-    if expected.is_some_and(|bytes| bytes > reading.limits.raw_bytes_max) {
+    if !reading.prefix && expected.is_some_and(|bytes| bytes > reading.limits.raw_bytes_max) {
         return Err(raw_cap(&reading.limits).into());
     }
     let coding = headers.get_all(http::header::CONTENT_ENCODING);
@@ -145,6 +165,7 @@ pub(crate) async fn read<S: Sink>(
         sink,
         decoded_bytes: 0,
         decoded_bytes_max: reading.limits.decoded_bytes_max,
+        prefix: reading.prefix,
     };
     if let (Some(bytes), true) = (expected, pipeline.chain.is_empty()) {
         pipeline.sink.expect(bytes);
@@ -174,7 +195,7 @@ async fn pump<S: Sink>(
         let count = u64::try_from(data.len()).unwrap_or(u64::MAX);
         raw_bytes = raw_bytes.saturating_add(count);
         Counters::add(&reading.counters.bytes_down, count);
-        if raw_bytes > reading.limits.raw_bytes_max {
+        if !reading.prefix && raw_bytes > reading.limits.raw_bytes_max {
             return Err(raw_cap(&reading.limits).into());
         }
         if let Some(observer) = reading.observer {
@@ -188,10 +209,13 @@ async fn pump<S: Sink>(
             pipeline.sink.room(data.len()).await;
             deadline += began.elapsed();
             pipeline.push(&data)?;
+            if pipeline.has_enough(raw_bytes, &reading.limits) {
+                return Ok(ended_early(pipeline, raw_bytes, expected)?);
+            }
             continue;
         }
         batch.extend_from_slice(&data);
-        if batch.len() >= BATCH_BYTES {
+        if batch.len() >= BATCH_BYTES || pipeline.has_enough(raw_bytes, &reading.limits) {
             (pipeline, batch) = off_reactor(move || {
                 pipeline.push(&batch)?;
                 batch.clear();
@@ -199,6 +223,9 @@ async fn pump<S: Sink>(
             })
             .await?;
             deadline += began.elapsed();
+            if pipeline.has_enough(raw_bytes, &reading.limits) {
+                return Ok(ended_early(pipeline, raw_bytes, expected)?);
+            }
         }
     };
     let ending = Ending {
@@ -225,6 +252,20 @@ async fn pump<S: Sink>(
     } else {
         ending.end(pipeline, &batch)
     }
+}
+
+/// A body of which all that was wanted has come. The connection goes with the
+/// rest of it.
+fn ended_early<S: Sink>(
+    pipeline: Pipeline<S>,
+    raw_bytes: u64,
+    expected: Option<u64>,
+) -> Result<(S::Body, Counted), Fault> {
+    let cut = Truncation {
+        got_bytes: raw_bytes,
+        expected_bytes: expected.filter(|&bytes| raw_bytes < bytes),
+    };
+    pipeline.finish(raw_bytes, Some(cut))
 }
 
 /// The decoders of a Content-Encoding.

@@ -30,7 +30,7 @@ use crate::request::Request;
 use crate::resolve::Resolver;
 use crate::response::Fetched;
 use crate::retry::{Failed, Retry, RetryPolicy, seed_of};
-use crate::sink::{BytesSink, FileBody, FileSink, Sink};
+use crate::sink::{BytesSink, FileBody, FileSink, Prefix, PrefixSink, Sink};
 use crate::stats::{Counters, FetchStats};
 use crate::target::Target;
 use crate::tls::{Tls, TlsFault};
@@ -138,6 +138,17 @@ impl Fetcher {
         let memory = Arc::clone(&self.inner.memory);
         self.fetch(request, move || Ok(BytesSink::new(max, memory.claim())))
             .await
+    }
+
+    /// Fetches the beginning of a body into memory, for who wants to know what it
+    /// is: the request's caps say where reading ends, and the rest never comes.
+    /// A body that breaks off before is what came of it, if the request says
+    /// [`Request::keep_truncated`].
+    pub async fn fetch_prefix(&self, request: &Request) -> Result<Fetched<Prefix>, FetchError> {
+        let max = request.limits.decoded_bytes_max;
+        let memory = Arc::clone(&self.inner.memory);
+        let sink = move || Ok(PrefixSink(BytesSink::new(max, memory.claim())));
+        self.fetch(request, sink).await
     }
 
     /// Fetches into a file: feeds. `path` only ever holds a whole body, or what

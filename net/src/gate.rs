@@ -1,5 +1,6 @@
-//! Politeness towards one host, within one process: requests at once, least
-//! interval, the rest a host asked for, and slowing down when it struggles.
+//! Politeness towards one host, within one process: requests at once, of all
+//! and of those that share a bound, least interval, the rest a host asked for,
+//! and slowing down when it struggles.
 //!
 //! Politeness across the fleet comes from the queue's message groups, not from
 //! here; the pace of one crawl is `pace`'s, and then slowing down is as well.
@@ -69,6 +70,18 @@ pub(crate) enum Slowing {
     ByPace,
 }
 
+/// A bound that some requests have together: a pipe's, whichever of its jobs
+/// they are of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Share {
+    pub(crate) name: String,
+    /// Requests at once to one host.
+    pub(crate) at_once: u32,
+}
+
+/// Shares that a host keeps beside those in use.
+const SHARES_KEPT: usize = 64;
+
 /// The timetable of one host. Pure: time comes in.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
@@ -130,10 +143,26 @@ impl Pace {
 
 struct Host {
     slots: Arc<Semaphore>,
+    shares: Mutex<HashMap<Share, Arc<Semaphore>>>,
     pace: Mutex<Pace>,
 }
 
 impl Host {
+    fn share(&self, share: &Share) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slots) = shares.get(share) {
+            return Arc::clone(slots);
+        }
+        if shares.len() >= SHARES_KEPT {
+            // Whoever waits or is at it holds one more.
+            shares.retain(|_, slots| Arc::strong_count(slots) > 1);
+        }
+        let slots = usize::try_from(share.at_once.max(1)).unwrap_or(1);
+        let slots = Arc::new(Semaphore::new(slots));
+        shares.insert(share.clone(), Arc::clone(&slots));
+        slots
+    }
+
     fn pace<T>(&self, act: impl FnOnce(&mut Pace) -> T) -> T {
         act(&mut self.pace.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -148,6 +177,7 @@ pub(crate) struct HostGate {
 /// The right to talk to a host until dropped.
 pub(crate) struct Turn {
     host: Arc<Host>,
+    _share: Option<OwnedSemaphorePermit>,
     /// None where the pace of a crawl has its own.
     _slot: Option<OwnedSemaphorePermit>,
 }
@@ -168,8 +198,17 @@ impl HostGate {
         host: &str,
         interval_min: Duration,
         slowing: Slowing,
+        share: Option<&Share>,
     ) -> Result<Turn, Duration> {
         let host = self.host(host);
+        // Before the host's own slot, which others need while this one waits.
+        let own = match share {
+            Some(share) => {
+                let slot = host.share(share).acquire_owned().await;
+                Some(slot.expect("the semaphore is never closed"))
+            }
+            None => None,
+        };
         let slot = match slowing {
             Slowing::Here => {
                 let slot = Arc::clone(&host.slots).acquire_owned().await;
@@ -191,7 +230,11 @@ impl HostGate {
         if start > Instant::now() {
             tokio::time::sleep_until(start).await;
         }
-        Ok(Turn { host, _slot: slot })
+        Ok(Turn {
+            host,
+            _share: own,
+            _slot: slot,
+        })
     }
 
     fn host(&self, name: &str) -> Arc<Host> {
@@ -206,6 +249,7 @@ impl HostGate {
         let slots = usize::try_from(self.limits.concurrency.max(1)).unwrap_or(1);
         let host = Arc::new(Host {
             slots: Arc::new(Semaphore::new(slots)),
+            shares: Mutex::default(),
             pace: Mutex::new(Pace::new(Instant::now())),
         });
         hosts.insert(name.to_owned(), Arc::clone(&host));
@@ -299,20 +343,20 @@ mod tests {
             ..HostLimits::default()
         });
         let held = gate
-            .turn("held.test", Duration::ZERO, Slowing::Here)
+            .turn("held.test", Duration::ZERO, Slowing::Here, None)
             .await
             .ok()
             .unwrap();
         held.note(Signal::Rest(SECOND * 1000));
         for n in 0..100 {
             let turn = gate
-                .turn(&format!("h{n}.test"), Duration::ZERO, Slowing::Here)
+                .turn(&format!("h{n}.test"), Duration::ZERO, Slowing::Here, None)
                 .await;
             turn.ok().unwrap().note(Signal::Trouble);
             assert!(gate.len() <= 10);
         }
         let rest = gate
-            .turn("held.test", Duration::ZERO, Slowing::Here)
+            .turn("held.test", Duration::ZERO, Slowing::Here, None)
             .await
             .err()
             .unwrap();
@@ -326,15 +370,46 @@ mod tests {
             ..HostLimits::default()
         });
         let first = gate
-            .turn("a.test", Duration::ZERO, Slowing::Here)
+            .turn("a.test", Duration::ZERO, Slowing::Here, None)
             .await
             .ok()
             .unwrap();
-        let second = gate.turn("a.test", Duration::ZERO, Slowing::Here);
+        let second = gate.turn("a.test", Duration::ZERO, Slowing::Here, None);
         tokio::pin!(second);
         assert!(futures_poll_once(second.as_mut()).await.is_none());
         drop(first);
         assert!(second.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_shares_a_bound_keeps_it_together_and_holds_up_nobody_else() {
+        let gate = HostGate::new(HostLimits {
+            concurrency: 2,
+            ..HostLimits::default()
+        });
+        let share = |name: &str| Share {
+            name: name.to_owned(),
+            at_once: 1,
+        };
+        let (one, other) = (share("one"), share("other"));
+        let turn = |share| gate.turn("a.test", Duration::ZERO, Slowing::Here, Some(share));
+        let first = turn(&one).await.ok().unwrap();
+        let second = turn(&one);
+        tokio::pin!(second);
+        assert!(futures_poll_once(second.as_mut()).await.is_none());
+        // Who waits for its own bound holds none of the host's slots.
+        let stranger = turn(&other).await.ok().unwrap();
+        drop(stranger);
+        drop(first);
+        assert!(second.await.is_ok());
+        // Forgotten when nobody has them.
+        for n in 0..10 * SHARES_KEPT {
+            let own = share(&n.to_string());
+            let turn = gate.turn("a.test", Duration::ZERO, Slowing::Here, Some(&own));
+            drop(turn.await.ok().unwrap());
+        }
+        let shares = gate.host("a.test").shares.lock().unwrap().len();
+        assert!(shares <= SHARES_KEPT, "{shares}");
     }
 
     /// Polls once; `None` while pending.

@@ -85,7 +85,7 @@ pub use resolve::{ADDRESSES_MAX, LookedUp, Lookup, SystemLookup};
 pub use response::{Fetched, NotModified, Response};
 pub use retry::{Failed, RETRY_AFTER_MAX, Retry, RetryPolicy, retry_after, seed_of};
 pub use secret::Secret;
-pub use sink::{FileBody, Truncation};
+pub use sink::{FileBody, Prefix, Truncation};
 pub use ssh::NoAddress;
 pub use stats::FetchStats;
 pub use target::{Target, URL_BYTES_MAX, UrlFault, shown};

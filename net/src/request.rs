@@ -12,6 +12,7 @@ use url::Url;
 use crate::auth::{Auth, secret_value};
 use crate::cookies::CookieJar;
 use crate::error::FetchError;
+use crate::gate::Share;
 use crate::limits::Limits;
 use crate::pace::Pace;
 use crate::retry::RetryPolicy;
@@ -97,6 +98,7 @@ pub struct Request {
     pub(crate) limits: Limits,
     pub(crate) downgrade: Downgrade,
     pub(crate) interval_min: Duration,
+    pub(crate) share: Option<Share>,
     pub(crate) pace: Option<Arc<Pace>>,
     pub(crate) cookies: Option<Arc<CookieJar>>,
     pub(crate) retry: Option<RetryPolicy>,
@@ -144,6 +146,7 @@ impl Request {
             limits: Limits::default(),
             downgrade: Downgrade::Refused,
             interval_min: Duration::ZERO,
+            share: None,
             pace: None,
             cookies: None,
             retry: None,
@@ -257,6 +260,14 @@ impl Request {
     /// host, if that is slower than what is configured for every host.
     pub fn interval_min(mut self, interval: Duration) -> Self {
         self.interval_min = interval;
+        self
+    }
+
+    /// At most so many requests at once to one host in this process, of all that
+    /// carry the same name: a pipe's, whichever of its jobs they are of.
+    pub fn at_once(mut self, name: impl Into<String>, at_once: u32) -> Self {
+        let name = name.into();
+        self.share = Some(Share { name, at_once });
         self
     }
 

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -50,7 +50,6 @@ impl Lookup for SystemLookup {
     }
 }
 
-#[derive(Clone)]
 struct Entry {
     until: Instant,
     /// An error by its kind and words, since it cannot be copied.
@@ -61,7 +60,27 @@ struct Entry {
 pub(crate) struct Resolver {
     lookup: Arc<dyn Lookup>,
     cache: Mutex<HashMap<String, Entry>>,
+    /// One for each name that is being asked for.
+    asking: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     running: Semaphore,
+}
+
+/// The right to wait for the answer about a name. Whoever is the last to have
+/// it takes its entry away.
+struct Asking<'a> {
+    resolver: &'a Resolver,
+    host: &'a str,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let mut asking = self.resolver.asking();
+        // The map's and this one's.
+        if Arc::strong_count(&self.turn) <= 2 {
+            asking.remove(self.host);
+        }
+    }
 }
 
 impl Resolver {
@@ -69,27 +88,27 @@ impl Resolver {
         Self {
             lookup,
             cache: Mutex::new(HashMap::new()),
+            asking: Mutex::default(),
             running: Semaphore::new(LOOKUPS_MAX),
         }
     }
 
-    /// The addresses of a name, without repeats, at most [`ADDRESSES_MAX`].
+    /// The addresses of a name, without repeats, at most [`ADDRESSES_MAX`]. Of
+    /// many who ask for one name at once the first one's look-up serves all.
     pub(crate) async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        if let Some(entry) = self.cached(host) {
-            return entry
-                .answer
-                .map_err(|(kind, words)| io::Error::new(kind, words));
+        if let Some(answer) = self.cached(host) {
+            return answer;
+        }
+        let asking = self.ask(host);
+        let _turn = asking.turn.lock().await;
+        if let Some(answer) = self.cached(host) {
+            return answer;
         }
         let _slot = self
             .running
             .acquire()
             .await
             .expect("the semaphore is never closed");
-        if let Some(entry) = self.cached(host) {
-            return entry
-                .answer
-                .map_err(|(kind, words)| io::Error::new(kind, words));
-        }
         let found = self.lookup.lookup(host).await.map(|found| {
             let mut kept: Vec<IpAddr> = Vec::new();
             for address in found {
@@ -108,10 +127,26 @@ impl Resolver {
         found
     }
 
-    fn cached(&self, host: &str) -> Option<Entry> {
+    fn cached(&self, host: &str) -> Option<io::Result<Vec<IpAddr>>> {
         let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = cache.get(host)?;
-        (entry.until > Instant::now()).then(|| entry.clone())
+        let entry = cache
+            .get(host)
+            .filter(|entry| entry.until > Instant::now())?;
+        let answer = entry.answer.clone();
+        Some(answer.map_err(|(kind, words)| io::Error::new(kind, words)))
+    }
+
+    fn ask<'a>(&'a self, host: &'a str) -> Asking<'a> {
+        let turn = Arc::clone(self.asking().entry(host.to_owned()).or_default());
+        Asking {
+            resolver: self,
+            host,
+            turn,
+        }
+    }
+
+    fn asking(&self) -> MutexGuard<'_, HashMap<String, Arc<tokio::sync::Mutex<()>>>> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep(&self, host: &str, entry: Entry) {
@@ -125,5 +160,80 @@ impl Resolver {
             }
         }
         cache.insert(host.to_owned(), entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// Counts, and has no address for names that begin with "no".
+    #[derive(Default)]
+    struct Counting(AtomicU32);
+
+    impl Lookup for Counting {
+        fn lookup<'a>(&'a self, host: &'a str) -> LookedUp<'a> {
+            Box::pin(async move {
+                self.0.fetch_add(1, Ordering::SeqCst);
+                // Long enough for others to ask meanwhile.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                match host.starts_with("no") {
+                    true => Err(io::Error::other("no such name")),
+                    false => Ok(vec![IpAddr::from([192, 0, 2, 1]); 3]),
+                }
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_is_looked_up_once_a_minute_however_many_ask() {
+        let lookup = Arc::new(Counting::default());
+        let resolver = Arc::new(Resolver::new(lookup.clone()));
+        let check = async |host: &'static str, is_found: bool, expected: u32| {
+            let mut asking = tokio::task::JoinSet::new();
+            for _ in 0..100 {
+                let resolver = Arc::clone(&resolver);
+                asking.spawn(async move { resolver.addresses(host).await.is_ok() });
+            }
+            let found = asking.join_all().await;
+            assert!(found.iter().all(|found| *found == is_found), "{host}");
+            assert_eq!(lookup.0.load(Ordering::SeqCst), expected, "{host}");
+        };
+        check("a.test", true, 1).await;
+        check("a.test", true, 1).await;
+        check("b.test", true, 2).await;
+        tokio::time::advance(KEPT).await;
+        check("a.test", true, 3).await;
+        // That there is no answer is believed for a moment alone.
+        check("no.test", false, 4).await;
+        check("no.test", false, 4).await;
+        tokio::time::advance(FAILURE_KEPT).await;
+        check("no.test", false, 5).await;
+        assert!(resolver.asking().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_that_is_given_up_leaves_the_name_to_the_next() {
+        let lookup = Arc::new(Counting::default());
+        let resolver = Resolver::new(lookup.clone());
+        let soon = Duration::from_millis(1);
+        let given_up = tokio::time::timeout(soon, resolver.addresses("a.test")).await;
+        assert!(given_up.is_err() && resolver.asking().is_empty());
+        assert_eq!(resolver.addresses("a.test").await.unwrap().len(), 1);
+        assert_eq!(lookup.0.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn names_kept_are_bounded() {
+        let resolver = Resolver::new(Arc::new(Counting::default()));
+        let until = Instant::now() + KEPT;
+        for n in 0..3 * ENTRIES_MAX {
+            let answer = Ok(Vec::new());
+            resolver.keep(&format!("h{n}.test"), Entry { until, answer });
+        }
+        assert!(resolver.cache.lock().unwrap().len() <= ENTRIES_MAX);
     }
 }

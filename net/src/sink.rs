@@ -30,6 +30,8 @@ pub(crate) trait Sink: Send + 'static {
     /// Whether its result says that the body is not whole. Only such a sink may
     /// be given a cut one.
     const TELLS_TRUNCATION: bool;
+    /// Whether it takes what the caps let in of a body and leaves the rest.
+    const IS_PREFIX: bool = false;
     /// Told how much will come, if that is known; may be a lie.
     fn expect(&mut self, _bytes: u64) {}
     /// Waits for the room that so many bytes more take. Asked before `write`
@@ -161,6 +163,40 @@ impl Sink for BytesSink {
             body: self.held,
             _claim: self.claim,
         }))
+    }
+}
+
+/// The beginning of a body, in memory.
+#[derive(Debug, Clone)]
+pub struct Prefix {
+    /// What came, up to the request's caps.
+    pub bytes: Bytes,
+    /// Whether it is all of the body.
+    pub is_whole: bool,
+}
+
+/// Takes the beginning of a body into memory.
+pub(crate) struct PrefixSink(pub(crate) BytesSink);
+
+impl Sink for PrefixSink {
+    type Body = Prefix;
+    const BLOCKS: bool = false;
+    const TELLS_TRUNCATION: bool = true;
+    const IS_PREFIX: bool = true;
+
+    async fn room(&mut self, bytes: usize) {
+        self.0.room(bytes).await;
+    }
+
+    fn write(&mut self, piece: &[u8]) -> Result<(), Fault> {
+        self.0.write(piece)
+    }
+
+    fn finish(self, counted: Counted) -> Result<Prefix, Fault> {
+        Ok(Prefix {
+            bytes: self.0.finish(counted)?,
+            is_whole: counted.truncated.is_none(),
+        })
     }
 }
 

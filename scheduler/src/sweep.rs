@@ -3,6 +3,7 @@
 
 use trawler_core::QueueName;
 use trawler_core::dead::DeadLetter;
+use trawler_core::image::ImageStatus;
 use trawler_core::image_ended::EndedImages;
 use trawler_core::job::ImageJob;
 use trawler_core::ledger::{JobRecord, JobStatus};
@@ -119,7 +120,7 @@ impl Scheduler {
             job: record.job.clone(),
             run: job.run.clone(),
             tried: self.now(),
-            outcomes: ended.given_up(&job.images, reason),
+            outcomes: ended.given_up(&job.images, ImageStatus::Unreachable, reason),
         };
         manifests::put_result(&self.ports, &result).await?;
         Ok(())

@@ -39,6 +39,7 @@ fn task(n: usize) -> ImageTask {
         product_id: format!("p{n}"),
         url: format!("https://img.test/{n}.jpg"),
         known: KnownImage::default(),
+        remake: None,
     }
 }
 

@@ -48,6 +48,9 @@ pub enum Fault {
     /// Announces the whole answer, sends so many bytes of it (at least one less than announced) and
     /// closes. An answer above 4 MiB is chunked and ends without its last chunk.
     Truncate { after_bytes: u64 },
+    /// The first so many hundredths of the right file, whole by every header, as if it had been cut
+    /// where it lies.
+    CutFile { keep_percent: u8 },
     /// Announces so many bytes more than it sends, and closes after the right ones.
     LengthTooLong { by: u64 },
     /// Sends so many bytes of the right answer and then nothing, for ever.

@@ -51,6 +51,23 @@ async fn readers_get_type_and_cache_header() {
     let shown = head("b.csv").await;
     assert!(shown.contains("content-type: text/csv"), "{shown}");
     assert!(!shown.contains("cache-control"), "{shown}");
+    let asked = S3Options {
+        cache_control: "private, max-age=60".to_owned(),
+        ..options()
+    };
+    let cloud = Cloud::at(&endpoint, REGION).await;
+    let blobs = S3Blobs::open(&cloud, location.clone(), asked)
+        .await
+        .unwrap();
+    blobs
+        .put("c.webp", Bytes::from_static(b"1"), META)
+        .await
+        .unwrap();
+    let shown = head("c.webp").await;
+    assert!(
+        shown.contains("cache-control: private, max-age=60"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
@@ -143,6 +160,10 @@ async fn what_is_asked_for_is_asked_of_s3() {
             .keys()
             .any(|name| name.as_str().starts_with("x-amz-checksum-"));
         assert!(is_checked, "{seen:?}");
+        // Of the one byte "1".
+        let sha256 = header("x-amz-checksum-sha256");
+        let of_one = "a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s=";
+        assert!(!is_blob || sha256 == Some(of_one), "{seen:?}");
     }
     assert_eq!(count, 3);
 }

@@ -32,6 +32,11 @@ async fn put(blobs: &dyn Blobs, key: &str, body: &[u8]) -> Put {
     blobs.put(key, body, META).await.unwrap()
 }
 
+async fn bytes_of(blobs: &dyn Blobs, key: &str) -> Option<u64> {
+    let found = blobs.head(key).await.unwrap();
+    found.map(|found| found.bytes)
+}
+
 fn keys(entries: &[BlobEntry]) -> Vec<&str> {
     entries.iter().map(|entry| entry.key.as_str()).collect()
 }
@@ -59,8 +64,41 @@ pub(crate) async fn an_object_comes_back_whole(harness: impl BlobsHarness) {
     ] {
         assert_eq!(put(&*blobs, key, body).await, Put::Created);
         assert!(blobs.get(key, None).await.unwrap() == body, "{key}");
-        assert_eq!(blobs.head(key).await.unwrap(), Some(body.len() as u64));
+        assert_eq!(bytes_of(&*blobs, key).await, Some(body.len() as u64));
     }
+}
+
+pub(crate) async fn a_reader_is_told_what_an_object_is(harness: impl BlobsHarness) {
+    let blobs = harness.blobs();
+    let check = async |key: &str, content_type: &'static str, immutable: bool| {
+        let meta = BlobMeta {
+            content_type,
+            immutable,
+        };
+        let body = Bytes::from_static(b"123");
+        assert_eq!(blobs.put(key, body, meta).await.unwrap(), Put::Created);
+        // The first put says it for good.
+        let other = BlobMeta {
+            content_type: "text/plain",
+            immutable: !immutable,
+        };
+        let body = Bytes::from_static(b"1234");
+        assert_eq!(blobs.put(key, body, other).await.unwrap(), Put::Existed);
+        let head = blobs.head(key).await.unwrap().unwrap();
+        assert_eq!(head.bytes, 3);
+        assert_eq!(head.content_type.as_deref(), Some(content_type), "{key}");
+        let cached = immutable.then_some("public, max-age=31536000, immutable");
+        if harness.keeps_headers() {
+            assert_eq!(head.cache_control.as_deref(), cached, "{key}");
+        } else {
+            assert_eq!(head.cache_control, None, "{key}");
+        }
+    };
+    check("images/ab/abc/thumb-0123abcd.jpg", "image/jpeg", true).await;
+    check("images/ab/abc/large-0123abcd.webp", "image/webp", true).await;
+    check("images/ab/abc/original.png", "image/png", true).await;
+    check("results/shop/1.json", "application/json", true).await;
+    check("reports/shop/1.csv", "text/csv", false).await;
 }
 
 pub(crate) async fn a_second_put_leaves_the_first(harness: impl BlobsHarness) {
@@ -241,7 +279,7 @@ pub(crate) async fn long_keys_are_stored(harness: impl BlobsHarness) {
     let key = format!("{}/{}/c", "a".repeat(255), "b".repeat(254));
     assert_eq!(key.len(), 512);
     put(&*blobs, &key, b"1").await;
-    assert_eq!(blobs.head(&key).await.unwrap(), Some(1));
+    assert_eq!(bytes_of(&*blobs, &key).await, Some(1));
     let listed = blobs.list(&key, None, 10).await.unwrap();
     assert_eq!(keys(&listed), [key]);
 }

@@ -120,6 +120,10 @@ impl BlobsHarness for LocalBlobsHarness {
         Arc::clone(&self.blobs)
     }
 
+    fn keeps_headers(&self) -> bool {
+        false
+    }
+
     async fn restart(&mut self) {
         let store = open(&self.folder, Arc::new(SystemClock::new())).await;
         self.blobs = Arc::new(store.blobs());

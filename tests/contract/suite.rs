@@ -148,6 +148,7 @@ macro_rules! blobs_contract {
             [
                 an_absent_object_is_not_found,
                 an_object_comes_back_whole,
+                a_reader_is_told_what_an_object_is,
                 a_second_put_leaves_the_first,
                 racing_puts_have_one_winner,
                 ranges_are_clipped,

@@ -409,6 +409,20 @@ fn try_feed_reads_csv_and_jsonl_of_well_known_fields() {
         assert!(told.stdout.contains("1 rows, 1 rejected"), "{told:?}");
         assert_eq!(told.code, ended.code);
     }
+    let caret = write(
+        "a.txt",
+        "id^title^price_pc^link\na1^\"24 inch^900^https://s.example/1\n",
+    );
+    let folder = Folder::new(&[], "");
+    let feed = "format = \"csv\"\nmode = \"full\"\ncurrency = \"KRW\"\n\
+        csv = { delimiter = \"^\", quote = \"\" }";
+    folder.pipe(
+        "caret",
+        &pipe("https://shop.example/a.txt", feed, NO_IMAGES),
+    );
+    let ended = folder.trawler(&["try", "feed", &caret, "--format", "caret", "--json"]);
+    let report = ended.with_code(0).json();
+    assert_eq!(report["sample"][0]["title"], "\"24 inch", "{report:#}");
     let wrong = trawler(&["try", "feed", "x", "--format", "xlsx"]).with_code(2);
     assert!(wrong.stderr.contains("naver-ep"), "{wrong:?}");
     trawler(&["try", "feed", "absent.tsv", "--format", "csv"]).with_code(1);

@@ -198,6 +198,73 @@ fn shuffled(day: u32) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// What was asked for since this was last asked, by path: whether with
+/// validators, and what the answer was.
+fn asked_for_images(shop: &Shop) -> BTreeMap<String, Vec<(bool, u16)>> {
+    let mut asked: BTreeMap<String, Vec<(bool, u16)>> = BTreeMap::new();
+    for seen in shop.seen() {
+        if seen.path().starts_with("/img/") {
+            let answers = asked.entry(seen.path().to_owned()).or_default();
+            answers.push((seen.conditional, seen.status));
+        }
+    }
+    shop.forget_seen();
+    asked
+}
+
+/// Without validators an unchanged image costs one request and one hash: that it
+/// is not decoded holds
+/// `the_same_bytes_without_validators_are_neither_decoded_nor_stored`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invariant_06_images_without_validators_are_fetched_once_and_not_stored() {
+    let shop = Shop::start(ShopSpec {
+        validators: Validators {
+            images: false,
+            ..Validators::ALL
+        },
+        ..spec(40, DayChange::NONE)
+    })
+    .await
+    .unwrap();
+    let folder = folder_of(&shop);
+    let first = folder.run_pipe("days").with_code(0).json();
+    let images = asked_for_images(&shop).len() as u64;
+    assert!(images > 0);
+    assert_eq!(first["figures"]["images_stored"], images);
+    let stored = || {
+        let files = files(&folder.blobs().join("images")).into_iter();
+        let with_time = files.map(|(path, bytes)| {
+            let written = std::fs::metadata(&path).unwrap().modified().unwrap();
+            (path, (bytes, written))
+        });
+        with_time.collect::<BTreeMap<_, _>>()
+    };
+    let (before, rows) = (stored(), folder.rows("days"));
+    assert_eq!(before.len() as u64, images);
+    let sent = shop.stats().image.body_bytes;
+
+    let second = folder.run_pipe("days").with_code(0).json();
+    let figures = &second["figures"];
+    let asked = asked_for_images(&shop);
+    assert_eq!(asked.len() as u64, images);
+    let once = asked.values().all(|answers| answers[..] == [(false, 200)]);
+    assert!(once, "each is asked for once: {asked:?}");
+    assert_eq!(figures["images_stored"], 0, "{figures:#}");
+    assert_eq!(figures["image_bytes_up"], 0, "{figures:#}");
+    let down = shop.stats().image.body_bytes - sent;
+    assert_eq!(
+        (figures["image_bytes_down"].as_u64(), down),
+        (Some(sent), sent)
+    );
+    assert_eq!(
+        stored(),
+        before,
+        "no file is written, not even the same again"
+    );
+    assert_eq!(folder.rows("days"), rows);
+    shop.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invariant_06_an_unchanged_day_writes_one_log_entry_a_pipe() {
     let told = Shop::start(spec(40, DayChange::NONE)).await.unwrap();
@@ -239,6 +306,7 @@ async fn invariant_06_an_unchanged_day_writes_one_log_entry_a_pipe() {
     let sent = || told.stats().image.body_bytes + silent.stats().image.body_bytes;
     let (before, sent_before) = (stores(), sent());
     let rows: BTreeMap<&str, _> = pipes.map(|id| (id, folder.rows(id))).into();
+    let urls = [&told, &silent].map(|shop| asked_for_images(shop).into_keys().collect::<Vec<_>>());
     *body.lock().unwrap() = shuffled(1);
     for id in pipes {
         let run = folder.run_pipe(id).with_code(0).json();
@@ -254,6 +322,12 @@ async fn invariant_06_an_unchanged_day_writes_one_log_entry_a_pipe() {
         let counts = &run["runs"][0]["counts"];
         assert_eq!(counts["unchanged"], rows[id].len(), "{id}: {counts:#}");
         assert_eq!(folder.rows(id), rows[id]);
+    }
+    for (shop, urls) in [&told, &silent].into_iter().zip(urls) {
+        let again = asked_for_images(shop);
+        assert!(again.keys().eq(&urls), "{again:?}, before {urls:?}");
+        let once = again.values().all(|answers| answers[..] == [(true, 304)]);
+        assert!(once, "each is asked for once, if it changed: {again:?}");
     }
     let after = stores();
     assert_eq!(after.1, before.1, "no image file");

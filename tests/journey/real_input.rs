@@ -347,6 +347,7 @@ fn check_images(folder: &Folder, rows: &BTreeMap<String, Value>, books: &[Book])
                 &bytes,
                 &[],
                 trawler_image_worker::Limits::default(),
+                &trawler_core::image_policy::ImagePolicy::default(),
             );
             let report = size.unwrap().report;
             assert_eq!(report.status.as_str(), "stored", "{}", book.image);

@@ -71,6 +71,7 @@ fn image_job(run: &RunId) -> ImageJob {
             product_id: "p".to_owned(),
             url: "https://img.test/p.jpg".to_owned(),
             known: KnownImage::default(),
+            remake: None,
         }],
     }
 }

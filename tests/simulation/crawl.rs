@@ -212,6 +212,7 @@ impl Crawl {
                 // Some pictures are shown by several runs and pipes.
                 url: picture((n + offset) % self.scenario.pictures),
                 known: KnownImage::default(),
+                remake: None,
             })
             .collect();
         let jobs = tasks.chunks(self.scenario.images_a_job).enumerate();

@@ -20,7 +20,7 @@ use trawler_core::job::CrawlJob;
 use trawler_core::ledger::JobRecord;
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::{
-    BlobEntry, BlobError, BlobMeta, Blobs, Put, SecretError, Secrets, State, StateEntry,
+    BlobEntry, BlobError, BlobHead, BlobMeta, Blobs, Put, SecretError, Secrets, State, StateEntry,
     StateError, Version, Versioned,
 };
 use trawler_core::run::Run;
@@ -180,7 +180,7 @@ impl Blobs for AilingBlobs {
         self.0.get(key, range).await
     }
 
-    async fn head(&self, key: &str) -> Result<Option<u64>, BlobError> {
+    async fn head(&self, key: &str) -> Result<Option<BlobHead>, BlobError> {
         self.0.head(key).await
     }
 
@@ -407,6 +407,7 @@ impl Desk {
                 idle_ms: 20_000,
                 keep_input_after: Duration::from_secs(60),
                 checkpoint_every: PUT_EVERY,
+                remaking: None,
             },
             ports: self.ports.clone(),
         }

@@ -56,6 +56,11 @@ pub trait StateHarness: Send + Sync {
 pub trait BlobsHarness: Send + Sync {
     fn blobs(&self) -> Arc<dyn Blobs>;
 
+    /// Whether the store keeps what caches are told; files have no place for it.
+    fn keeps_headers(&self) -> bool {
+        true
+    }
+
     /// Ends the handle as a crash does and opens another on what is durable.
     async fn restart(&mut self);
 }

@@ -12,6 +12,7 @@ mod harness;
 mod imds;
 pub mod model;
 pub mod proxy;
+pub mod python;
 pub mod sshd;
 mod wait;
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 use trawler_catalogue::{STORED_ROWS_MAX, Snapshot, StoredRow};
 use trawler_core::PipeId;
+use trawler_core::image::ImageStatus;
 use trawler_core::removal::{IMAGES, Marked};
 
 use crate::listing::Listing;
@@ -32,6 +33,10 @@ pub struct StatsOptions {
 pub struct ImageStats {
     pub rows: u64,
     pub statuses: BTreeMap<&'static str, u64>,
+    /// Rows whose stored picture was decoded in part only.
+    pub damaged_stored: u64,
+    /// Rows that were refused, by status, whose files can be decoded in part.
+    pub damaged_refused: BTreeMap<&'static str, u64>,
     /// Distinct pictures, by their bytes.
     pub sources: u64,
     /// Distinct objects that rows name, and their bytes.
@@ -79,6 +84,10 @@ impl Upkeep {
             for (status, rows) in &of_pipe.statuses {
                 *stats.all.statuses.entry(status).or_default() += rows;
             }
+            for (status, rows) in &of_pipe.damaged_refused {
+                *stats.all.damaged_refused.entry(status).or_default() += rows;
+            }
+            stats.all.damaged_stored += of_pipe.damaged_stored;
             stats.all.rows += of_pipe.rows;
             stats.pipes.insert(name.clone(), of_pipe);
         }
@@ -125,6 +134,7 @@ impl Upkeep {
             for row in &rows {
                 let status = row.status.map_or(NONE, |status| status.as_str());
                 *stats.statuses.entry(status).or_default() += 1;
+                count_damaged(row, &mut stats);
                 spill_variants(row, number, spill)
                     .map_err(UpkeepError::scratch("keep what is stored", &self.scratch))?;
             }
@@ -141,6 +151,20 @@ impl Upkeep {
             Upkeep::tell(watch, "objects", sum.objects, None);
         }
         Ok(sum)
+    }
+}
+
+fn count_damaged(row: &StoredRow, stats: &mut ImageStats) {
+    let (Some(_), Some(status)) = (row.damaged, row.status) else {
+        return;
+    };
+    match status {
+        ImageStatus::Stored => stats.damaged_stored += 1,
+        ImageStatus::Truncated | ImageStatus::Corrupt => {
+            *stats.damaged_refused.entry(status.as_str()).or_default() += 1;
+        }
+        // Another failure came since.
+        _ => {}
     }
 }
 

@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
-use trawler_core::ports::{BlobEntry, BlobError, BlobMeta, Blobs, Put, keys};
+use trawler_core::ports::{BlobEntry, BlobError, BlobHead, BlobMeta, Blobs, Put, keys};
 
 use crate::store::OpenError;
 
@@ -43,6 +43,9 @@ const FOLDER_TRIES_MAX: u32 = 16;
 const OPERATIONS_MAX: usize = 16;
 
 const NAME_BYTES_MAX: usize = 255;
+
+/// Read back at once, on the stack of a thread of the blocking pool.
+const READ_BACK_BYTES: usize = 64 * 1024;
 
 /// Makes temporary names of one process distinct.
 static TEMPORARY_NAMES: AtomicU64 = AtomicU64::new(0);
@@ -144,12 +147,18 @@ impl Blobs for LocalBlobs {
         .await
     }
 
-    async fn head(&self, key: &str) -> Result<Option<u64>, BlobError> {
+    async fn head(&self, key: &str) -> Result<Option<BlobHead>, BlobError> {
         const VERB: &str = "head";
         check_key(VERB, key)?;
         let name = key.to_owned();
-        self.run(VERB, key, move |root| size(&root.join(name)))
-            .await
+        let bytes = self
+            .run(VERB, key, move |root| size(&root.join(name)))
+            .await?;
+        Ok(bytes.map(|bytes| BlobHead {
+            bytes,
+            content_type: content_type(key).map(str::to_owned),
+            cache_control: None,
+        }))
     }
 
     async fn list(
@@ -181,6 +190,24 @@ impl Blobs for LocalBlobs {
         })
         .await
     }
+}
+
+/// By the extension, as a web server tells it that serves the folder.
+fn content_type(key: &str) -> Option<&'static str> {
+    let (_, extension) = key.rsplit('/').next()?.rsplit_once('.')?;
+    Some(match extension {
+        "jpg" => "image/jpeg",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        "gif" => "image/gif",
+        "bmp" => "image/bmp",
+        "tiff" => "image/tiff",
+        "json" => "application/json",
+        "jsonl" => "application/jsonl",
+        "csv" => "text/csv",
+        "txt" => "text/plain",
+        _ => return None,
+    })
 }
 
 fn put(root: &Path, key: &str, body: &[u8]) -> io::Result<Put> {
@@ -238,14 +265,25 @@ impl Temporary {
         let (temporary, mut file) = Self::create(&root.join(TEMPORARY_FOLDER))?;
         file.write_all(body)?;
         file.sync_all()?;
-        Ok(temporary)
+        // What has no name yet can still be refused.
+        match holds(&mut file, body)? {
+            true => Ok(temporary),
+            false => Err(io::Error::other(
+                "the file does not hold the bytes that were written to it",
+            )),
+        }
     }
 
     fn create(folder: &Path) -> io::Result<(Self, File)> {
         loop {
             let number = TEMPORARY_NAMES.fetch_add(1, Ordering::Relaxed);
             let path = folder.join(format!("{}-{number}", std::process::id()));
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
+            match OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(&path)
+            {
                 Ok(file) => return Ok((Self { path }, file)),
                 // Left by a killed process that had our number; take the next.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -253,6 +291,23 @@ impl Temporary {
             }
         }
     }
+}
+
+/// Whether the file is these bytes, read back piece by piece.
+fn holds(file: &mut File, body: &[u8]) -> io::Result<bool> {
+    if file.metadata()?.len() != body.len() as u64 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::Start(0))?;
+    let mut piece = [0; READ_BACK_BYTES];
+    for expected in body.chunks(READ_BACK_BYTES) {
+        let piece = &mut piece[..expected.len()];
+        file.read_exact(piece)?;
+        if piece != expected {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl Drop for Temporary {
@@ -430,7 +485,8 @@ mod tests {
             .delete(&["a".to_owned(), "a/b/c".to_owned()])
             .await
             .unwrap();
-        assert_eq!(blobs.head("a/b").await.unwrap(), Some(1));
+        let found = blobs.head("a/b").await.unwrap();
+        assert_eq!(found.map(|found| found.bytes), Some(1));
     }
 
     #[tokio::test]

@@ -197,6 +197,7 @@ impl Day<'_> {
             quality: QUALITY,
             background: None,
             transparent: None,
+            trim: false,
         });
         variants.collect()
     }

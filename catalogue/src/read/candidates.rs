@@ -28,6 +28,8 @@ pub struct ImageRow {
     /// `None` when the stored text is none that this program knows.
     pub status: Option<ImageStatus>,
     pub known: KnownImage,
+    /// Format of the source that the variants were made of.
+    pub format: Option<String>,
     /// Instant of the fold that brought the present state.
     pub tried: Option<DateTime<Utc>>,
 }
@@ -77,10 +79,12 @@ async fn candidates(
         IMAGE_LINK,
         "image_status",
         "image_sha256",
+        "image_format",
         "image_recipe",
         "image_etag",
         "image_last_modified",
         "image_tried",
+        "image_phash",
     ];
     let schema = project(&table_schema(), &names);
     let first = after.map_or(0, |after| {
@@ -118,6 +122,7 @@ fn image_row(cells: &CellReader<'_>, at: usize) -> Option<ImageRow> {
         id: cells.text(ID, at)?.to_owned(),
         status: cells.text("image_status", at).and_then(ImageStatus::parse),
         known: cells.known(at),
+        format: cells.text("image_format", at).map(str::to_owned),
         tried: cells.tried(at).and_then(DateTime::from_timestamp_micros),
     })
 }

@@ -9,7 +9,7 @@ use arrow_array::{Array, RecordBatch};
 use chrono::{DateTime, Utc};
 use futures::stream::StreamExt;
 use trawler_core::PipeId;
-use trawler_core::image::{ImageStatus, StoredVariant};
+use trawler_core::image::{Damage, ImageStatus, StoredVariant};
 
 use crate::catalogue::{Catalogue, Snapshot};
 use crate::error::{CatalogueError, Result};
@@ -43,6 +43,8 @@ pub struct StoredRow {
     pub tried: Option<DateTime<Utc>>,
     /// Of the source bytes that the variants were made of.
     pub sha256: Option<String>,
+    /// Why the file that was fetched last could be decoded in part only.
+    pub damaged: Option<Damage>,
     pub variants: Vec<StoredVariant>,
 }
 
@@ -91,6 +93,7 @@ impl Catalogue {
                 "image_status",
                 "image_tried",
                 "image_sha256",
+                "image_damaged",
                 VARIANTS,
             ];
             let schema = project(&table_schema(), &names);
@@ -205,6 +208,7 @@ fn stored_rows_of(batch: &RecordBatch) -> Vec<StoredRow> {
         status: cells.text("image_status", at).and_then(ImageStatus::parse),
         tried: cells.tried(at).and_then(DateTime::from_timestamp_micros),
         sha256: cells.text("image_sha256", at).map(str::to_owned),
+        damaged: cells.text("image_damaged", at).and_then(Damage::parse),
         variants: cells.variants(at).unwrap_or_default(),
     };
     (0..batch.num_rows()).map(row).collect()

@@ -9,6 +9,7 @@ mod images;
 mod init;
 mod maintenance;
 mod pause;
+mod pipe;
 mod pipes;
 mod products;
 mod roles;
@@ -40,6 +41,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Crawl(args) => roles::crawl(load(dir)?, &args).await,
         Command::Images(args) => images::run(load(dir)?, &args, json).await,
         Command::Fleet(command) => fleet::run(&load(dir)?, &command, json).await,
+        Command::Pipe(command) => pipe::run(dir, command, json).await,
         Command::Pipes { command } => match command {
             None => pipes::run(&load(dir)?, json).await,
             Some(command) => sets::run(&load_without_pipes(dir)?, command, json).await,

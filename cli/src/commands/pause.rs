@@ -2,6 +2,7 @@
 
 use chrono::Utc;
 use serde_json::json;
+use trawler_core::PipeId;
 use trawler_core::pause::PauseScope;
 
 use crate::args::{PauseArgs, ScopeArgs};
@@ -24,9 +25,26 @@ pub(crate) async fn resume(
     as_json: bool,
 ) -> anyhow::Result<End> {
     let machine = Machine::open(loaded).await?;
-    let scope = scope(&machine, args).await?;
+    let scope = match paused_pipe(&machine, args).await? {
+        Some(scope) => scope,
+        None => scope(&machine, args).await?,
+    };
     machine.pauses().resume(&scope).await?;
     told(&scope, "resumed", as_json)
+}
+
+/// A pipe that is paused can be resumed when its file is gone as well: what is
+/// left of it waits for that, and for nothing else.
+async fn paused_pipe(machine: &Machine, args: &ScopeArgs) -> anyhow::Result<Option<PauseScope>> {
+    let named = args.pipe.as_ref().and_then(|text| PipeId::parse(text).ok());
+    let Some(scope) = named.map(PauseScope::Pipe) else {
+        return Ok(None);
+    };
+    let paused = machine.pauses().list().await?;
+    Ok(paused
+        .iter()
+        .any(|(other, _)| *other == scope)
+        .then_some(scope))
 }
 
 fn told(scope: &PauseScope, verb: &str, as_json: bool) -> anyhow::Result<End> {

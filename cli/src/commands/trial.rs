@@ -19,6 +19,8 @@ use trawler_image_worker::try_image;
 use trawler_net::{Fetched, Limits, Request};
 use url::Url;
 
+pub(super) use show::plain;
+
 use crate::args::{TryCommand, TryFeedArgs, TryImageArgs};
 use crate::compose;
 use crate::config::{self, Config};
@@ -150,8 +152,9 @@ async fn image(dir: &Path, args: &TryImageArgs, as_json: bool) -> anyhow::Result
         None => read_file(&args.input)?,
     };
     let limits = compose::image_limits(&config);
+    let policy = config.images.policy();
     let variants = config.images.variants;
-    let trial = tokio::task::spawn_blocking(move || try_image(&bytes, &variants, limits))
+    let trial = tokio::task::spawn_blocking(move || try_image(&bytes, &variants, limits, &policy))
         .await
         .context("render the image")??;
     let mut report = trial.report;
@@ -207,7 +210,7 @@ fn read_file(path: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The input as a URL, when it is one for the web.
-fn web_url(input: &str) -> Option<Url> {
+pub(super) fn web_url(input: &str) -> Option<Url> {
     Url::parse(input)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))

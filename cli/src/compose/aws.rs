@@ -46,6 +46,7 @@ impl Aws {
                 storage_class: store.storage_class.clone(),
                 encryption,
                 multipart_above: store.multipart_above_mib << 20,
+                cache_control: config.images.cache_control.clone(),
                 environment: environment.clone(),
             },
             environment,

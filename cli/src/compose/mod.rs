@@ -261,6 +261,7 @@ impl Machine {
                 checkpoint_every: std::time::Duration::from_secs(
                     loaded.config.workers.checkpoint_s,
                 ),
+                remaking: Some(loaded.config.images.remaking()),
             },
         })
     }
@@ -284,7 +285,10 @@ impl Machine {
                 redirects_max: config.net.redirects_max,
                 first_byte_ms: config.net.first_byte_s * 1000,
                 idle_ms: config.net.idle_s * 1000,
+                whole_ms: config.images.timeout_s * 1000,
                 attempts_max: config.retry.attempts_max,
+                policy: config.images.policy(),
+                originals: config.images.originals,
             },
         ))
     }

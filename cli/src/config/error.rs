@@ -274,6 +274,14 @@ mod tests {
             "[[images.variants]]\nname = \"thumb\"\nwidth = 64\n",
             "f:1: images.variants: `height` is missing",
         );
+        check(
+            "[images]\nplaceholders = [\"phash:e1b0c3d49a5f2786~6\", \"phash:e1b0\"]\n",
+            "f:2: images.placeholders: found \"phash:e1b0\"; allowed: \"sha256:\" and 64 hex digits, or \"phash:\" and 16 hex digits with, if need be, ~ and the bits that may differ, 0 to 10, such as \"phash:e1b0c3d49a5f2786~6\"; a picture with fewer than 12 bits set is too plain to be known by its look: give its sha256, or images.blank if it is of one colour",
+        );
+        check(
+            "[images]\nblank = \"skip\"\n",
+            "f:2: images.blank: found unknown variant `skip`; allowed: `store` or `placeholder`",
+        );
     }
 
     #[test]

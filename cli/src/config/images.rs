@@ -1,7 +1,10 @@
 //! `[images]`: what is made of every image.
 
 use serde::Deserialize;
-use trawler_core::image::{Fit, OutputFormat, Variant};
+use trawler_core::image::{Fit, ORIGINAL, Originals, OutputFormat, Variant};
+use trawler_core::image_policy::{ImagePolicy, OnBlank, OnDamaged, PLACEHOLDERS_MAX};
+use trawler_core::placeholder::Placeholder;
+use trawler_core::recheck::Remaking;
 use trawler_core::schedule::{CRON_RULE, Schedule};
 
 use super::check::Bounds;
@@ -19,13 +22,46 @@ pub(crate) struct ImagesConfig {
     pub(crate) source_mib_max: u64,
     /// Most pixels of a source, in millions. Default 64, bound 1 to 1000.
     pub(crate) megapixels_max: u64,
+    /// Seconds for one image, from the first request to its last byte, redirects
+    /// included: a partner that sends a byte now and then holds a worker no
+    /// longer. Default 300, which is the largest image at 100 KB/s; bound 1 to
+    /// 3600.
+    pub(crate) timeout_s: u64,
     /// When failed images are tried again between runs, at the ages of 1, 2, 4,
     /// 8, 16, 30 days and every 30 days: five fields as of a pipe's cron, in UTC,
     /// or `"never"`. Default `"45 4 * * *"`.
     pub(crate) retry: String,
+    /// Pictures that stand for "no picture yet", of any partner:
+    /// `"sha256:{64 hex digits}"` for files of these bytes,
+    /// `"phash:{16 hex digits}"` for whatever looks so, `"phash:{16 hex
+    /// digits}~{0 to 10}"` with the bits that may differ, else 6. A pipe may add
+    /// its own. Default none, at most 1,000.
+    pub(crate) placeholders: Vec<Placeholder>,
+    /// What becomes of pictures of one colour: `"store"`, since a swatch of
+    /// paint or cloth is one too, or `"placeholder"`. Default `"store"`; a pipe
+    /// may say otherwise.
+    pub(crate) blank: OnBlank,
+    /// What becomes of JPEG and PNG files that can be decoded in part only, at
+    /// least half of them: `"refuse"`, or `"store"` with `image_damaged` set.
+    /// Default `"refuse"`; a pipe may say otherwise.
+    pub(crate) damaged: OnDamaged,
     /// The renditions of every image; default a 256 px thumbnail and a 720 px
     /// picture as JPEG. At most 16.
     pub(crate) variants: Vec<Variant>,
+    /// `"keep"` stores the bytes that came from the partner as well, once for
+    /// each content, beside the variants: new variants are then made of them and
+    /// not fetched again. Pictures that are stored already have theirs kept when
+    /// they are downloaded next. Default `"drop"`.
+    pub(crate) originals: Originals,
+    /// Images whose variants were made by other settings, or by an earlier
+    /// version of Trawler, are made anew within so many days, as many of them
+    /// each day; from kept originals without asking the partner, else downloaded
+    /// again. Default 30, bound 0 to 3650; 0 for never.
+    pub(crate) remake_days: u32,
+    /// What S3 says to caches of stored images, and of whatever else never
+    /// changes. At most 256 printable ASCII characters. Default
+    /// `"public, max-age=31536000, immutable"`, a year.
+    pub(crate) cache_control: String,
 }
 
 impl Default for ImagesConfig {
@@ -39,25 +75,57 @@ impl Default for ImagesConfig {
             quality: 80,
             background: None,
             transparent: None,
+            trim: false,
         };
         Self {
             source_mib_max: 32,
             megapixels_max: 64,
+            timeout_s: 300,
             retry: "45 4 * * *".to_owned(),
+            placeholders: Vec::new(),
+            blank: OnBlank::default(),
+            damaged: OnDamaged::default(),
             variants: vec![variant("thumb", 256), variant("large", 720)],
+            originals: Originals::default(),
+            remake_days: 30,
+            cache_control: "public, max-age=31536000, immutable".to_owned(),
         }
     }
 }
 
 impl ImagesConfig {
+    /// What pictures are made by, for those who plan their fetching.
+    pub(crate) fn remaking(&self) -> Remaking {
+        Remaking {
+            recipe: trawler_image_worker::recipe(&self.variants),
+            days: self.remake_days,
+        }
+    }
+
     /// `None` for never; what is wrong was told by `check`.
     pub(crate) fn retry_schedule(&self) -> Option<Schedule> {
         Schedule::parse(&self.retry, "UTC").ok()
     }
 
+    /// What is said of the pictures of all pipes.
+    pub(crate) fn policy(&self) -> ImagePolicy {
+        ImagePolicy {
+            placeholders: self.placeholders.clone(),
+            blank: self.blank,
+            damaged: self.damaged,
+        }
+    }
+
     pub(crate) fn check(&self, bounds: &mut Bounds) {
+        bounds.within(
+            "images.placeholders",
+            self.placeholders.len() as u64,
+            0,
+            PLACEHOLDERS_MAX as u64,
+        );
         bounds.within("images.source_mib_max", self.source_mib_max, 1, 256);
         bounds.within("images.megapixels_max", self.megapixels_max, 1, 1_000);
+        bounds.within("images.timeout_s", self.timeout_s, 1, 3_600);
         bounds.within(
             "images.variants",
             self.variants.len() as u64,
@@ -69,6 +137,15 @@ impl ImagesConfig {
             "images.retry",
             &self.retry,
             &format!("\"{NEVER}\", or {CRON_RULE}"),
+        );
+        bounds.within("images.remake_days", u64::from(self.remake_days), 0, 3_650);
+        let cache_control = &self.cache_control;
+        let visible = cache_control.bytes().all(|b| (0x20..0x7f).contains(&b));
+        bounds.unless(
+            visible && (1..=256).contains(&cache_control.trim().len()),
+            "images.cache_control",
+            cache_control,
+            "1 to 256 printable ASCII characters, such as \"public, max-age=31536000, immutable\"",
         );
         let mut names = std::collections::BTreeSet::new();
         for variant in &self.variants {
@@ -84,6 +161,12 @@ impl ImagesConfig {
                 key,
                 &variant.name,
                 "1 to 32 lower-case ASCII letters, digits, '-' and '_'",
+            );
+            bounds.unless(
+                variant.name != ORIGINAL,
+                key,
+                &variant.name,
+                "another name: kept originals have this one",
             );
             bounds.unless(
                 names.insert(&variant.name),
@@ -105,5 +188,47 @@ impl ImagesConfig {
                 100,
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_is_told_by_its_key() {
+        let check = |change: fn(&mut ImagesConfig), expected: &[&str]| {
+            let mut config = ImagesConfig::default();
+            change(&mut config);
+            let mut bounds = Bounds::default();
+            config.check(&mut bounds);
+            let keys: Vec<&str> = bounds.0.iter().map(|found| found.key.as_str()).collect();
+            assert_eq!(keys, expected);
+        };
+        check(|_| (), &[]);
+        check(|c| c.remake_days = 0, &[]);
+        check(|c| c.remake_days = 3_651, &["images.remake_days"]);
+        check(|c| c.cache_control = "no-store".to_owned(), &[]);
+        check(
+            |c| c.cache_control = String::new(),
+            &["images.cache_control"],
+        );
+        check(
+            |c| c.cache_control = "a\r\nb: c".to_owned(),
+            &["images.cache_control"],
+        );
+        check(
+            |c| c.variants[0].name = "original".to_owned(),
+            &["images.variants.name"],
+        );
+    }
+
+    #[test]
+    fn the_recipe_is_that_of_the_variants() {
+        let config = ImagesConfig::default();
+        let mut other = config.clone();
+        other.variants[0].quality += 1;
+        assert_eq!(config.remaking(), ImagesConfig::default().remaking());
+        assert_ne!(config.remaking(), other.remaking());
     }
 }

@@ -33,7 +33,8 @@ pub struct JudgeOptions {
     /// one of 1.1, 1.25, 1.5, 2, 3, 5, 9, 20 and 90.
     pub price_factor: f64,
     /// Share of the rows that may have no price, or the price 0; default 0.5,
-    /// bound 0 to 1. A run above it is quarantined, also a first one.
+    /// bound 0 to 1. A run above it is quarantined, also a first one. Of a feed
+    /// with `partial` rows it is not judged.
     pub max_zero_price: f64,
     /// How much of the rows a column may lose against the last complete run:
     /// 0.3 lets one that 90 % of the rows had go down to 60 %; default 0.3,
@@ -43,8 +44,8 @@ pub struct JudgeOptions {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub max_fill_drop_of: BTreeMap<String, f64>,
     /// Share of the rows that may be lost to a later one of the same id;
-    /// default 0.3, bound 0 to 1. A run above it is quarantined, also a first
-    /// one.
+    /// default 0.3, bound 0 to 1. A full run above it is quarantined, also a
+    /// first one.
     pub max_duplicates: f64,
     /// Row counts at which a program that writes feeds is known to stop; a full
     /// feed with exactly so many rows counts as cut off. Default `[499000]`,

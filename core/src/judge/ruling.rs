@@ -60,8 +60,9 @@ pub fn rule(case: &Case<'_>, options: &JudgeOptions) -> Ruling {
     quarantine.extend(too_few(case, options));
     quarantine.extend(price_shift(facts, options));
     quarantine.extend(zero_prices(facts, options));
-    quarantine.extend(duplicates(facts, options));
     if case.mode == FeedMode::Full {
+        // A summary may list a product each time that it changed.
+        quarantine.extend(duplicates(facts, options));
         quarantine.extend(fill_drops(facts, options));
     }
     Ruling {

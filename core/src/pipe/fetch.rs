@@ -23,7 +23,8 @@ pub struct FetchOptions {
     /// Requests at once to one host; default 4, bound 1 to 64. Two pipes of one
     /// host have as many each.
     pub concurrency: u32,
-    /// Sent with every request to the source; at most 32 of 4096 bytes. A
+    /// Sent with every request to the source, and for images on its host; at
+    /// most 32 of 4096 bytes. A
     /// value `env:NAME`, `file:/path` or `ssm:/name` is asked for by the worker
     /// that sends it; a header that carries a credential takes nothing else.
     /// Default none.
@@ -33,13 +34,13 @@ pub struct FetchOptions {
     /// name says that it is one; other parameters belong into `source.url`. At
     /// most 32. Default none.
     pub query: BTreeMap<String, SecretText>,
-    /// Credentials of the feed: `{ kind = "basic", user = "ann", password =
-    /// "env:NAME" }` or `{ kind = "bearer", token = "ssm:/name" }`. Default
-    /// none.
+    /// Credentials of the source, and of images on its host: `{ kind = "basic",
+    /// user = "ann", password = "env:NAME" }` or `{ kind = "bearer", token =
+    /// "ssm:/name" }`. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<FeedAuth>,
     /// Whether cookies that the partner sets are sent back to it, within one
-    /// run; default true.
+    /// run, or one image job; default true.
     pub cookies: bool,
     /// A proxy through which the partner is asked: `{ url =
     /// "http://proxy.example:3128", user = "ann", password = "env:NAME" }`. It

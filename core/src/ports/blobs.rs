@@ -34,6 +34,17 @@ pub struct BlobEntry {
     pub tag: String,
 }
 
+/// An object without its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobHead {
+    pub bytes: u64,
+    /// What a reader is told of it. A store that keeps no headers tells what the
+    /// key says.
+    pub content_type: Option<String>,
+    /// What caches are told of it, by a store that keeps headers.
+    pub cache_control: Option<String>,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
     #[error("{verb} {key}: there is no such object")]
@@ -69,14 +80,16 @@ impl BlobError {
 #[async_trait]
 pub trait Blobs: Send + Sync {
     /// Stores `body` unless the key is taken. Whole or not at all, durable
-    /// when it returns; of several racing puts exactly one is `Created`.
+    /// when it returns; of several racing puts exactly one is `Created`. The
+    /// bytes are checked on their way: what is stored is what was given.
     async fn put(&self, key: &str, body: Bytes, meta: BlobMeta) -> Result<Put, BlobError>;
 
     /// The object, or the given byte range of it (clipped to its end).
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Bytes, BlobError>;
 
-    /// The size, or `None` when there is no such object.
-    async fn head(&self, key: &str) -> Result<Option<u64>, BlobError>;
+    /// What is known of the object without reading it, or `None` when there is
+    /// no such object.
+    async fn head(&self, key: &str) -> Result<Option<BlobHead>, BlobError>;
 
     /// Up to `limit` (1 to 1000) objects whose key starts with `prefix` and is
     /// greater than `after`, in order of key. What others put beside ours is

@@ -15,7 +15,7 @@ mod queue;
 mod secrets;
 mod state;
 
-pub use blobs::{BlobEntry, BlobError, BlobMeta, Blobs, Put};
+pub use blobs::{BlobEntry, BlobError, BlobHead, BlobMeta, Blobs, Put};
 pub use capacity::{Capacity, CapacityError, Completion};
 pub use clock::Clock;
 pub use metrics::{KeptMetrics, Metric, Metrics};

@@ -32,6 +32,10 @@ const fn column(
     }
 }
 
+/// The one column that is no part of a product: whether a row changed does not
+/// depend on it, and a row of a summary feed that is older by it is ignored.
+pub const PARTNER_UPDATED: &str = "partner_updated";
+
 #[rustfmt::skip]
 pub const COLUMNS: &[Column] = &[
     column("id", Kind::Text, None, Some("id"), Some("id"),
@@ -146,6 +150,8 @@ pub const COLUMNS: &[Column] = &[
         "Country or place of origin as sent."),
     column("model", Kind::Text, None, Some("model_number"), None,
         "Model name."),
+    column("model_normalised", Kind::Text, None, None, None,
+        "Letters and digits of the model, in capitals; empty where the model has no digit."),
     column("mpn", Kind::Text, None, Some("manufacture_define_number"), Some("mpn"),
         "Part number of the manufacturer."),
     column("gtin", Kind::Text, None, Some("barcode"), Some("gtin"),
@@ -258,6 +264,8 @@ pub const COLUMNS: &[Column] = &[
         "Label 3 that the partner groups campaigns by."),
     column("custom_label_4", Kind::Text, None, None, Some("custom_label_4"),
         "Label 4 that the partner groups campaigns by."),
+    column(PARTNER_UPDATED, Kind::Instant, None, Some("update_time"), None,
+        "When the partner last changed the row, as it says; newer alone is no change."),
 ];
 
 #[cfg(test)]
@@ -299,9 +307,8 @@ mod tests {
         "tax_category",
     ];
 
-    /// Fields of a summary feed that say what to do with the row and are not part
-    /// of the product.
-    const SUMMARY_FIELDS: &[&str] = &["class", "update_time"];
+    /// Says what to do with the row and is not part of the product.
+    const SUMMARY_FIELDS: &[&str] = &["class"];
 
     /// Every field of Naver EP 3.0, in the order of its guide.
     const EP_FIELDS: &str = "id title price_pc price_mobile benefit_price normal_price link \

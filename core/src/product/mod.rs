@@ -5,5 +5,5 @@ mod columns;
 mod money;
 
 pub use column::{Column, Kind, column_index};
-pub use columns::COLUMNS;
+pub use columns::{COLUMNS, PARTNER_UPDATED};
 pub use money::{Currency, Money, MoneyError};

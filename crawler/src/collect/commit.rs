@@ -79,14 +79,15 @@ impl Collect<'_> {
         let mut judged = self.judge(&snapshot, &collected, &diff).await?;
         let counts = RunCounts {
             rows: parsed.staged.rows(),
-            rejected: parsed.rejected,
+            rejected: parsed.rejected + diff.refused,
+            stale: diff.stale,
             duplicates: parsed.staged.duplicates(),
             bytes_down: collected.bytes_down,
             ..RunCounts::default()
         };
         let metrics = &self.crawler.ports.metrics;
         metrics.record(Metric::ProductsRead { rows: counts.rows });
-        let remarks = [&*judged.remarks, &*parsed.remarks].concat();
+        let remarks = [&*judged.remarks, &*parsed.remarks, &*passed_over(&diff)].concat();
         if !judged.quarantine.is_empty() {
             return self.quarantine(judged, counts, &remarks, report).await;
         }
@@ -213,4 +214,22 @@ impl Collect<'_> {
             .map_err(Ending::Failed)?;
         Ok(Some(key))
     }
+}
+
+/// Rows that differ from what is stored and change nothing.
+fn passed_over(diff: &Diff) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if diff.refused > 0 {
+        remarks.push(format!(
+            "{} row(s) rejected: not stored yet, and without title or link, such as {:?}",
+            diff.refused, diff.refused_ids
+        ));
+    }
+    if diff.stale > 0 {
+        remarks.push(format!(
+            "{} row(s) ignored: older than the stored ones by their update_time",
+            diff.stale
+        ));
+    }
+    remarks
 }

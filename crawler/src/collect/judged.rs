@@ -43,8 +43,12 @@ impl Collect<'_> {
             deletes: diff.deletes,
             rows: parsed.staged.rows(),
             duplicates: parsed.staged.duplicates(),
-            rejected: parsed.rejected,
-            unpriced: parsed.fill.unpriced,
+            rejected: parsed.rejected + diff.refused,
+            unpriced: match self.pipe.reading().partial {
+                // What such a row leaves out stays as it was.
+                true => 0,
+                false => parsed.fill.unpriced,
+            },
             filled: parsed.fill.filled.clone(),
             before: self.before(snapshot).await?.map(Box::new),
             error_text: parsed.error_text.clone(),

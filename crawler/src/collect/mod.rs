@@ -24,7 +24,7 @@ use trawler_fleet::{JobContext, PipeSet, TakenJob, chain};
 use crate::crawler::Crawler;
 use crate::failure::catalogue_failure;
 use crate::mappings::{self, PipeMappings};
-use crate::plan_images::{Pick, PlanImages};
+use crate::plan_images::{DueAt, Pick, PlanImages};
 use crate::run_document::RunDocument;
 use crate::scratch::Scratch;
 use crate::{kept_book, validators};
@@ -136,7 +136,7 @@ impl Collect<'_> {
             crawler: self.crawler,
             pipe: self.pipe,
             run: &self.run,
-            pick: Pick::Due(self.run.due()),
+            pick: Pick::Due(DueAt::of(self.pipe, &self.run)),
             job: self.job,
             ctx: self.ctx,
         };
@@ -212,6 +212,7 @@ impl Collect<'_> {
         RunStamp {
             run: self.run.clone(),
             write_id: WriteId::of_run(&self.run, self.job.epoch),
+            collects_images: self.pipe.images.collect,
         }
     }
 }

@@ -19,6 +19,11 @@ pub fn schema() -> SchemaRef {
     trawler_catalogue::content_schema()
 }
 
+/// The same for a feed whose rows hold only what changed.
+pub fn partial_schema() -> SchemaRef {
+    trawler_catalogue::partial_schema()
+}
+
 enum Builder {
     Text(StringBuilder),
     TextList(ListBuilder<StringBuilder>),
@@ -43,6 +48,8 @@ pub(super) struct Batch {
     schema: SchemaRef,
     builders: Vec<Option<Builder>>,
     extra: Option<MapBuilder<StringBuilder, StringBuilder>>,
+    /// Names of columns that rows empty; none where rows hold everything.
+    cleared: Option<ListBuilder<StringBuilder>>,
     rows: usize,
     bytes: usize,
 }
@@ -51,10 +58,26 @@ impl Batch {
     pub(super) fn new() -> Self {
         Self {
             schema: schema(),
+            cleared: None,
             builders: COLUMNS.iter().map(|_| None).collect(),
             extra: None,
             rows: 0,
             bytes: 0,
+        }
+    }
+
+    /// For rows that hold only what changed.
+    pub(super) fn partial() -> Self {
+        let schema = partial_schema();
+        let cleared = schema.field(COLUMNS.len() + 1).data_type();
+        let DataType::List(element) = cleared else {
+            unreachable!("the names of cleared columns are a list");
+        };
+        let element = Arc::clone(element);
+        Self {
+            cleared: Some(ListBuilder::new(StringBuilder::new()).with_field(element)),
+            schema,
+            ..Self::new()
         }
     }
 
@@ -96,6 +119,20 @@ impl Batch {
         self.rows += 1;
     }
 
+    /// Ends a row that empties the named columns.
+    pub(super) fn end_partial_row(&mut self, cleared: &[String]) {
+        let lists = self
+            .cleared
+            .as_mut()
+            .expect("only a batch of partial rows is told what rows empty");
+        for name in cleared {
+            lists.values().append_value(name);
+            self.bytes += name.len();
+        }
+        lists.append(!cleared.is_empty());
+        self.rows += 1;
+    }
+
     /// The rows so far; the batch is empty afterwards.
     pub(super) fn take(&mut self) -> RecordBatch {
         let rows = self.rows;
@@ -120,6 +157,9 @@ impl Batch {
             }
             None => new_null_array(extra_type, rows),
         });
+        if let Some(cleared) = &mut self.cleared {
+            arrays.push(Arc::new(cleared.finish()));
+        }
         self.rows = 0;
         self.bytes = 0;
         RecordBatch::try_new(self.schema.clone(), arrays)

@@ -154,6 +154,27 @@ pub(super) fn money(
     }
 }
 
+/// A delivery charge: 0 is free, -1 is paid on delivery, and shops also write
+/// both as words.
+pub(super) fn shipping_cost(found: &str, currency: Option<Currency>) -> Result<i64, Bad> {
+    match found {
+        "-1" | "착불" => Ok(-1),
+        "무료" | "무료배송" => Ok(0),
+        _ => {
+            let (amount, named) = split_money(found);
+            money(amount, named, currency)
+        }
+    }
+}
+
+/// An amount that is in minor units already.
+pub(super) fn minor(found: &str) -> Result<i64, Bad> {
+    match int(found)? {
+        amount if amount < 0 => Err("is negative"),
+        amount => Ok(amount),
+    }
+}
+
 /// A whole number, thousands grouped by commas or not.
 pub(super) fn int(found: &str) -> Result<i64, Bad> {
     const NOT_A_NUMBER: Bad = "is not a whole number";
@@ -319,6 +340,33 @@ mod tests {
         check("cheap", Some("KRW"), None);
         check("", Some("KRW"), None);
         check("-5", Some("KRW"), None);
+    }
+
+    #[test]
+    fn delivery_is_free_charged_or_paid_on_delivery() {
+        let check = |found: &str, expected: Option<i64>| {
+            let cost = shipping_cost(found, Some(Currency::KRW)).ok();
+            assert_eq!(cost, expected, "{found:?}");
+        };
+        check("0", Some(0));
+        check("2500", Some(2500));
+        check("2,500원", Some(2500));
+        check("-1", Some(-1));
+        check("무료", Some(0));
+        check("착불", Some(-1));
+        check("-2", None);
+        check("-2500", None);
+        check("30000/2500", None);
+        check("5 USD", None);
+        check("", None);
+    }
+
+    #[test]
+    fn minor_units_are_not_negative() {
+        assert_eq!(minor("1990"), Ok(1990));
+        assert_eq!(minor("0"), Ok(0));
+        assert!(minor("-1").is_err());
+        assert!(minor("19.90").is_err());
     }
 
     #[test]

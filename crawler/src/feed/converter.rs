@@ -40,6 +40,19 @@ pub(super) struct Settings {
     naver_ep: bool,
 }
 
+/// Whether the format is one of Korean shops, written in their time.
+fn is_korean(format: FeedFormat) -> bool {
+    match format {
+        FeedFormat::NaverEp | FeedFormat::Tagged => true,
+        FeedFormat::Google
+        | FeedFormat::GoogleTsv
+        | FeedFormat::GoogleXml
+        | FeedFormat::Csv
+        | FeedFormat::Json
+        | FeedFormat::Jsonl => false,
+    }
+}
+
 impl Settings {
     pub(super) fn new(options: &FeedOptions) -> Result<Self, FeedError> {
         let naver_ep = options.format == FeedFormat::NaverEp;
@@ -49,11 +62,11 @@ impl Settings {
                 found: name.clone(),
                 allowed: "an IANA zone such as \"Asia/Seoul\"".to_owned(),
             })?,
-            None if naver_ep => Tz::Asia__Seoul,
+            None if is_korean(options.format) => Tz::Asia__Seoul,
             None => Tz::UTC,
         };
         let usual = match options.format {
-            FeedFormat::NaverEp | FeedFormat::Csv => Some('|'),
+            FeedFormat::NaverEp | FeedFormat::Tagged | FeedFormat::Csv => Some('|'),
             FeedFormat::Google | FeedFormat::GoogleTsv => Some(','),
             // Elements and array values repeat instead.
             FeedFormat::GoogleXml | FeedFormat::Json | FeedFormat::Jsonl => None,
@@ -107,6 +120,11 @@ impl Settings {
             (_, Kind::Bool) => Convert::Bool,
             (_, Kind::Instant) => Convert::Instant,
         }
+    }
+
+    /// Microseconds since 1970 of a date of the feed.
+    pub(super) fn instant(&self, found: &str) -> Result<i64, Bad> {
+        dates::instant(found, self.zone)
     }
 
     /// Conversions that need nothing but the text.

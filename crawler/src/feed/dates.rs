@@ -71,11 +71,16 @@ fn read_date(text: &str) -> Option<(NaiveDate, &str)> {
     Some((NaiveDate::from_ymd_opt(year, month, day)?, rest))
 }
 
-/// `23:59`, `23:59:59` or `23:59:59.123`.
+/// `23:59`, `23:59:59`, `23:59:59.123`, `2359` or `235959`.
 fn read_time(text: &str) -> Option<(NaiveTime, &str)> {
     let (hour, rest) = digits(text, 2)?;
+    let compact = !rest.starts_with(':');
     let (minute, rest) = digits(rest.strip_prefix(':').unwrap_or(rest), 2)?;
-    let Some((second, rest)) = rest.strip_prefix(':').and_then(|rest| digits(rest, 2)) else {
+    let seconds = match compact {
+        true => digits(rest, 2),
+        false => rest.strip_prefix(':').and_then(|rest| digits(rest, 2)),
+    };
+    let Some((second, rest)) = seconds else {
         return Some((NaiveTime::from_hms_opt(hour, minute, 0)?, rest));
     };
     let (mut micros, mut rest) = (0, rest);
@@ -132,6 +137,11 @@ mod tests {
         check("2026-05-01 09:30:00", Some("2026-05-01T00:30:00."));
         check("2026-05-01", Some("2026-04-30T15:00:00."));
         check("20260501", Some("2026-04-30T15:00:00."));
+        check("20260501093000", Some("2026-05-01T00:30:00."));
+        check("20260501 0930", Some("2026-05-01T00:30:00."));
+        check("202605010930", Some("2026-05-01T00:30:00."));
+        check("2026050109300", None);
+        check("09:30:00", None);
         check("2026/05/01 09:30:00.25", Some("2026-05-01T00:30:00.25"));
         check("2026-13-01", None);
         check("2026-05-01T25:00:00Z", None);

@@ -1,4 +1,5 @@
-//! CSV with any delimiter and quote, with header or by position.
+//! CSV with any delimiter and quote: with header, with names that the pipe
+//! gives, or by position.
 
 use std::io;
 
@@ -41,6 +42,9 @@ pub(super) fn read<'c>(
     let mut numbers: Vec<u32> = Vec::new();
     let mut values: Vec<FieldSpan> = Vec::new();
     let mut last = None;
+    if !format.options.names.is_empty() {
+        numbers = number_names(&format.options.names, mapper, control)?;
+    }
     loop {
         control.grant(row_bytes);
         match reader.read_record(&mut record) {
@@ -86,7 +90,7 @@ pub(super) fn read<'c>(
             offset: at.1,
         })?;
     }
-    if numbers.is_empty() {
+    if numbers.is_empty() || (!format.options.names.is_empty() && last.is_none()) {
         return Err(control.incomplete(Incomplete::Empty));
     }
     match last {
@@ -111,6 +115,20 @@ fn number_fields(
             true => mapper.fields.header(at, name.trim()),
             false => mapper.fields.position(at),
         };
+        numbers.push(number.map_err(|error| control.error(error))? as u32);
+    }
+    mapper.check_header()?;
+    Ok(numbers)
+}
+
+fn number_names(
+    names: &[String],
+    mapper: &mut Mapper<'_>,
+    control: &Control<'_>,
+) -> io::Result<Vec<u32>> {
+    let mut numbers = Vec::with_capacity(names.len());
+    for (at, name) in names.iter().enumerate() {
+        let number = mapper.fields.header(at, name.trim());
         numbers.push(number.map_err(|error| control.error(error))? as u32);
     }
     mapper.check_header()?;

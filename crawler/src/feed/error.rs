@@ -91,6 +91,11 @@ pub enum Incomplete {
     TooManyRejected { rejected: u64, rows: u64, max: f64 },
     #[error("the feed is empty: not even a header row")]
     Empty,
+    #[error(
+        "the feed says that it has {declared} products and has {found}; ignore = [\"tocnt\"] if \
+         its number is of no use"
+    )]
+    FewerThanDeclared { declared: u64, found: u64 },
     #[error("a full feed without a single row")]
     NoRows,
     #[error("stopped between two steps")]

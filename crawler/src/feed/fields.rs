@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 
 use trawler_core::feed::{FeedFormat, FeedOptions, Source};
-use trawler_core::product::{COLUMNS, column_index};
+use trawler_core::personal::is_personal;
+use trawler_core::product::{COLUMNS, PARTNER_UPDATED, column_index};
 
 use super::error::FeedError;
+use super::tags::{Place, TAGS};
 
 /// Where a value goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub(super) enum Target {
     Class,
     /// No column takes it.
     Extra,
+    /// Personal data of a seller, which the pipe does not ask for.
+    Personal,
     Ignore,
 }
 
@@ -40,6 +44,8 @@ pub(super) struct Fields {
     plan: HashMap<String, Vec<Target>>,
     positions: HashMap<u32, Vec<Target>>,
     keep_extra: bool,
+    /// Personal fields that the pipe keeps, as keys.
+    keep: Vec<String>,
     fields_max: usize,
 }
 
@@ -67,6 +73,7 @@ impl Fields {
             plan: HashMap::new(),
             positions: HashMap::new(),
             keep_extra: options.keep_extra,
+            keep: options.keep.iter().map(|name| key(name)).collect(),
             fields_max: options.limits.fields_max,
         };
         fields.plan_own(options);
@@ -80,7 +87,7 @@ impl Fields {
     /// What the pipe says.
     fn plan_own(&mut self, options: &FeedOptions) {
         for (name, source) in &options.columns.0 {
-            let target = match column_index(name) {
+            let target = match column_index(column_of(name)) {
                 Some(column) => Target::Column {
                     column,
                     fallback: false,
@@ -113,10 +120,16 @@ impl Fields {
     /// What the specifications say, for columns and fields that the pipe does
     /// not mention.
     fn plan_specified(&mut self, options: &FeedOptions) {
-        let own = |name: &str| options.columns.0.contains_key(name);
+        let named_by_pipe = |wanted: &str| {
+            let mut names = options.columns.0.keys();
+            names.any(|name| column_of(name) == wanted)
+        };
+        let own = |name: &str| named_by_pipe(name);
         let mut specified: HashMap<String, Vec<Target>> = HashMap::new();
         let (ep, google, named) = match options.format {
             FeedFormat::NaverEp => (true, false, false),
+            // Tags are another vocabulary, and the only one.
+            FeedFormat::Tagged => (false, false, false),
             FeedFormat::Google | FeedFormat::GoogleTsv | FeedFormat::GoogleXml => {
                 (false, true, false)
             }
@@ -133,7 +146,26 @@ impl Fields {
         if !own("class") {
             claim("class", vec![Target::Class]);
         }
-        claim("update_time", vec![Target::Ignore]);
+        if options.format == FeedFormat::Tagged {
+            for (tag, place) in TAGS {
+                let place = match *place {
+                    Place::Column(name) if own(name) => continue,
+                    Place::Level(name, _) if own(name) => continue,
+                    Place::Class if own("class") => continue,
+                    Place::Column(name) => plain_target(known(name)),
+                    Place::Level(name, at) => Target::Part {
+                        column: known(name),
+                        at,
+                    },
+                    Place::Class => Target::Class,
+                    Place::Nowhere => Target::Ignore,
+                };
+                claim(tag, vec![place]);
+            }
+        }
+        if !own(PARTNER_UPDATED) {
+            claim("update_time", vec![plain_target(known(PARTNER_UPDATED))]);
+        }
         for (at, column) in open().filter(|_| named) {
             let target = match column.name.ends_with("_minor") {
                 true => Target::Minor { column: at },
@@ -166,9 +198,8 @@ impl Fields {
         }
         if google {
             for (element, name) in PLAIN_ELEMENTS {
-                let column = column_index(name).expect("the table names columns of the schema");
                 let target = Target::Column {
-                    column,
+                    column: known(name),
                     fallback: true,
                 };
                 claim(&format!("{PLAIN}{element}"), vec![target]);
@@ -187,7 +218,7 @@ impl Fields {
         let targets = match self.plan.get(&key(name)) {
             Some(targets) => targets.clone(),
             None if name.trim().is_empty() || name.starts_with(PLAIN) => vec![Target::Ignore],
-            None => vec![self.unmapped()],
+            None => vec![self.unmapped(name)],
         };
         self.add(name.trim().to_owned(), targets).inspect(|number| {
             self.by_name.insert(name.to_owned(), *number);
@@ -203,7 +234,7 @@ impl Fields {
                     COLUMNS[*column].kind != trawler_core::product::Kind::TextList
                 }
                 Target::Part { .. } | Target::Class => true,
-                Target::Extra | Target::Ignore => false,
+                Target::Extra | Target::Personal | Target::Ignore => false,
             };
             if self.targets[first].iter().any(single) {
                 return Err(FeedError::DuplicateField {
@@ -221,15 +252,18 @@ impl Fields {
     /// Number of a field without name.
     pub(super) fn position(&mut self, position: usize) -> Result<usize, FeedError> {
         let at = u32::try_from(position + 1).unwrap_or(u32::MAX);
+        let name = format!("field_{at}");
         let targets = match self.positions.get(&at) {
             Some(targets) => targets.clone(),
-            None => vec![self.unmapped()],
+            None => vec![self.unmapped(&name)],
         };
-        self.add(format!("field_{at}"), targets)
+        self.add(name, targets)
     }
 
-    fn unmapped(&self) -> Target {
-        if self.keep_extra {
+    fn unmapped(&self, name: &str) -> Target {
+        if is_personal(name) && !self.keep.contains(&key(name)) {
+            Target::Personal
+        } else if self.keep_extra {
             Target::Extra
         } else {
             Target::Ignore
@@ -272,11 +306,39 @@ impl Fields {
         self.names.iter().map(String::as_str)
     }
 
+    /// Whether the pipe does not leave a field of this name out.
+    pub(super) fn is_used(&self, name: &str) -> bool {
+        self.plan
+            .get(name)
+            .is_none_or(|targets| *targets != [Target::Ignore])
+    }
+
     /// Fields that no column takes.
     pub(super) fn unmapped_names(&self) -> Vec<String> {
+        self.names_of(Target::Extra)
+    }
+
+    /// Fields dropped because they hold personal data.
+    pub(super) fn personal_names(&self) -> Vec<String> {
+        self.names_of(Target::Personal)
+    }
+
+    fn names_of(&self, target: Target) -> Vec<String> {
         let pairs = self.names.iter().zip(&self.targets);
-        let unmapped = pairs.filter(|(_, targets)| targets.contains(&Target::Extra));
-        unmapped.map(|(name, _)| name.clone()).collect()
+        let named = pairs.filter(|(_, targets)| targets.contains(&target));
+        named.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+fn known(name: &str) -> usize {
+    column_index(name).expect("the tables name columns of the schema")
+}
+
+/// The column that a key of `columns` means.
+fn column_of(name: &str) -> &str {
+    match name {
+        "update_time" => PARTNER_UPDATED,
+        name => name,
     }
 }
 

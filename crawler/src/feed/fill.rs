@@ -10,6 +10,7 @@ use super::converter::Convert;
 use super::mapper::{Mapper, Record, SlotState};
 use super::outcome::BadValue;
 use super::rejected::shown;
+use crate::normalise::model_key;
 
 /// Examples of wrong values kept of each column.
 const BAD_EXAMPLES_MAX: usize = 3;
@@ -17,6 +18,7 @@ const BAD_EXAMPLES_MAX: usize = 3;
 impl Mapper<'_> {
     pub(super) fn set(&mut self, column: usize, value: Value<'_>) {
         self.tally.seen[column] = true;
+        self.filled |= 1 << column;
         self.batch.set(column, value);
     }
 
@@ -49,19 +51,19 @@ impl Mapper<'_> {
             return;
         };
         let result = match (convert, state) {
+            (Convert::ShippingCost, SlotState::Minor) if found == "-1" => {
+                self.set(column, Value::Int(-1));
+                Ok(())
+            }
             (Convert::Money | Convert::ShippingCost, SlotState::Minor) => {
-                convert::int(found).map(|minor| self.set(column, Value::Int(minor)))
+                convert::minor(found).map(|minor| self.set(column, Value::Int(minor)))
             }
             (Convert::Money, _) => {
                 let (amount, named) = convert::split_money(found);
                 convert::money(amount, named, currency)
                     .map(|minor| self.set(column, Value::Int(minor)))
             }
-            (Convert::ShippingCost, _) if found == "-1" => {
-                self.set(column, Value::Int(-1));
-                Ok(())
-            }
-            (Convert::ShippingCost, _) => convert::money(found, None, currency)
+            (Convert::ShippingCost, _) => convert::shipping_cost(found, currency)
                 .map(|minor| self.set(column, Value::Int(minor))),
             (Convert::Text, _) => self.fill_text(record.line, column, found),
             (Convert::Gtin, _) => {
@@ -76,6 +78,8 @@ impl Mapper<'_> {
             self.bad(column, record.line, found, why);
         } else if column == self.known.brand {
             self.fill_brand(found);
+        } else if column == self.known.model {
+            self.fill_model(found);
         }
     }
 
@@ -98,9 +102,20 @@ impl Mapper<'_> {
         if self.slots[self.known.brand_normalised].state == SlotState::Empty {
             let normalised = self.normaliser.brand(brand);
             if !normalised.is_empty() {
-                self.tally.seen[self.known.brand_normalised] = true;
-                self.batch
-                    .set(self.known.brand_normalised, Value::Text(normalised));
+                let column = self.known.brand_normalised;
+                self.tally.seen[column] = true;
+                self.filled |= 1 << column;
+                self.batch.set(column, Value::Text(normalised));
+            }
+        }
+    }
+
+    fn fill_model(&mut self, model: &str) {
+        let column = self.known.model_normalised;
+        if self.slots[column].state == SlotState::Empty {
+            let normalised = model_key(model);
+            if !normalised.is_empty() {
+                self.set(column, Value::Text(&normalised));
             }
         }
     }
@@ -137,9 +152,10 @@ impl Mapper<'_> {
             && self.slots[self.known.category_mapped].state == SlotState::Empty
             && let Some(mapped) = self.normaliser.category(&path)
         {
-            self.tally.seen[self.known.category_mapped] = true;
-            self.batch
-                .set(self.known.category_mapped, Value::Text(mapped));
+            let column = self.known.category_mapped;
+            self.tally.seen[column] = true;
+            self.filled |= 1 << column;
+            self.batch.set(column, Value::Text(mapped));
         }
     }
 

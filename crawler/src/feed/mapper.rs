@@ -4,18 +4,21 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 
+use chrono::DateTime;
+use trawler_catalogue::Deleted;
 use trawler_core::feed::{FeedFormat, FeedLimits, FeedMode, FeedOptions};
-use trawler_core::product::{COLUMNS, Currency, column_index};
+use trawler_core::product::{COLUMNS, Currency, PARTNER_UPDATED, column_index};
 
 use super::batch::{Batch, Value};
 use super::control::Control;
-use super::convert::{self, Bad};
+use super::convert;
 use super::converter::{Convert, Settings};
 use super::error::FeedError;
 use super::fields::{Fields, Target};
+use super::judge::Op;
 use super::outcome::{BadValues, RowSink};
+use super::partial::Partial;
 use super::rejected::{Reason, RejectedRow, RejectedRows, shown};
-use super::text::MALFORMED;
 use crate::normalise::Normaliser;
 
 /// A value of a record: number of its field, start and end in the text.
@@ -59,6 +62,9 @@ pub(super) struct Known {
     pub(super) category_mapped: usize,
     pub(super) brand: usize,
     pub(super) brand_normalised: usize,
+    pub(super) updated: usize,
+    pub(super) model: usize,
+    pub(super) model_normalised: usize,
 }
 
 impl Known {
@@ -74,38 +80,39 @@ impl Known {
             category_mapped: at("category_mapped"),
             brand: at("brand"),
             brand_normalised: at("brand_normalised"),
+            updated: at(PARTNER_UPDATED),
+            model: at("model"),
+            model_normalised: at("model_normalised"),
         }
     }
 }
 
-/// Why a row is rejected.
-struct Refusal {
-    reason: Reason,
-    column: Option<usize>,
-    found: String,
-    why: String,
-}
-
 pub(super) struct Mapper<'a> {
     pub(super) fields: Fields,
-    control: &'a Control<'a>,
+    pub(super) control: &'a Control<'a>,
     pub(super) settings: Settings,
     pub(super) limits: FeedLimits,
-    mode: FeedMode,
+    pub(super) mode: FeedMode,
+    /// Set where rows hold only what changed.
+    pub(super) partial: Option<Partial>,
     default_currency: Option<Currency>,
     pub(super) arrays_are_paths: bool,
     pub(super) known: Known,
     pub(super) converters: Vec<Convert>,
     pub(super) slots: Vec<Slot>,
     touched: Vec<usize>,
+    /// Columns with a value in the current row, a bit each.
+    pub(super) filled: u128,
     pub(super) more: Vec<(usize, u32, u32)>,
     pub(super) parts: Vec<(usize, u8, u32, u32)>,
     pub(super) extra: Vec<FieldSpan>,
-    class: Option<(u32, u32)>,
+    pub(super) class: Option<(u32, u32)>,
     pub(super) batch: Batch,
     /// Ids of the batch, kept only where deletions may meet them.
     batch_ids: HashSet<String>,
-    deletes: Vec<String>,
+    /// Whether the batch holds rows whose ids are not among these.
+    has_unnamed: bool,
+    deletes: Vec<Deleted>,
     delete_ids: HashSet<String>,
     sink: &'a mut dyn RowSink,
     pub(super) normaliser: &'a mut Normaliser,
@@ -143,17 +150,23 @@ impl<'a> Mapper<'a> {
             settings,
             limits: options.limits.clone(),
             mode: options.mode,
+            partial: options.partial.then(|| Partial::new(options)),
             default_currency: options.default_currency(),
             arrays_are_paths: matches!(options.format, FeedFormat::Json | FeedFormat::Jsonl),
             known: Known::new(),
             slots: vec![Slot::default(); COLUMNS.len()],
             touched: Vec::new(),
+            filled: 0,
             more: Vec::new(),
             parts: Vec::new(),
             extra: Vec::new(),
             class: None,
-            batch: Batch::new(),
+            batch: match options.partial {
+                true => Batch::partial(),
+                false => Batch::new(),
+            },
             batch_ids: HashSet::new(),
+            has_unnamed: false,
             deletes: Vec::new(),
             delete_ids: HashSet::new(),
             sink,
@@ -172,12 +185,18 @@ impl<'a> Mapper<'a> {
                 .control
                 .error(FeedError::MissingColumn { column, header }))
         };
-        for column in [self.known.id, self.known.title, self.known.link] {
-            if !self.fields.fills(column) {
-                return missing(COLUMNS[column].name);
+        let whole = [self.known.id, self.known.title, self.known.link];
+        let required = match self.partial {
+            Some(_) => &whole[..1],
+            None => &whole[..],
+        };
+        for column in required {
+            if !self.fields.fills(*column) {
+                return missing(COLUMNS[*column].name);
             }
         }
-        if self.mode == FeedMode::Summary && !self.fields.has_class() {
+        let needs_class = self.mode == FeedMode::Summary && self.partial.is_none();
+        if needs_class && !self.fields.has_class() {
             return missing("class");
         }
         Ok(())
@@ -248,6 +267,10 @@ impl<'a> Mapper<'a> {
         self.parts.clear();
         self.extra.clear();
         self.class = None;
+        self.filled = 0;
+        if let Some(partial) = &mut self.partial {
+            partial.begin_row();
+        }
         for &(field, start, end) in record.values {
             let found = &record.text[start as usize..end as usize];
             let from_left = found.trim_start();
@@ -256,9 +279,27 @@ impl<'a> Mapper<'a> {
             if start == end {
                 continue;
             }
+            if self.partial.is_some() {
+                self.collect_partial(record.text, field, start, end);
+                continue;
+            }
             for at in 0..self.fields.targets(field as usize).len() {
                 let target = self.fields.targets(field as usize)[at];
                 self.place(target, field, start, end);
+            }
+        }
+    }
+
+    /// A value of a row that holds only what changed: the sentinel empties.
+    fn collect_partial(&mut self, text: &str, field: u32, start: u32, end: u32) {
+        let value = &text[start as usize..end as usize];
+        for at in 0..self.fields.targets(field as usize).len() {
+            let target = self.fields.targets(field as usize)[at];
+            match &mut self.partial {
+                Some(partial) if target != Target::Class && partial.is_sentinel(value) => {
+                    partial.clear(target, self.fields.name(field as usize));
+                }
+                Some(_) | None => self.place(target, field, start, end),
             }
         }
     }
@@ -283,7 +324,7 @@ impl<'a> Mapper<'a> {
                 self.extra.push((field, start, end));
                 return;
             }
-            Target::Ignore => return,
+            Target::Personal | Target::Ignore => return,
         };
         let slot = &mut self.slots[column];
         match slot.state {
@@ -308,99 +349,27 @@ impl<'a> Mapper<'a> {
         }
     }
 
-    /// Whether the row stays, and what it asks for.
-    fn judge(&self, record: &Record<'_>) -> Result<Op, Refusal> {
-        if self.control.malformed() > 0 && record.text.contains(MALFORMED) {
-            return Err(self.malformed(record));
-        }
-        self.required(record, self.known.id, convert::id)?;
-        if self.op(record)? == Op::Delete {
-            return Ok(Op::Delete);
-        }
-        self.required(record, self.known.title, convert::text)?;
-        self.required(record, self.known.link, convert::url)?;
-        Ok(Op::Upsert)
-    }
-
-    fn malformed(&self, record: &Record<'_>) -> Refusal {
-        let damaged = record
-            .values
-            .iter()
-            .map(|(field, start, end)| (field, &record.text[*start as usize..*end as usize]))
-            .find(|(_, value)| value.contains(MALFORMED));
-        let column =
-            damaged.and_then(
-                |(field, _)| match self.fields.targets(*field as usize).first()? {
-                    Target::Column { column, .. }
-                    | Target::Minor { column }
-                    | Target::Part { column, .. } => Some(*column),
-                    Target::Class | Target::Extra | Target::Ignore => None,
-                },
-            );
-        Refusal {
-            reason: Reason::MalformedCharacters,
-            column,
-            found: shown(damaged.map_or(record.text, |(_, value)| value)),
-            why: "holds bytes that are malformed in the feed's charset".to_owned(),
-        }
-    }
-
-    fn required<'r>(
-        &self,
-        record: &Record<'r>,
-        column: usize,
-        check: impl Fn(&'r str) -> Result<&'r str, Bad>,
-    ) -> Result<&'r str, Refusal> {
-        let Some(found) = self.value(record, column) else {
-            return Err(Refusal {
-                reason: Reason::MissingValue,
-                column: Some(column),
-                found: String::new(),
-                why: "is missing".to_owned(),
-            });
-        };
-        check(found).map_err(|why| Refusal {
-            reason: Reason::WrongValue,
-            column: Some(column),
-            found: shown(found),
-            why: why.to_owned(),
-        })
-    }
-
-    fn op(&self, record: &Record<'_>) -> Result<Op, Refusal> {
-        let class = self
-            .class
-            .map(|(start, end)| &record.text[start as usize..end as usize]);
-        let refused = |why: &str| Refusal {
-            reason: Reason::Class,
-            column: None,
-            found: class.map(shown).unwrap_or_default(),
-            why: why.to_owned(),
-        };
-        match (self.mode, class) {
-            (_, Some("I" | "i" | "U" | "u")) | (FeedMode::Full, None) => Ok(Op::Upsert),
-            (FeedMode::Summary, Some("D" | "d")) => Ok(Op::Delete),
-            (FeedMode::Full, Some("D" | "d")) => Err(refused(
-                "class D in a full feed; declare mode = \"summary\", or ignore = [\"class\"]",
-            )),
-            (FeedMode::Summary, None) => Err(refused("class is missing; it is I, U or D")),
-            (_, Some(_)) => Err(refused("class is none of I, U and D")),
-        }
-    }
-
     fn delete(&mut self, record: &Record<'_>) -> io::Result<()> {
         let id = self.value(record, self.known.id).unwrap_or_default();
-        if self.batch_ids.contains(id) || self.deletes.len() >= self.limits.batch_rows {
+        let may_meet = self.has_unnamed || self.batch_ids.contains(id);
+        if may_meet || self.deletes.len() >= self.limits.batch_rows {
             self.flush()?;
         }
+        let updated = self.value(record, self.known.updated);
+        let updated = updated.and_then(|found| self.settings.instant(found).ok());
         self.delete_ids.insert(id.to_owned());
-        self.deletes.push(id.to_owned());
+        self.deletes.push(Deleted {
+            id: id.to_owned(),
+            updated: updated.and_then(DateTime::from_timestamp_micros),
+        });
         self.tally.deletes += 1;
         Ok(())
     }
 
     fn upsert(&mut self, record: &Record<'_>) -> io::Result<()> {
-        if self.mode == FeedMode::Summary {
+        if self.mode == FeedMode::Full && self.class.is_none() {
+            self.has_unnamed = true;
+        } else {
             let id = self.value(record, self.known.id).unwrap_or_default();
             if self.delete_ids.contains(id) {
                 self.flush()?;
@@ -414,11 +383,13 @@ impl<'a> Mapper<'a> {
                 self.fill(record, column, currency);
             }
         }
-        if let Some(currency) = currency {
+        if let Some(currency) = currency
+            && self.says_currency(record)
+        {
             self.set(self.known.currency, Value::Text(currency.as_str()));
         }
         self.fill_extra(record);
-        self.batch.end_row();
+        self.end_row();
         self.tally.rows += 1;
         let full = self.batch.rows() >= self.limits.batch_rows
             || self.batch.bytes() >= self.limits.batch_bytes;
@@ -443,6 +414,28 @@ impl<'a> Mapper<'a> {
         named.or(self.default_currency)
     }
 
+    /// Whether the row says something of money; one that holds only what
+    /// changed may not, and the stored currency stays.
+    fn says_currency(&self, record: &Record<'_>) -> bool {
+        match &self.partial {
+            None => true,
+            Some(partial) => {
+                self.filled & partial.money() != 0
+                    || self.value(record, self.known.currency).is_some()
+            }
+        }
+    }
+
+    fn end_row(&mut self) {
+        match &self.partial {
+            None => self.batch.end_row(),
+            Some(partial) => {
+                let cleared = partial.cleared(&self.known, self.filled);
+                self.batch.end_partial_row(&cleared);
+            }
+        }
+    }
+
     /// Hands on what is held. Deletions and rows held have no id in common.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let control = self.control;
@@ -454,15 +447,10 @@ impl<'a> Mapper<'a> {
         }
         if self.batch.rows() > 0 {
             self.batch_ids.clear();
+            self.has_unnamed = false;
             self.sink.upsert(self.batch.take()).map_err(failed)?;
         }
         let report = |error| control.error(FeedError::Report(error));
         self.rejected.flush().map_err(report)
     }
-}
-
-#[derive(PartialEq, Eq)]
-enum Op {
-    Upsert,
-    Delete,
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! bytes ─ archive ─ text ─┬ lines ─ tsv, json lines ┐
-//!  (decompress, caps)     ├ csv                     ├ mapper ─ batches ─ RowSink
+//!  (decompress, caps)     ├ csv, tagged             ├ mapper ─ batches ─ RowSink
 //!        (charset, UTF-8) ├ xml                     │   └ rejected rows
 //!                         └ json                    ┘
 //! ```
@@ -24,13 +24,18 @@ mod fields;
 mod fill;
 mod inflate;
 mod json;
+mod judge;
 mod lines;
 mod mapper;
 mod outcome;
+mod partial;
+mod peek;
 mod read;
 mod rejected;
 #[cfg(test)]
 mod sample;
+mod tagged;
+mod tags;
 mod text;
 mod try_feed;
 mod tsv;
@@ -40,11 +45,12 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
-pub use batch::schema;
+pub use batch::{partial_schema, schema};
 pub use charset::encoding_for;
 pub use control::{Progress, Step};
 pub use error::{FeedError, Incomplete};
 pub use outcome::{BadValue, BadValues, FeedOutcome, RowSink, SinkError};
+pub use peek::{Peeked, columns_of, peek};
 pub use read::{FeedTakers, check_options, read_feed};
 pub use rejected::{Reason, RejectedRow, RejectedRows};
 pub use try_feed::{SampleProduct, TryFeedReport, try_feed};

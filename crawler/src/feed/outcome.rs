@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 
 use arrow_array::RecordBatch;
 use serde::Serialize;
+use trawler_catalogue::Deleted;
 use trawler_core::feed::{Compression, FeedFormat, FeedMode};
 
 use super::error::Incomplete;
 use super::rejected::Reason;
 
 /// Takes the rows of a feed. Calls come in the order of the feed as far as
-/// the same id is concerned; an id may come several times, and the last wins.
+/// the same id is concerned; an id may come several times, and the last wins,
+/// or is laid over the ones before where rows hold only what changed.
 pub trait RowSink {
-    /// Rows of [`super::schema`].
+    /// Rows of [`super::schema`], or of [`super::partial_schema`].
     fn upsert(&mut self, rows: RecordBatch) -> Result<(), SinkError>;
 
-    /// Ids that a summary feed deletes.
-    fn delete(&mut self, ids: Vec<String>) -> Result<(), SinkError>;
+    /// Ids that the feed deletes, class D.
+    fn delete(&mut self, deleted: Vec<Deleted>) -> Result<(), SinkError>;
 }
 
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
@@ -60,6 +62,8 @@ pub struct FeedOutcome {
     pub columns_seen: Vec<&'static str>,
     /// Fields that went to `extra`.
     pub unmapped_fields: Vec<String>,
+    /// Fields with personal data of sellers, which were dropped.
+    pub personal_fields: Vec<String>,
     /// Unmapped values beyond the bounds of `extra`.
     pub extra_dropped: u64,
     pub bad_values: BTreeMap<&'static str, BadValues>,

@@ -16,6 +16,7 @@ use super::lines::Lines;
 use super::mapper::Mapper;
 use super::outcome::{FeedOutcome, RowSink};
 use super::rejected::{Reason, RejectedRows};
+use super::tagged;
 use super::text::Text;
 use super::tsv::{self, Quoting};
 use super::xml;
@@ -168,6 +169,7 @@ impl Reading {
             FeedFormat::NaverEp => {
                 tsv::read(lines(text), Quoting::None, short_rows, mapper, control)
             }
+            FeedFormat::Tagged => tagged::read(lines(text), limits, mapper, control),
             FeedFormat::Google | FeedFormat::GoogleTsv => {
                 tsv::read(lines(text), Quoting::Cell, short_rows, mapper, control)
             }
@@ -238,6 +240,7 @@ impl Reading {
             bytes_decoded: progress.bytes_decoded,
             columns_seen: seen.map(|(column, _)| column.name).collect(),
             unmapped_fields: mapper.fields.unmapped_names(),
+            personal_fields: mapper.fields.personal_names(),
             extra_dropped: tally.extra_dropped,
             bad_values: tally.bad_values.clone(),
         }

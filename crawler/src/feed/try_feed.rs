@@ -8,6 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch};
 use serde::Serialize;
+use trawler_catalogue::Deleted;
 use trawler_core::feed::{Compression, FeedFormat, FeedMode, FeedOptions};
 use trawler_core::product::{Currency, Money, column_index};
 
@@ -35,6 +36,7 @@ pub struct TryFeedReport {
     pub rejected_rows: Vec<RejectedRow>,
     pub columns_seen: Vec<&'static str>,
     pub unmapped_fields: Vec<String>,
+    pub personal_fields: Vec<String>,
     pub bad_values: BTreeMap<&'static str, BadValues>,
     pub unmapped_categories: Unmapped,
     pub unmapped_brands: Unmapped,
@@ -81,6 +83,7 @@ pub fn try_feed(
         rejected_rows,
         columns_seen: outcome.columns_seen,
         unmapped_fields: outcome.unmapped_fields,
+        personal_fields: outcome.personal_fields,
         bad_values: outcome.bad_values,
         unmapped_categories: normaliser.unmapped_categories(),
         unmapped_brands: normaliser.unmapped_brands(),
@@ -142,7 +145,7 @@ impl RowSink for Sample {
         Ok(())
     }
 
-    fn delete(&mut self, _: Vec<String>) -> Result<(), SinkError> {
+    fn delete(&mut self, _: Vec<Deleted>) -> Result<(), SinkError> {
         Ok(())
     }
 }

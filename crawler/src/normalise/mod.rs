@@ -6,12 +6,14 @@
 //! is only folded to one spelling.
 
 mod brand;
+mod model;
 mod table;
 mod unmapped;
 
 use std::collections::HashMap;
 
 pub use brand::{CorporateForms, fold};
+pub use model::model_key;
 pub use table::{MappingError, MappingTable};
 pub use unmapped::{Unmapped, UnmappedValue};
 

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::sleep;
 use trawler_core::ports::{
-    BlobEntry, BlobError, BlobMeta, Blobs, Put, State, StateEntry, StateError, Version, Versioned,
+    BlobEntry, BlobError, BlobHead, BlobMeta, Blobs, Put, State, StateEntry, StateError, Version,
+    Versioned,
 };
 
 use crate::support::{MemBlobs, MemState};
@@ -67,7 +68,7 @@ impl Blobs for Slow<MemBlobs> {
         self.0.get(key, range).await
     }
 
-    async fn head(&self, key: &str) -> Result<Option<u64>, BlobError> {
+    async fn head(&self, key: &str) -> Result<Option<BlobHead>, BlobError> {
         sleep(LATENCY).await;
         self.0.head(key).await
     }

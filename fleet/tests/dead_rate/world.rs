@@ -99,6 +99,7 @@ impl World {
                 product_id: format!("p{n}"),
                 url: format!("https://img-{}.test/{n}.jpg", n % GROUPS),
                 known: KnownImage::default(),
+                remake: None,
             }],
         };
         // Planned in an order that is not that of the names.

@@ -40,6 +40,7 @@ pub fn image_job_at(run: &RunId, host: &str, n: u64) -> ImageJob {
             product_id: format!("p{n}"),
             url: format!("https://{host}/{n}.jpg"),
             known: KnownImage::default(),
+            remake: None,
         }],
     }
 }

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use trawler_core::ports::{
-    BlobEntry, BlobError, BlobMeta, Blobs, Put, State, StateEntry, StateError, Version, Versioned,
+    BlobEntry, BlobError, BlobHead, BlobMeta, Blobs, Put, State, StateEntry, StateError, Version,
+    Versioned,
 };
 
 use super::Crash;
@@ -354,10 +355,14 @@ impl Blobs for MemBlobs {
         })
     }
 
-    async fn head(&self, key: &str) -> Result<Option<u64>, BlobError> {
+    async fn head(&self, key: &str) -> Result<Option<BlobHead>, BlobError> {
         Counts::one(&self.counts.gets);
         let objects = self.objects.lock().unwrap();
-        Ok(objects.get(key).map(|body| body.len() as u64))
+        Ok(objects.get(key).map(|body| BlobHead {
+            bytes: body.len() as u64,
+            content_type: None,
+            cache_control: None,
+        }))
     }
 
     async fn list(

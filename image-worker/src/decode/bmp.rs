@@ -7,7 +7,7 @@ use image::ImageDecoder;
 use image::codecs::bmp::BmpDecoder;
 
 use super::samples::{picture, refusal};
-use super::{Decoded, u32_le};
+use super::{Decoded, u16_le, u32_le};
 use crate::error::ImageError;
 use crate::limits::Limits;
 use crate::orient::Orientation;
@@ -15,12 +15,21 @@ use crate::sniff::SourceFormat;
 
 /// Where the length of the pixels' data is said, for what is not compressed.
 const PIXELS_AT: usize = 10;
+/// Where the length of the information header is said, and what it is in the
+/// oldest files, whose sides have two bytes.
+const HEADER_AT: usize = 14;
+const CORE_HEADER: u32 = 12;
+const SIDES_AT: usize = 18;
 
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
     buffer: Vec<u8>,
 ) -> Result<Decoded, ImageError> {
+    if let Some((width, height)) = sides(bytes) {
+        // The decoder takes sides above its own bound for damage.
+        limits.check_header(width, height, 4)?;
+    }
     let refusal = |error| refusal(SourceFormat::Bmp, limits.decoded_bytes_max, error);
     let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(refusal)?;
     let (width, height) = decoder.dimensions();
@@ -42,4 +51,15 @@ pub(super) fn decode(
         icc: None,
         frames: None,
     })
+}
+
+/// What the header claims; a file without a whole one is the decoder's affair.
+fn sides(bytes: &[u8]) -> Option<(u32, u32)> {
+    if u32_le(bytes, HEADER_AT)? == CORE_HEADER {
+        let side = |at| u16_le(bytes, at).map(u32::from);
+        return Some((side(SIDES_AT)?, side(SIDES_AT + 2)?));
+    }
+    // Rows of a negative height stand from top to bottom.
+    let side = |at| u32_le(bytes, at).map(|side| side.cast_signed().unsigned_abs());
+    Some((side(SIDES_AT)?, side(SIDES_AT + 4)?))
 }

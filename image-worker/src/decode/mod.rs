@@ -1,5 +1,5 @@
 //! Source bytes to pixels, strictly: what a lenient decoder would fill with
-//! grey is an error here.
+//! grey is an error here. Only [`decode_leniently`] is one, on demand.
 //!
 //! JPEG is not here: `jpeg` decodes it, at the size that is needed.
 //!
@@ -10,6 +10,7 @@
 mod bmp;
 mod gif;
 mod png;
+mod png_damaged;
 mod samples;
 mod tiff;
 mod webp;
@@ -49,6 +50,29 @@ pub(crate) fn decode(
     });
     catch_unwind(run)
         .unwrap_or_else(|_| Err(ImageError::corrupt(format, "the decoder gave up on it")))
+}
+
+/// Decodes what is there of a damaged file, and says how many hundredths of it
+/// that is. Of PNG alone; JPEG is read by `jpeg`, and what is missing of the
+/// others cannot be told from what is there.
+pub(crate) fn decode_leniently(
+    format: SourceFormat,
+    bytes: &[u8],
+    limits: &Limits,
+    buffer: Vec<u8>,
+) -> Result<(Decoded, u8), ImageError> {
+    let refused = |detail: &str| Err(ImageError::corrupt(format, detail));
+    match format {
+        SourceFormat::Png => {
+            let run = AssertUnwindSafe(|| png_damaged::decode(bytes, limits, buffer));
+            catch_unwind(run).unwrap_or_else(|_| refused("the decoder gave up on it"))
+        }
+        SourceFormat::Jpeg
+        | SourceFormat::Gif
+        | SourceFormat::Webp
+        | SourceFormat::Bmp
+        | SourceFormat::Tiff => refused("it is not decoded in part"),
+    }
 }
 
 fn u16_be(bytes: &[u8], at: usize) -> Option<u16> {

@@ -19,19 +19,23 @@ use crate::sniff::SourceFormat;
 
 /// What the decoder may take besides the pixels and the file's own texts: two
 /// rows of the widest image at 16 bits, a profile.
-const WORKING_BYTES_MAX: usize = 2 * PROFILE_BYTES_MAX + 4 * 1024 * 1024;
+pub(super) const WORKING_BYTES_MAX: usize = 2 * PROFILE_BYTES_MAX + 4 * 1024 * 1024;
+
+/// Texts of one file. The decoder keeps each in memory of its own, and a text
+/// of two letters takes fourteen bytes of the file.
+const TEXTS_MAX: u64 = 1_000;
 
 const SIGNATURE_BYTES: usize = 8;
 /// Length and name before a chunk's data, checksum after it.
 const CHUNK_FRAME_BYTES: usize = 12;
 
 /// What the chunks say.
-struct Walk<'a> {
-    width: u32,
-    height: u32,
+pub(super) struct Walk<'a> {
+    pub(super) width: u32,
+    pub(super) height: u32,
     depth: u8,
-    frames: Option<u32>,
-    exif: Option<&'a [u8]>,
+    pub(super) frames: Option<u32>,
+    pub(super) exif: Option<&'a [u8]>,
 }
 
 pub(super) fn decode(
@@ -39,14 +43,8 @@ pub(super) fn decode(
     limits: &Limits,
     buffer: Vec<u8>,
 ) -> Result<Decoded, ImageError> {
-    let walk = walk(bytes)?;
-    // Four channels, which the decoder gives in the depth of the file.
-    limits.check_header(
-        walk.width,
-        walk.height,
-        if walk.depth == 16 { 8 } else { 4 },
-    )?;
-
+    let walk = Walk::to_the_end(bytes)?;
+    check_size(&walk, limits)?;
     let working = (WORKING_BYTES_MAX + bytes.len()) as u64;
     let mut bounds = image::Limits::no_limits();
     bounds.max_alloc = Some(working);
@@ -66,9 +64,29 @@ pub(super) fn decode(
     })
 }
 
-/// The decoder stops behind the pixels; this goes on to the end chunk.
-fn walk(bytes: &[u8]) -> Result<Walk<'_>, ImageError> {
-    let cut = || truncated("it stops before its end chunk");
+/// Four channels, which the decoder gives in the depth of the file.
+pub(super) fn check_size(walk: &Walk<'_>, limits: &Limits) -> Result<(), ImageError> {
+    let bytes_a_pixel = if walk.depth == 16 { 8 } else { 4 };
+    limits.check_header(walk.width, walk.height, bytes_a_pixel)
+}
+
+impl<'a> Walk<'a> {
+    /// The decoder stops behind the pixels; this goes on to the end chunk.
+    fn to_the_end(bytes: &'a [u8]) -> Result<Self, ImageError> {
+        match walk(bytes)? {
+            (walk, true) => Ok(walk),
+            (_, false) => Err(truncated("it stops before its end chunk")),
+        }
+    }
+
+    /// The same of a file that may stop anywhere behind its header.
+    pub(super) fn as_far_as_it_goes(bytes: &'a [u8]) -> Result<Self, ImageError> {
+        walk(bytes).map(|(walk, _)| walk)
+    }
+}
+
+/// What the chunks say, and whether the end chunk came.
+fn walk(bytes: &[u8]) -> Result<(Walk<'_>, bool), ImageError> {
     let (Some(width), Some(height), Some(&depth)) =
         (u32_be(bytes, 16), u32_be(bytes, 20), bytes.get(24))
     else {
@@ -85,16 +103,30 @@ fn walk(bytes: &[u8]) -> Result<Walk<'_>, ImageError> {
         exif: None,
     };
     let mut at = SIGNATURE_BYTES;
+    let mut texts = 0;
     loop {
-        let length = u32_be(bytes, at).ok_or_else(cut)? as usize;
+        let Some(length) = u32_be(bytes, at) else {
+            return Ok((walk, false));
+        };
+        let length = length as usize;
         let end = at.saturating_add(CHUNK_FRAME_BYTES).saturating_add(length);
-        let chunk = bytes.get(at..end).ok_or_else(cut)?;
+        let Some(chunk) = bytes.get(at..end) else {
+            return Ok((walk, false));
+        };
         let data = &chunk[8..8 + length];
         match &chunk[4..8] {
-            b"IEND" => return Ok(walk),
+            b"IEND" => return Ok((walk, true)),
             b"acTL" => walk.frames = u32_be(data, 0),
             b"eXIf" => walk.exif = Some(data),
+            b"tEXt" | b"zTXt" | b"iTXt" => texts += 1,
             _ => {}
+        }
+        if texts > TEXTS_MAX {
+            return Err(ImageError::TooLarge {
+                what: "texts of a png, at least",
+                found: texts,
+                max: TEXTS_MAX,
+            });
         }
         at = end;
     }
@@ -118,6 +150,6 @@ fn truncated(detail: &str) -> ImageError {
     ImageError::truncated(SourceFormat::Png, detail)
 }
 
-fn corrupt(detail: impl Into<String>) -> ImageError {
+pub(super) fn corrupt(detail: impl Into<String>) -> ImageError {
     ImageError::corrupt(SourceFormat::Png, detail)
 }

@@ -8,8 +8,8 @@ use image::ImageDecoder;
 use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation as Turned;
 
-use super::Decoded;
 use super::samples::{picture, refusal};
+use super::{Decoded, u16_be, u16_le, u32_be, u32_le};
 use crate::colour::PROFILE_BYTES_MAX;
 use crate::error::ImageError;
 use crate::limits::Limits;
@@ -23,11 +23,20 @@ const RGB: &[u8] = b"RGB ";
 /// and its tables.
 const WORKING_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// The tag that says how pixels are packed, and what it says of the two ways to
+/// put a JPEG into a TIFF (TIFF 6.0, section 22, and its technical note 2).
+const COMPRESSION: u16 = 259;
+const JPEG: [u16; 2] = [6, 7];
+
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
     buffer: Vec<u8>,
 ) -> Result<Decoded, ImageError> {
+    if compression(bytes).is_some_and(|packed| JPEG.contains(&packed)) {
+        // The decoder would read it, and not strictly.
+        return Err(ImageError::unsupported("tiff with JPEG in it"));
+    }
     let bytes_max = limits.decoded_bytes_max + WORKING_BYTES_MAX;
     let refusal = |error| refusal(SourceFormat::Tiff, bytes_max, error);
     let mut decoder = TiffDecoder::new(Cursor::new(bytes)).map_err(refusal)?;
@@ -56,6 +65,32 @@ pub(super) fn decode(
         icc,
         frames: None,
     })
+}
+
+/// How the first page is packed; a file that does not say is the decoder's
+/// affair.
+fn compression(bytes: &[u8]) -> Option<u16> {
+    let is_little = bytes.starts_with(b"II");
+    let short = |at| {
+        if is_little {
+            u16_le(bytes, at)
+        } else {
+            u16_be(bytes, at)
+        }
+    };
+    let long = |at| {
+        if is_little {
+            u32_le(bytes, at)
+        } else {
+            u32_be(bytes, at)
+        }
+    };
+    let page = usize::try_from(long(4)?).ok()?;
+    let entries = usize::from(short(page)?);
+    (0..entries)
+        .map(|entry| page + 2 + 12 * entry)
+        .find(|at| short(*at) == Some(COMPRESSION))
+        .and_then(|at| short(at + 8))
 }
 
 fn orientation(turned: Turned) -> Orientation {

@@ -18,6 +18,8 @@ use crate::sniff::SourceFormat;
 
 const RIFF_HEADER_BYTES: usize = 12;
 const CHUNK_HEADER_BYTES: usize = 8;
+/// Place, size, duration and flags of a frame, before its chunks.
+const FRAME_HEADER_BYTES: usize = 16;
 /// Peak of decoding a pixel: the result, a canvas and a frame of four
 /// channels each.
 const PEAK_BYTES_A_PIXEL: u64 = 12;
@@ -31,6 +33,8 @@ struct Walk<'a> {
     icc: Option<&'a [u8]>,
     /// The file as far as its header says it goes.
     file: &'a [u8],
+    /// What is wrong with the sizes of its pictures.
+    odd: Option<&'static str>,
 }
 
 pub(super) fn decode(
@@ -40,6 +44,10 @@ pub(super) fn decode(
 ) -> Result<Decoded, ImageError> {
     let walk = walk(bytes)?;
     limits.check_header(walk.width, walk.height, PEAK_BYTES_A_PIXEL)?;
+    if let Some(odd) = walk.odd {
+        // The decoder takes memory for a picture before it compares its size.
+        return Err(corrupt(odd));
+    }
 
     let decoder = WebPDecoder::new(Cursor::new(walk.file)).map_err(refusal)?;
     if decoder.dimensions() != (walk.width, walk.height) {
@@ -71,6 +79,7 @@ fn walk(bytes: &[u8]) -> Result<Walk<'_>, ImageError> {
         exif: None,
         icc: None,
         file,
+        odd: None,
     };
     let mut at = RIFF_HEADER_BYTES;
     while at + CHUNK_HEADER_BYTES <= file.len() {
@@ -94,27 +103,60 @@ impl<'a> Walk<'a> {
     fn chunk(&mut self, name: Range<usize>, data: &'a [u8]) -> Result<(), ImageError> {
         let short = || corrupt("a header chunk is too short");
         let first = self.width == 0;
-        match &self.file[name] {
+        let name = &self.file[name];
+        match name {
             b"VP8X" if first => {
                 self.width = u24_le(data, 4).ok_or_else(short)? + 1;
                 self.height = u24_le(data, 7).ok_or_else(short)? + 1;
             }
-            b"VP8 " if first => {
-                self.width = u32::from(u16_le(data, 6).ok_or_else(short)? & 0x3fff);
-                self.height = u32::from(u16_le(data, 8).ok_or_else(short)? & 0x3fff);
+            b"VP8 " | b"VP8L" => {
+                let size = picture_size(name, data).ok_or_else(short)?;
+                if first {
+                    (self.width, self.height) = size;
+                } else if size != (self.width, self.height) {
+                    self.odd = Some("a picture of another size than its canvas");
+                }
             }
-            b"VP8L" if first => {
-                let packed = u32_le(data, 1).ok_or_else(short)?;
-                self.width = (packed & 0x3fff) + 1;
-                self.height = (packed >> 14 & 0x3fff) + 1;
+            b"ANMF" => {
+                self.frames += 1;
+                if self.frames == 1 {
+                    self.check_frame(data)?;
+                }
             }
-            b"ANMF" => self.frames += 1,
             b"EXIF" => self.exif = Some(data),
             b"ICCP" => self.icc = Some(data),
             _ => {}
         }
         Ok(())
     }
+
+    /// Looks at the pictures of a frame.
+    fn check_frame(&mut self, data: &[u8]) -> Result<(), ImageError> {
+        let short = || corrupt("a frame is too short");
+        let side = |at| u24_le(data, at).map(|less| less + 1);
+        let size = (side(6).ok_or_else(short)?, side(9).ok_or_else(short)?);
+        let mut at = FRAME_HEADER_BYTES;
+        while let (Some(name), Some(length)) = (data.get(at..at + 4), u32_le(data, at + 4)) {
+            let start = at + CHUNK_HEADER_BYTES;
+            let end = start.saturating_add(length as usize);
+            let chunk = data.get(start..end).ok_or_else(cut)?;
+            if matches!(name, b"VP8 " | b"VP8L") && picture_size(name, chunk) != Some(size) {
+                self.odd = Some("a picture of another size than its frame");
+            }
+            at = end + length as usize % 2;
+        }
+        Ok(())
+    }
+}
+
+/// What a lossy or lossless picture says of its size.
+fn picture_size(name: &[u8], data: &[u8]) -> Option<(u32, u32)> {
+    if name == b"VP8L" {
+        let packed = u32_le(data, 1)?;
+        return Some(((packed & 0x3fff) + 1, (packed >> 14 & 0x3fff) + 1));
+    }
+    let side = |at| u16_le(data, at).map(|side| u32::from(side & 0x3fff));
+    Some((side(6)?, side(8)?))
 }
 
 fn refusal(error: image::ImageError) -> ImageError {

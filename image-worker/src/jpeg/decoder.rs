@@ -3,6 +3,9 @@
 //!
 //! Every code is read, whatever is wanted, so that a damaged file is refused
 //! at any size. What is not wanted is not transformed.
+//!
+//! Read leniently, a damaged file gives what there is of it: grey where its
+//! data is missing, and how much that is.
 
 use std::ops::Range;
 
@@ -14,9 +17,17 @@ use super::idct::{Block, PLACES, show};
 use super::plane::{Plane, Scale};
 use super::progressive;
 use super::scan::Scan;
-use super::structure::{DHT, DQT, DRI, SOS, Segment, Structure};
+use super::structure::{DHT, DQT, DRI, SOS, Segment, Structure, corrupt};
 use super::tables::Tables;
 use crate::error::ImageError;
+
+/// Hundredths of a damaged picture that have to be there in every component:
+/// of a product that is cut at its middle one still sees what it is, and a
+/// listing that is mostly grey is worse than one without a picture.
+pub(crate) const DECODED_PERCENT_MIN: u8 = 50;
+
+/// Of a sample that nothing is known of.
+const GREY: u8 = 128;
 
 /// Memory that is used again from one picture to the next.
 #[derive(Default)]
@@ -74,6 +85,61 @@ pub(crate) fn decode(
     scratch: &mut Scratch,
 ) -> Result<Vec<Vec<Plane>>, ImageError> {
     let mut targets = targets(structure, wanted, scratch);
+    read_scans(structure, &mut targets, scratch, None)?;
+    Ok(targets.into_iter().map(|target| target.planes).collect())
+}
+
+/// Decodes what is there of a file that was read leniently, and says how much
+/// of the picture that is, in hundredths: at least [`DECODED_PERCENT_MIN`].
+pub(crate) fn decode_leniently(
+    structure: &Structure<'_>,
+    wanted: &[Vec<Scale>],
+    scratch: &mut Scratch,
+) -> Result<(Vec<Vec<Plane>>, u8), ImageError> {
+    let mut targets = targets(structure, wanted, scratch);
+    for plane in targets.iter_mut().flat_map(|target| &mut target.planes) {
+        plane.data.fill(GREY);
+    }
+    let mut reached = Reached([None; 4]);
+    read_scans(structure, &mut targets, scratch, Some(&mut reached))?;
+    let planes: Vec<Vec<Plane>> = targets.into_iter().map(|target| target.planes).collect();
+    let percent = reached.percent(planes.len());
+    if percent < DECODED_PERCENT_MIN {
+        scratch.give_back(planes.into_iter().flatten());
+        let detail = format!(
+            "{percent} % of it can be decoded, and at least {DECODED_PERCENT_MIN} have to be"
+        );
+        return Err(corrupt(detail));
+    }
+    Ok((planes, percent))
+}
+
+/// Which hundredths of each component its first scan reached.
+struct Reached([Option<u8>; 4]);
+
+impl Reached {
+    /// Takes what a scan brought: units of all those that it should.
+    fn note(&mut self, scan: &Scan, units: usize) {
+        let percent = u8::try_from(100 * units / scan.units.max(1)).unwrap_or(100);
+        for part in &scan.parts {
+            self.0[part.index].get_or_insert(percent);
+        }
+    }
+
+    /// Of the component that has least.
+    fn percent(&self, components: usize) -> u8 {
+        let all = self.0[..components].iter();
+        all.map(|part| part.unwrap_or(0)).min().unwrap_or(0)
+    }
+}
+
+/// Reads all scans; with `reached` leniently, as far as they go.
+fn read_scans(
+    structure: &Structure<'_>,
+    targets: &mut [Target],
+    scratch: &mut Scratch,
+    mut reached: Option<&mut Reached>,
+) -> Result<(), ImageError> {
     scratch.coefficients.clear();
     scratch.seen.clear();
     if structure.progressive {
@@ -81,42 +147,87 @@ pub(crate) fn decode(
         scratch.coefficients.resize(end, [0; 64]);
         scratch.seen.resize(end, 0);
     }
-    let mut tables = Tables::default();
-    let mut interval = 0;
+    let mut reading = Reading {
+        structure,
+        tables: Tables::default(),
+        interval: 0,
+    };
     for segment in &structure.segments {
-        let data = &structure.bytes[segment.payload.clone()];
-        match segment.marker {
-            DHT => tables.read_codes(data)?,
-            DQT => tables.read_factors(data)?,
-            DRI => interval = usize::from(u16::from_be_bytes([data[0], data[1]])),
-            SOS => {
-                let scan = Scan::read(structure, segment)?;
-                latch_factors(structure, &scan, &tables, &mut targets)?;
-                let run = Run {
-                    structure,
-                    segment,
-                    scan: &scan,
-                    tables: &tables,
-                    interval: if interval == 0 { scan.units } else { interval },
-                };
-                if structure.progressive {
-                    run.progressive(&mut targets, scratch)?;
-                } else {
-                    run.sequential(&mut targets, &mut scratch.plain)?;
-                }
-            }
-            _ => {}
+        match reading.segment(segment, targets, scratch, reached.as_deref_mut()) {
+            Ok(true) => {}
+            // What comes after a break builds on what is missing.
+            Ok(false) => break,
+            Err(_) if reached.is_some() => break,
+            Err(error) => return Err(error),
         }
     }
     if structure.progressive {
         let level = Level::new();
-        for target in &mut targets {
+        for target in targets {
             let coefficients = &scratch.coefficients[target.coefficients.clone()];
             let seen = &scratch.seen[target.coefficients.clone()];
             dispatch!(level, simd => show_all(simd, target, coefficients, seen));
         }
     }
-    Ok(targets.into_iter().map(|target| target.planes).collect())
+    Ok(())
+}
+
+/// What a file has defined so far.
+struct Reading<'a> {
+    structure: &'a Structure<'a>,
+    tables: Tables,
+    /// Units between restarts, or 0.
+    interval: usize,
+}
+
+impl Reading<'_> {
+    /// Reads a segment, and says whether to go on with the next.
+    fn segment(
+        &mut self,
+        segment: &Segment,
+        targets: &mut [Target],
+        scratch: &mut Scratch,
+        reached: Option<&mut Reached>,
+    ) -> Result<bool, ImageError> {
+        let structure = self.structure;
+        let data = &structure.bytes[segment.payload.clone()];
+        match segment.marker {
+            DHT => self.tables.read_codes(data)?,
+            DQT => self.tables.read_factors(data)?,
+            DRI => self.interval = usize::from(u16::from_be_bytes([data[0], data[1]])),
+            SOS => {
+                let scan = Scan::read(structure, segment)?;
+                latch_factors(structure, &scan, &self.tables, targets)?;
+                let run = Run {
+                    structure,
+                    segment,
+                    scan: &scan,
+                    tables: &self.tables,
+                    interval: match self.interval {
+                        0 => scan.units,
+                        interval => interval,
+                    },
+                    lenient: reached.is_some(),
+                };
+                let units = match structure.progressive {
+                    true => run.progressive(targets, scratch)?,
+                    false => run.sequential(targets, &mut scratch.plain)?,
+                };
+                if let Some(reached) = reached {
+                    reached.note(&scan, units);
+                    return Ok(!structure.progressive || units == scan.units);
+                }
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+}
+
+/// What ended an interval before its time, and the unit that it was at.
+pub(super) struct Break {
+    pub(super) damage: Damage,
+    pub(super) unit: usize,
 }
 
 fn targets(structure: &Structure<'_>, wanted: &[Vec<Scale>], scratch: &mut Scratch) -> Vec<Target> {
@@ -166,17 +277,19 @@ struct Run<'a> {
     tables: &'a Tables,
     /// Units between restarts.
     interval: usize,
+    lenient: bool,
 }
 
 impl Run<'_> {
     /// Restart intervals: data without stuffing, and the units it holds. Some
     /// encoders write a restart marker after the last interval; what follows
-    /// it holds none.
+    /// it holds none. Answers how many units were read: all, unless leniently.
     fn intervals(
         &self,
         plain: &mut Vec<u8>,
-        mut each: impl FnMut(&[u8], Range<usize>) -> Result<(), Damage>,
-    ) -> Result<(), ImageError> {
+        mut each: impl FnMut(&[u8], Range<usize>) -> Result<(), Break>,
+    ) -> Result<usize, ImageError> {
+        let mut units = 0;
         for (number, coded) in self.segment.intervals.iter().enumerate() {
             let begin = number * self.interval;
             let end = (begin + self.interval).min(self.scan.units);
@@ -184,12 +297,16 @@ impl Run<'_> {
                 break;
             }
             unstuff(&self.structure.bytes[coded.clone()], plain);
-            each(plain, begin..end)?;
+            units += match each(plain, begin..end) {
+                Ok(()) => end - begin,
+                Err(at) if self.lenient => at.unit - begin,
+                Err(at) => return Err(at.damage.into()),
+            };
         }
-        Ok(())
+        Ok(units)
     }
 
-    fn sequential(&self, targets: &mut [Target], plain: &mut Vec<u8>) -> Result<(), ImageError> {
+    fn sequential(&self, targets: &mut [Target], plain: &mut Vec<u8>) -> Result<usize, ImageError> {
         let mut codes = Vec::with_capacity(self.scan.parts.len());
         for part in &self.scan.parts {
             codes.push((self.tables.first(part.first)?, self.tables.rest(part.rest)?));
@@ -201,7 +318,11 @@ impl Run<'_> {
         })
     }
 
-    fn progressive(&self, targets: &mut [Target], scratch: &mut Scratch) -> Result<(), ImageError> {
+    fn progressive(
+        &self,
+        targets: &mut [Target],
+        scratch: &mut Scratch,
+    ) -> Result<usize, ImageError> {
         let coefficients = &mut scratch.coefficients;
         let scan = self.scan;
         if scan.from > 0 {
@@ -238,10 +359,10 @@ fn interval<S: fearless_simd::Simd>(
     bits: &mut Bits<'_>,
     units: Range<usize>,
     targets: &mut [Target],
-) -> Result<(), Damage> {
+) -> Result<(), Break> {
     let mut means = [0_i32; 4];
     for unit in units {
-        scan.blocks(
+        let read = scan.blocks(
             unit,
             #[inline(always)]
             |place, (across, down)| {
@@ -259,9 +380,13 @@ fn interval<S: fearless_simd::Simd>(
                 }
                 Ok(())
             },
-        )?;
+        );
+        if let Err(damage) = read {
+            return Err(Break { damage, unit });
+        }
         if bits.overrun() {
-            return Err(Damage::Ends);
+            let damage = Damage::Ends;
+            return Err(Break { damage, unit });
         }
     }
     Ok(())

@@ -6,6 +6,11 @@
 //! it. Strictly: a file whose structure, tables or data are not in order is an
 //! error, and no sample is ever made up. Written are baseline files of 4:2:0.
 //!
+//! Leniently, on demand, the same decoder gives what is there of a damaged
+//! file, and says how much that is: up to where its data breaks off, beyond it
+//! from the next restart marker on, and of a progressive file the scans before
+//! the one that breaks off.
+//!
 //! Not here: what the components mean (colours, orientation), which is for
 //! `layers`; arithmetic, lossless, hierarchical and 12 bit coding, which are
 //! refused by name.
@@ -31,7 +36,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use decoder::{Scratch, decode};
+pub(crate) use decoder::{DECODED_PERCENT_MIN, Scratch, decode, decode_leniently};
 pub(crate) use encoder::{Rows, encode};
 pub(crate) use plane::{Plane, Scale};
 pub(crate) use structure::{Coding, Structure};

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::bits::Bits;
-use super::decoder::Target;
+use super::decoder::{Break, Target};
 use super::huffman::{Damage, Huffman};
 use super::idct::{Block, PLACES};
 use super::scan::Scan;
@@ -16,11 +16,11 @@ pub(super) fn first(
     data: &[u8],
     units: Range<usize>,
     (coefficients, targets): (&mut [Block], &[Target]),
-) -> Result<(), Damage> {
+) -> Result<(), Break> {
     let mut bits = Bits::new(data);
     let mut means = [0_i32; 4];
     for unit in units {
-        scan.blocks(unit, |place, (across, down)| {
+        let read = scan.blocks(unit, |place, (across, down)| {
             let target = &targets[scan.parts[place].index];
             let at = target.coefficients.start + down * target.stride + across;
             let value = &mut coefficients[at][0];
@@ -35,9 +35,13 @@ pub(super) fn first(
                 }
             }
             Ok(())
-        })?;
+        });
+        if let Err(damage) = read {
+            return Err(Break { damage, unit });
+        }
         if bits.overrun() {
-            return Err(Damage::Ends);
+            let damage = Damage::Ends;
+            return Err(Break { damage, unit });
         }
     }
     Ok(())
@@ -53,7 +57,7 @@ pub(super) fn rest(
     data: &[u8],
     units: Range<usize>,
     (coefficients, seen, stride): (&mut [Block], &mut [u64], usize),
-) -> Result<(), Damage> {
+) -> Result<(), Break> {
     let mut band = Band {
         from: scan.from,
         to: scan.to,
@@ -66,17 +70,22 @@ pub(super) fn rest(
         units.start / scan.units_across,
         units.start % scan.units_across,
     );
-    for _ in units {
+    for unit in units {
         let at = down * stride + across;
-        if scan.bit_before > 0 {
-            band.refine(&mut coefficients[at], &mut seen[at])?;
+        let read = if scan.bit_before > 0 {
+            band.refine(&mut coefficients[at], &mut seen[at])
         } else if band.ended > 0 {
             band.ended -= 1;
+            Ok(())
         } else {
-            band.begin(&mut coefficients[at], &mut seen[at])?;
+            band.begin(&mut coefficients[at], &mut seen[at])
+        };
+        if let Err(damage) = read {
+            return Err(Break { damage, unit });
         }
         if band.bits.overrun() {
-            return Err(Damage::Ends);
+            let damage = Damage::Ends;
+            return Err(Break { damage, unit });
         }
         across += 1;
         if across == scan.units_across {

@@ -11,6 +11,14 @@ use crate::sniff::SourceFormat;
 /// Scans of a progressive file; usual are 10, odd ones reach 30. Each costs a
 /// pass over all coefficients.
 const SCANS_MAX: usize = 64;
+/// Tables, scans and restart intervals defined, of which a file of 64 scans has
+/// some hundred. Each takes memory, and a partner may send millions.
+const SEGMENTS_MAX: usize = 4_096;
+/// Restart intervals of all scans, 16 MiB of them: as many as the largest
+/// picture has blocks.
+const INTERVALS_MAX: usize = 1 << 20;
+/// Parts of a profile: their number is a byte.
+const PROFILE_PARTS_MAX: usize = 255;
 /// Bytes between segments that are passed over; some cameras pad.
 const STRAY_BYTES_MAX: usize = 64;
 const APP2_ICC: &[u8] = b"ICC_PROFILE\0";
@@ -74,6 +82,8 @@ pub(crate) struct Structure<'a> {
     icc: Vec<(u8, u8, &'a [u8])>,
     adobe_transform: Option<u8>,
     jfif: bool,
+    /// Whether what is missing or out of order in picture data is let pass.
+    lenient: bool,
 }
 
 fn u16_be(bytes: &[u8], at: usize) -> Option<u16> {
@@ -96,7 +106,29 @@ impl<'a> Structure<'a> {
         bytes: &'a [u8],
         on_frame: impl Fn(&Self) -> Result<(), ImageError>,
     ) -> Result<Self, ImageError> {
-        let mut file = Self {
+        let mut file = Self::unread(bytes, false);
+        file.read_segments(on_frame)?;
+        file.check_complete()?;
+        Ok(file)
+    }
+
+    /// Reads a file that [`Structure::read`] refuses, as far as it is in order
+    /// and at least to its first picture data. What of the picture is there,
+    /// decoding tells.
+    pub(crate) fn read_leniently(
+        bytes: &'a [u8],
+        on_frame: impl Fn(&Self) -> Result<(), ImageError>,
+    ) -> Result<Self, ImageError> {
+        let mut file = Self::unread(bytes, true);
+        let read = file.read_segments(on_frame);
+        if file.scans().next().is_some() {
+            return Ok(file);
+        }
+        Err(read.err().unwrap_or_else(|| corrupt("it has no scan")))
+    }
+
+    fn unread(bytes: &'a [u8], lenient: bool) -> Self {
+        Self {
             bytes,
             segments: Vec::new(),
             components: Vec::new(),
@@ -108,12 +140,20 @@ impl<'a> Structure<'a> {
             icc: Vec::new(),
             adobe_transform: None,
             jfif: false,
-        };
+            lenient,
+        }
+    }
+
+    fn read_segments(
+        &mut self,
+        on_frame: impl Fn(&Self) -> Result<(), ImageError>,
+    ) -> Result<(), ImageError> {
+        let bytes = self.bytes;
         let mut at = 2;
         loop {
             let (marker, after) = next_marker(bytes, at)?;
             match marker {
-                EOI => break,
+                EOI => return Ok(()),
                 SOI | 0x01 | RST0..=RST7 => {
                     at = after;
                     continue;
@@ -130,16 +170,14 @@ impl<'a> Structure<'a> {
             }
             at = after + length;
             let payload = after + 2..at;
-            file.segment(marker, payload.clone())?;
+            self.segment(marker, payload.clone())?;
             if is_frame(marker) {
-                on_frame(&file)?;
+                on_frame(self)?;
             }
             if marker == SOS {
-                at = file.scan(payload)?;
+                at = self.scan(payload)?;
             }
         }
-        file.check_complete()?;
-        Ok(file)
     }
 
     fn check_complete(&self) -> Result<(), ImageError> {
@@ -204,7 +242,10 @@ impl<'a> Structure<'a> {
             }
             APP2 if data.starts_with(APP2_ICC) && data.len() > APP2_ICC.len() + 2 => {
                 let rest = &data[APP2_ICC.len()..];
-                self.icc.push((rest[0], rest[1], &rest[2..]));
+                // With one more than there can be, the profile is not whole.
+                if self.icc.len() <= PROFILE_PARTS_MAX {
+                    self.icc.push((rest[0], rest[1], &rest[2..]));
+                }
             }
             APP14 if data.starts_with(b"Adobe") && data.len() >= 12 => {
                 self.adobe_transform = Some(data[11]);
@@ -227,25 +268,33 @@ impl<'a> Structure<'a> {
             }
             _ if is_frame(marker) => {
                 self.frame(marker, data)?;
-                self.keep(marker, payload);
+                self.keep(marker, payload)?;
             }
             DRI => {
                 let interval = u16_be(data, 0).ok_or_else(|| corrupt("short restart interval"))?;
                 self.restart_interval = usize::from(interval);
-                self.keep(marker, payload);
+                self.keep(marker, payload)?;
             }
-            DHT | DQT => self.keep(marker, payload),
+            DHT | DQT => self.keep(marker, payload)?,
             _ => {}
         }
         Ok(())
     }
 
-    fn keep(&mut self, marker: u8, payload: Range<usize>) {
+    fn keep(&mut self, marker: u8, payload: Range<usize>) -> Result<(), ImageError> {
+        if self.segments.len() >= SEGMENTS_MAX {
+            return Err(ImageError::TooLarge {
+                what: "jpeg tables and scans",
+                found: SEGMENTS_MAX as u64 + 1,
+                max: SEGMENTS_MAX as u64,
+            });
+        }
         self.segments.push(Segment {
             marker,
             payload,
             intervals: Vec::new(),
         });
+        Ok(())
     }
 
     fn frame(&mut self, marker: u8, data: &[u8]) -> Result<(), ImageError> {
@@ -340,8 +389,6 @@ impl<'a> Structure<'a> {
             let part = self.components.iter().position(|part| part.id == pair[0]);
             parts.push(part.ok_or_else(|| corrupt("a scan of an unknown component"))?);
         }
-        let (intervals, end) = self.intervals(payload.end)?;
-        let found = intervals.len();
         let wanted = match self.restart_interval {
             0 => 1,
             interval => {
@@ -352,8 +399,13 @@ impl<'a> Structure<'a> {
                 (across * down).div_ceil(interval)
             }
         };
+        let (intervals, end) = match self.lenient {
+            false => self.intervals(payload.end, wanted + 1)?,
+            true => self.intervals_that_are_there(payload.end, wanted),
+        };
+        let found = intervals.len();
         // Some encoders write a restart marker after the last interval too.
-        if found != wanted && found != wanted + 1 {
+        if !self.lenient && found != wanted && found != wanted + 1 {
             let detail = format!("{found} restart intervals where {wanted} belong");
             return Err(if found < wanted {
                 truncated(detail)
@@ -369,8 +421,14 @@ impl<'a> Structure<'a> {
         Ok(end)
     }
 
-    /// Splits entropy-coded data at restart markers, up to any other marker.
-    fn intervals(&self, start: usize) -> Result<(Vec<Range<usize>>, usize), ImageError> {
+    /// Splits entropy-coded data at restart markers, up to any other marker,
+    /// into at most so many intervals and one that says that there are more.
+    fn intervals(
+        &self,
+        start: usize,
+        at_most: usize,
+    ) -> Result<(Vec<Range<usize>>, usize), ImageError> {
+        let before: usize = self.scans().map(|scan| scan.intervals.len()).sum();
         let mut intervals = Vec::new();
         let (mut from, mut at) = (start, start);
         loop {
@@ -390,12 +448,66 @@ impl<'a> Structure<'a> {
                         return Err(corrupt("restart markers out of order"));
                     }
                     intervals.push(from..position);
+                    if before + intervals.len() > INTERVALS_MAX {
+                        return Err(ImageError::TooLarge {
+                            what: "jpeg restart intervals",
+                            found: INTERVALS_MAX as u64 + 1,
+                            max: INTERVALS_MAX as u64,
+                        });
+                    }
+                    if intervals.len() > at_most {
+                        return Ok((intervals, position));
+                    }
                     at = position + 2;
                     from = at;
                 }
                 _ => {
                     intervals.push(from..position);
                     return Ok((intervals, position));
+                }
+            }
+        }
+    }
+
+    /// The same, with nothing in place of intervals whose markers are lost: a
+    /// marker says by its number, of eight, which one it ends. Up to the end
+    /// of the file if no other marker comes; at most `wanted` of them.
+    fn intervals_that_are_there(&self, start: usize, wanted: usize) -> (Vec<Range<usize>>, usize) {
+        let before: usize = self.scans().map(|scan| scan.intervals.len()).sum();
+        // What is above the bound of all scans is missing like what is cut off.
+        let wanted = wanted.min(INTERVALS_MAX.saturating_sub(before));
+        let mut intervals = Vec::new();
+        let (mut from, mut at) = (start, start);
+        let mut push = |range: Range<usize>, marker: Option<u8>| {
+            if intervals.len() < wanted {
+                intervals.push(range);
+            }
+            let Some(marker) = marker else { return };
+            let next = usize::from(marker - RST0 + 1) % 8;
+            while intervals.len() % 8 != next && intervals.len() < wanted {
+                intervals.push(0..0);
+            }
+        };
+        loop {
+            let next = memchr::memchr(0xff, &self.bytes[at..]);
+            let position = next.map(|offset| at + offset);
+            let Some((position, &marker)) =
+                position.and_then(|p| Some((p, self.bytes.get(p + 1)?)))
+            else {
+                push(from..self.bytes.len(), None);
+                return (intervals, self.bytes.len());
+            };
+            match marker {
+                0 => at = position + 2,
+                0xff => at = position + 1,
+                RST0..=RST7 => {
+                    push(from..position, Some(marker));
+                    at = position + 2;
+                    from = at;
+                }
+                _ => {
+                    push(from..position, None);
+                    return (intervals, position);
                 }
             }
         }

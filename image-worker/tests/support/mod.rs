@@ -23,6 +23,7 @@ pub fn variant(name: &str, side: u32, fit: Fit, format: OutputFormat) -> Variant
         quality: 80,
         background: None,
         transparent: None,
+        trim: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A shop, the ports of one machine and an image worker, for one test.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,12 +11,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use trawler_core::feed::{FeedFormat, FeedMode, FeedOptions};
-use trawler_core::image::{Fit, ImageOutcome, ImageStatus, KnownImage, OutputFormat, Variant};
+use trawler_core::image::{
+    Fit, ImageOutcome, ImageStatus, KnownImage, Originals, OutputFormat, Variant,
+};
+use trawler_core::image_policy::ImagePolicy;
 use trawler_core::job::{ImageJob, ImageTask};
 use trawler_core::manifest::{ImageResult, Manifest};
 use trawler_core::pipe::{FetchOptions, HttpSource, ImageOptions, JudgeOptions, Pipe, Source};
 use trawler_core::ports::{
-    BlobEntry, BlobError, BlobMeta, Blobs, Clock, Put, SecretError, Secrets,
+    BlobEntry, BlobError, BlobHead, BlobMeta, Blobs, Clock, Put, SecretError, Secrets,
 };
 use trawler_core::schedule::ScheduleText;
 use trawler_core::secret::{SecretRef, SecretValue};
@@ -24,13 +28,23 @@ use trawler_core::{PipeId, QueueName, RunId};
 use trawler_fleet::{Drain, Handler, JobContext, Ports, TakenJob, manifests};
 use trawler_image_worker::{ImageWorker, ImageWorkerOptions, Limits, Studio};
 use trawler_local::{CountingMetrics, LocalStore, MetricsSnapshot, QueueOptions, SystemClock};
-use trawler_net::{Fetcher, HostLimits, NetConfig, RetryPolicy};
+use trawler_net::{AllowedHost, Fetcher, HostLimits, NetConfig, RetryPolicy};
 use trawler_shop::{ImageMix, Shop, ShopSpec};
 
 /// Failures after which a job ends with what it has.
 pub const ATTEMPTS_MAX: u32 = 2;
 
-struct NoSecrets;
+pub struct NoSecrets;
+
+/// Every secret is the same one.
+pub struct Known;
+
+#[async_trait]
+impl Secrets for Known {
+    async fn resolve(&self, _: &SecretRef) -> Result<SecretValue, SecretError> {
+        Ok(SecretValue::new("secret"))
+    }
+}
 
 #[async_trait]
 impl Secrets for NoSecrets {
@@ -50,6 +64,11 @@ pub struct World {
     pub pipe: Pipe,
     pub variants: Vec<Variant>,
     pub fetches: usize,
+    pub policy: ImagePolicy,
+    pub originals: Originals,
+    pub secrets: Arc<dyn Secrets>,
+    /// Hosts that may be asked beside the shop.
+    pub allow: Vec<SocketAddr>,
     _folder: tempfile::TempDir,
 }
 
@@ -121,15 +140,19 @@ impl World {
                 variant("page", 48, Fit::Contain, OutputFormat::Webp),
             ],
             fetches: 8,
+            policy: ImagePolicy::default(),
+            originals: Originals::Drop,
+            secrets: Arc::new(NoSecrets),
+            allow: Vec::new(),
             _folder: folder,
         }
     }
 
     /// Tries a request once; what is worth it, the job tries again.
     pub fn worker(&self) -> ImageWorker {
-        let allow = vec![self.shop.addr().to_string().parse().unwrap()];
+        let allow = self.allow.iter().copied().chain([self.shop.addr()]);
         let config = NetConfig {
-            allow,
+            allow: allow.map(AllowedHost::Socket).collect(),
             hosts: HostLimits {
                 concurrency: 64,
                 ..HostLimits::default()
@@ -140,7 +163,7 @@ impl World {
         ImageWorker::new(
             self.ports.clone(),
             vec![self.pipe.clone()].into(),
-            Arc::new(NoSecrets),
+            Arc::clone(&self.secrets),
             Fetcher::new(&config).unwrap(),
             self.studio(),
             ImageWorkerOptions {
@@ -149,8 +172,11 @@ impl World {
                 redirects_max: 5,
                 first_byte_ms: 30_000,
                 idle_ms: 20_000,
+                whole_ms: 300_000,
                 user_agent: "Trawler-Test/0.1 (+mailto:a@b.test)".to_owned(),
                 attempts_max: ATTEMPTS_MAX,
+                policy: self.policy.clone(),
+                originals: self.originals,
             },
         )
     }
@@ -235,6 +261,7 @@ pub fn task(product_id: &str, url: &str) -> ImageTask {
         product_id: product_id.to_owned(),
         url: url.to_owned(),
         known: KnownImage::default(),
+        remake: None,
     }
 }
 
@@ -277,7 +304,7 @@ impl Blobs for FullBlobs {
         self.inner.get(key, range).await
     }
 
-    async fn head(&self, key: &str) -> Result<Option<u64>, BlobError> {
+    async fn head(&self, key: &str) -> Result<Option<BlobHead>, BlobError> {
         self.inner.head(key).await
     }
 

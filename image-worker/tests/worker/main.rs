@@ -3,11 +3,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod again;
+mod asked;
 mod bench;
 mod failing;
+mod judged;
 mod leaving;
+mod originals;
 mod stored;
 #[path = "../support/mod.rs"]
 mod support;
+mod unasked;
 #[path = "../support/world.rs"]
 mod world;

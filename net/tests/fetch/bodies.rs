@@ -241,3 +241,54 @@ async fn connections_are_used_again_also_after_errors_with_small_bodies() {
     assert_eq!(server.heads().len(), 5);
     assert_eq!(server.connections(), 1);
 }
+
+#[tokio::test]
+async fn of_a_prefix_the_rest_never_comes() {
+    // A body without an end, in pieces.
+    let endless = |head: &str| match path(head) {
+        "/endless" => {
+            let endless = Step::Endless(vec![b'x'; 64 << 10]);
+            vec![self::head("Connection: close\r\n"), endless]
+        }
+        "/bomb" => answer(
+            "200 OK",
+            &[("Content-Encoding", "gzip")],
+            &encoded("gzip", &vec![b'x'; 64 << 20]),
+        ),
+        coding => answer(
+            "200 OK",
+            &[("Content-Encoding", coding.trim_start_matches('/'))],
+            &encoded(coding.trim_start_matches('/'), &text()),
+        ),
+    };
+    let server = Server::start(endless).await;
+    let fetcher = fetcher(&[&server]);
+    let whole = text();
+    for (what, cap, is_whole) in [
+        ("/endless", 100_000, false),
+        ("/bomb", 100_000, false),
+        ("/identity", 100_000, false),
+        ("/gzip", 100_000, false),
+        ("/zstd", 100_000, false),
+        ("/identity", 10_000_000, true),
+        ("/gzip", 10_000_000, true),
+    ] {
+        let limits = Limits {
+            raw_bytes_max: cap,
+            decoded_bytes_max: cap,
+            ..limits()
+        };
+        let request = get(&server.url(what)).limits(limits);
+        let fetched = fetcher.fetch_prefix(&request).await;
+        let body = fetched.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let body = body.into_body().unwrap().body;
+        assert_eq!(body.is_whole, is_whole, "{what} {cap}");
+        let room = usize::try_from(cap).unwrap();
+        assert!(body.bytes.len() <= room, "{what}: {}", body.bytes.len());
+        if !matches!(what, "/endless" | "/bomb") {
+            assert!(whole.starts_with(&body.bytes), "{what}");
+            assert_eq!(body.bytes.len() == whole.len(), is_whole, "{what}");
+        }
+        assert!(!body.bytes.is_empty(), "{what} {cap}");
+    }
+}

@@ -48,6 +48,13 @@ impl State {
                 answer
             }
             Fault::Truncate { after_bytes } => self.truncated(ask, after_bytes).await?,
+            Fault::CutFile { keep_percent } => {
+                let mut answer = self.answer(ask).await?;
+                if let Source::Whole(file) = &mut answer.source {
+                    file.truncate(file.len() * usize::from(keep_percent.min(100)) / 100);
+                }
+                answer
+            }
             Fault::LengthTooLong { by } => self.too_long(ask, by).await?,
             Fault::Stall { after_bytes } => {
                 let mut answer = self.answer(ask).await?;

@@ -65,6 +65,7 @@ async fn deliver(
     let stamp = RunStamp {
         run: run.clone(),
         write_id: WriteId::of_run(run, delivery),
+        collects_images: true,
     };
     let staged = table.staged(&products(5, title), &[]);
     let prepared = async {

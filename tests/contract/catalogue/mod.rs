@@ -246,6 +246,7 @@ pub(crate) async fn a_run_commits_once_and_never_after_a_later_one(harness: impl
     let stamp = trawler_catalogue::RunStamp {
         run: today.clone(),
         write_id: trawler_catalogue::WriteId::of_run(&today, 2),
+        collects_images: true,
     };
     let second = table
         .catalogue

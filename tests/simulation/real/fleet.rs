@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use trawler_catalogue::{Catalogue, CatalogueOptions, SortLimits};
-use trawler_core::image::{Fit, OutputFormat, Variant};
+use trawler_core::image::{Fit, Originals, OutputFormat, Variant};
+use trawler_core::image_policy::ImagePolicy;
 use trawler_core::ledger::JobRecord;
 use trawler_core::manifest::Manifest;
 use trawler_core::pipe::Pipe;
@@ -336,6 +337,7 @@ impl Process {
                 // Every feed counts as dear, so that each death meets one that is kept.
                 keep_input_after: Duration::ZERO,
                 checkpoint_every: Duration::from_secs(30),
+                remaking: None,
             },
         }
     }
@@ -350,6 +352,7 @@ impl Process {
             quality: 80,
             background: None,
             transparent: None,
+            trim: false,
         };
         ImageWorker::new(
             self.ports.clone(),
@@ -363,8 +366,11 @@ impl Process {
                 redirects_max: 5,
                 first_byte_ms: 30_000,
                 idle_ms: 20_000,
+                whole_ms: 300_000,
                 user_agent: AGENT.to_owned(),
                 attempts_max: 2,
+                policy: ImagePolicy::default(),
+                originals: Originals::Drop,
             },
         )
     }

@@ -6,7 +6,6 @@
 //! prove the wire format; what the semantics are, the strict model says.
 
 mod process;
-mod python;
 
 pub use process::{Emulator, Ministack, Moto, REGION};
 

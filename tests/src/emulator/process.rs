@@ -12,10 +12,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::python;
+use crate::python;
 
 /// What runs an emulator until the test has ended.
 const RUN: &str = include_str!("run.py");
+
+const REQUIREMENTS: &str = include_str!("requirements.txt");
 
 /// An interpreter under load takes its time to import everything.
 const START_MAX: Duration = Duration::from_secs(120);
@@ -56,7 +58,7 @@ impl Ministack {
     /// # Panics
     /// When it cannot be set up or does not answer.
     pub fn start() -> Self {
-        let python = python::interpreter();
+        let python = python::interpreter("emulators", REQUIREMENTS);
         let command = |port: u16| {
             let mut command = Command::new(&python);
             command
@@ -98,7 +100,7 @@ impl Moto {
     /// # Panics
     /// When it cannot be set up or does not answer.
     pub fn start() -> Self {
-        let python = python::interpreter();
+        let python = python::interpreter("emulators", REQUIREMENTS);
         let command = |port: u16| {
             let mut command = Command::new(&python);
             command.args(["-c", RUN, "moto.server"]);

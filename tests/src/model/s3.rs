@@ -52,6 +52,14 @@ pub struct Head {
     pub bytes: u64,
     pub etag: String,
     pub modified: DateTime<Utc>,
+    pub headers: Headers,
+}
+
+/// What a reader of an object is told with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    pub content_type: Option<String>,
+    pub cache_control: Option<String>,
 }
 
 /// Keys up to the next delimiter, as a listing with one tells them.
@@ -91,6 +99,16 @@ impl S3 {
         body: Bytes,
         condition: &Condition,
     ) -> Result<String, S3Error> {
+        self.put_object_with(key, body, condition, Headers::default())
+    }
+
+    pub fn put_object_with(
+        &self,
+        key: &str,
+        body: Bytes,
+        condition: &Condition,
+        headers: Headers,
+    ) -> Result<String, S3Error> {
         self.meter.count(Action::PutObject, body.len());
         let mut bucket = self.bucket();
         match (condition, bucket.objects.get(key)) {
@@ -111,6 +129,7 @@ impl S3 {
             bytes: body.len() as u64,
             etag: etag.clone(),
             modified: self.clock.now(),
+            headers,
         };
         bucket.objects.insert(key.to_owned(), Object { body, head });
         Ok(etag)

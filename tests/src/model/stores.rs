@@ -9,11 +9,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use trawler_core::ports::{
-    BlobEntry, BlobError, BlobMeta, Blobs, Put, STATE_VALUE_BYTES_MAX, State, StateEntry,
+    BlobEntry, BlobError, BlobHead, BlobMeta, Blobs, Put, STATE_VALUE_BYTES_MAX, State, StateEntry,
     StateError, Version, Versioned,
 };
 
-use super::s3::{Condition, S3, S3Error};
+use super::s3::{Condition, Headers, S3, S3Error};
 use super::wire::{Outage, Wire};
 
 /// 16 hexadecimal digits and a line feed.
@@ -206,6 +206,9 @@ fn state_answer<T>(
     }
 }
 
+/// As the adapter of S3 says it without a choice.
+const CACHE_FOR_EVER: &str = "public, max-age=31536000, immutable";
+
 /// A process's handle on the objects, under `blobs/` in the bucket.
 pub struct ModelBlobs {
     s3: Arc<S3>,
@@ -225,7 +228,7 @@ impl ModelBlobs {
 
 #[async_trait]
 impl Blobs for ModelBlobs {
-    async fn put(&self, key: &str, body: Bytes, _meta: BlobMeta) -> Result<Put, BlobError> {
+    async fn put(&self, key: &str, body: Bytes, meta: BlobMeta) -> Result<Put, BlobError> {
         let path = blob_path("put", key, is_key(key))?;
         let s3 = Arc::clone(&self.s3);
         let conflicts = self.wire.conflicts();
@@ -233,7 +236,11 @@ impl Blobs for ModelBlobs {
             if conflicts {
                 return Err(S3Error::Conflict);
             }
-            s3.put_object(&path, body, &Condition::Absent)
+            let headers = Headers {
+                content_type: Some(meta.content_type.to_owned()),
+                cache_control: meta.immutable.then(|| CACHE_FOR_EVER.to_owned()),
+            };
+            s3.put_object_with(&path, body, &Condition::Absent, headers)
         });
         match put.await {
             Ok(Err(S3Error::PreconditionFailed)) => Ok(Put::Existed),
@@ -251,12 +258,18 @@ impl Blobs for ModelBlobs {
         blob_answer("get", key, got).map(|object| object.body)
     }
 
-    async fn head(&self, key: &str) -> Result<Option<u64>, BlobError> {
+    async fn head(&self, key: &str) -> Result<Option<BlobHead>, BlobError> {
         let path = blob_path("head", key, is_key(key))?;
         let s3 = Arc::clone(&self.s3);
         match self.wire.call(async move { s3.head_object(&path) }).await {
             Ok(Err(S3Error::NoSuchKey)) => Ok(None),
-            head => blob_answer("head", key, head).map(|head| Some(head.bytes)),
+            head => blob_answer("head", key, head).map(|head| {
+                Some(BlobHead {
+                    bytes: head.bytes,
+                    content_type: head.headers.content_type,
+                    cache_control: head.headers.cache_control,
+                })
+            }),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use trawler_core::QueueName;
-use trawler_core::image::ImageStatus;
+use trawler_core::image::{Damage, Damaged, ImageOutcome, ImageStatus};
 use trawler_core::ports::{Clock, Metric, Metrics};
 use trawler_core::recheck::is_failure;
 use trawler_core::refetch::{Ages, Failed};
@@ -31,7 +31,7 @@ async fn statistics_count_each_picture_once_by_pipe_and_in_all() {
         .collect();
     products.push(Product::new("00009").title("without"));
     world.table.full_run(&other, 0, &products).await;
-    let failed = |n: u32, status| trawler_core::image::ImageOutcome {
+    let failed = |n: u32, status| ImageOutcome {
         status,
         variants: Vec::new(),
         source: None,
@@ -43,6 +43,52 @@ async fn statistics_count_each_picture_once_by_pipe_and_in_all() {
         failed(3, ImageStatus::Timeout),
     ];
     world.table.fold(&other, 1, &outcomes).await;
+    let damaged = |kind: Damage, outcome: ImageOutcome| {
+        let mut facts = outcome.source.clone().unwrap_or_default();
+        facts.damaged = Some(Damaged {
+            kind,
+            decoded_percent: 70,
+        });
+        ImageOutcome {
+            source: Some(facts),
+            ..outcome
+        }
+    };
+    let third = pipe("third");
+    let products: Vec<Product> = (1..=4)
+        .map(|n| {
+            Product::new(&format!("{n:05}"))
+                .title("z")
+                .image(&url_of(n))
+        })
+        .collect();
+    world.table.full_run(&third, 0, &products).await;
+    let placeholder = failed(4, ImageStatus::Placeholder);
+    let outcomes = [
+        damaged(Damage::Truncated, failed(1, ImageStatus::Truncated)),
+        failed(2, ImageStatus::Truncated),
+        damaged(Damage::Corrupt, failed(3, ImageStatus::Corrupt)),
+        placeholder,
+    ];
+    world.table.fold(&third, 1, &outcomes).await;
+    let of_third = async || {
+        let options = StatsOptions {
+            pipe: Some(pipe("third")),
+            objects: false,
+        };
+        world.upkeep.stats(&options, &silent).await.unwrap().all
+    };
+    let counted = of_third().await;
+    let expected = [("corrupt", 1), ("placeholder", 1), ("truncated", 2)];
+    assert!(counted.statuses.into_iter().eq(expected));
+    let expected = [("corrupt", 1), ("truncated", 1)];
+    assert!(counted.damaged_refused.into_iter().eq(expected));
+    assert_eq!((counted.damaged_stored, counted.variants), (0, 0));
+    // Stored all the same, and gone with the next run.
+    let taken = damaged(Damage::Truncated, outcome("00001", 1));
+    world.table.fold(&third, 2, &[taken]).await;
+    assert_eq!(of_third().await.damaged_stored, 1);
+    world.table.full_run(&third, 1, &[]).await;
     let options = StatsOptions {
         objects: true,
         ..StatsOptions::default()

@@ -118,6 +118,7 @@ async fn what_checkpoints_and_results_name_stays_however_long_they_wait() {
                 product_id: format!("p{picture}"),
                 url: crate::world::url_of(picture),
                 known: Default::default(),
+                remake: None,
             })
             .collect(),
         ..image_job_at(&run(), "img.test", 0)

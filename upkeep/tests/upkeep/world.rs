@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 use trawler_core::PipeId;
 use trawler_core::image::{ImageOutcome, ImageStatus, KnownImage, SourceFacts, StoredVariant};
 use trawler_core::ports::{
-    BlobEntry, BlobError, BlobMeta, Blobs, Clock, Put, State, StateEntry, StateError, Version,
-    Versioned,
+    BlobEntry, BlobError, BlobHead, BlobMeta, Blobs, Clock, Put, State, StateEntry, StateError,
+    Version, Versioned,
 };
 use trawler_fleet::Ports;
 use trawler_upkeep::{RemoveOptions, Removed, Step, Upkeep, UpkeepError};
@@ -78,7 +78,7 @@ impl Blobs for Dated {
         self.inner.get(key, range).await
     }
 
-    async fn head(&self, key: &str) -> Result<Option<u64>, BlobError> {
+    async fn head(&self, key: &str) -> Result<Option<BlobHead>, BlobError> {
         self.inner.head(key).await
     }
 
@@ -283,12 +283,13 @@ pub(crate) fn outcome(product: &str, picture: u32) -> ImageOutcome {
             width: 10,
             height: 10,
             bytes: 100,
+            ..SourceFacts::default()
         }),
         known: KnownImage {
             sha256: Some(source),
             recipe: Some("r1".to_owned()),
             etag: Some("\"e\"".to_owned()),
-            last_modified: None,
+            ..KnownImage::default()
         },
         variants: vec![StoredVariant {
             name: "thumb".to_owned(),

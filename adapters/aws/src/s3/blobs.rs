@@ -11,7 +11,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumAlgorithm, Delete, Object, ObjectIdentifier};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use trawler_core::ports::{BlobEntry, BlobError, BlobMeta, Blobs, Put, keys};
+use trawler_core::ports::{BlobEntry, BlobError, BlobHead, BlobMeta, Blobs, Put, keys};
 
 use super::bucket::{Bucket, NOTHING, patience};
 use super::call::Call;
@@ -31,9 +31,6 @@ const OFFSET_MAX: u64 = 1 << 50;
 
 /// Metadata that names the put.
 pub(super) const NONCE: &str = "trawler-put";
-
-/// A year, the longest that caches keep.
-const CACHE_FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// Objects under `{prefix}/{environment}/blobs/`. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -64,9 +61,10 @@ impl S3Blobs {
                 .key(bucket.key(key))
                 .if_none_match(NOTHING)
                 .body(body.clone().into())
-                .checksum_algorithm(ChecksumAlgorithm::Crc32C)
+                // S3 refuses other bytes than these, and tells the hash to who asks.
+                .checksum_algorithm(ChecksumAlgorithm::Sha256)
                 .content_type(meta.content_type)
-                .set_cache_control(cache_control(meta))
+                .set_cache_control(bucket.cache_control(meta))
                 .metadata(NONCE, &nonce)
                 .set_storage_class(bucket.options.storage_class())
                 .set_server_side_encryption(sealed.algorithm)
@@ -90,10 +88,6 @@ impl S3Blobs {
             }
         }
     }
-}
-
-pub(super) fn cache_control(meta: BlobMeta) -> Option<String> {
-    meta.immutable.then(|| CACHE_FOR_EVER.to_owned())
 }
 
 /// Whose the object under a key is; `None` when there is none.
@@ -245,11 +239,15 @@ impl Blobs for S3Blobs {
         got.map_err(failed(VERB, key))
     }
 
-    async fn head(&self, key: &str) -> Result<Option<u64>, BlobError> {
+    async fn head(&self, key: &str) -> Result<Option<BlobHead>, BlobError> {
         const VERB: &str = "head";
         check_key(VERB, key)?;
         let found = head(&self.bucket, key).await.map_err(failed(VERB, key))?;
-        Ok(found.map(|found| found.content_length().unwrap_or(0).unsigned_abs()))
+        Ok(found.map(|found| BlobHead {
+            bytes: found.content_length().unwrap_or(0).unsigned_abs(),
+            content_type: found.content_type,
+            cache_control: found.cache_control,
+        }))
     }
 
     async fn list(

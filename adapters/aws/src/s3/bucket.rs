@@ -13,6 +13,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::types::{Object, ServerSideEncryption};
 use bytes::Bytes;
+use trawler_core::ports::BlobMeta;
 use trawler_core::ports::keys::LIST_MAX;
 
 use super::call::{Call, Place};
@@ -121,6 +122,11 @@ impl Bucket {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         move |error| Fault::of(call, &self.key(key), &self.place, error)
+    }
+
+    /// What caches are told of a blob.
+    pub(super) fn cache_control(&self, meta: BlobMeta) -> Option<String> {
+        meta.immutable.then(|| self.options.cache_control.clone())
     }
 
     /// The whole object with its head, checked against its checksum where it

@@ -10,6 +10,9 @@ use super::error::S3OpenError;
 const MULTIPART_ABOVE: u64 = 16 * MIB;
 const MIB: u64 = 1024 * 1024;
 
+/// A year, the longest that caches keep.
+const CACHE_FOR_EVER: &str = "public, max-age=31536000, immutable";
+
 /// S3 takes at most 5 GiB in one PUT and at least 5 MiB in a part that is not
 /// the last.
 const MULTIPART_ABOVE_MIN: u64 = 5 * MIB;
@@ -46,6 +49,8 @@ pub struct S3Options {
     pub encryption: Option<S3Encryption>,
     /// Bytes above which a blob is uploaded in parts, 5 MiB to 5 GiB.
     pub multipart_above: u64,
+    /// Cache-Control of blobs that never change.
+    pub cache_control: String,
     pub environment: Environment,
 }
 
@@ -56,6 +61,7 @@ impl S3Options {
             storage_class: None,
             encryption: None,
             multipart_above: MULTIPART_ABOVE,
+            cache_control: CACHE_FOR_EVER.to_owned(),
             environment,
         }
     }
@@ -79,6 +85,11 @@ impl S3Options {
         {
             let allowed = "the id, ARN or alias of a key of KMS".to_owned();
             return invalid("encryption key", key.clone(), allowed);
+        }
+        let visible = |byte: u8| (0x20..0x7f).contains(&byte);
+        if self.cache_control.trim().is_empty() || !self.cache_control.bytes().all(visible) {
+            let allowed = "printable ASCII characters".to_owned();
+            return invalid("cache control", self.cache_control.clone(), allowed);
         }
         let bounds = MULTIPART_ABOVE_MIN..=MULTIPART_ABOVE_MAX;
         if !bounds.contains(&self.multipart_above) {
@@ -119,6 +130,7 @@ mod tests {
         check(|o| o.storage_class = Some("standard".into()), "STANDARD");
         check(|o| o.multipart_above = 5 * MIB - 1, "5242880");
         check(|o| o.multipart_above = u64::MAX, "5368709120");
+        check(|o| o.cache_control = "a\nb".into(), "printable");
         let kms = |o: &mut S3Options| o.encryption = Some(S3Encryption::Kms { key: " ".into() });
         check(kms, "KMS");
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use trawler_core::ports::{BlobMeta, Put};
 
-use super::blobs::{NONCE, cache_control, head, taken_by};
+use super::blobs::{NONCE, head, taken_by};
 use super::bucket::{Bucket, NOTHING, patience};
 use super::call::Call;
 use super::error::Fault;
@@ -76,7 +76,7 @@ async fn start(bucket: &Bucket, key: &str, meta: BlobMeta, nonce: &str) -> Resul
             .checksum_algorithm(ChecksumAlgorithm::Crc32C)
             .checksum_type(ChecksumType::FullObject)
             .content_type(meta.content_type)
-            .set_cache_control(cache_control(meta))
+            .set_cache_control(bucket.cache_control(meta))
             .metadata(NONCE, nonce)
             .set_storage_class(bucket.options.storage_class())
             .set_server_side_encryption(sealed.algorithm)

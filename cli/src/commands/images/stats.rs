@@ -35,6 +35,9 @@ pub(super) async fn run(loaded: &Loaded, args: &StatsArgs, as_json: bool) -> any
     let mut rows: Vec<Row> = of_pipes.map(|(pipe, stats)| row(pipe, stats)).collect();
     rows.push(row("all", &stats.all));
     output::list(&rows, &COLUMNS)?;
+    for remark in remarks(&stats.all) {
+        say!("{remark}");
+    }
     if let Some(objects) = stats.objects {
         say!(
             "the store holds {} object(s), {}",
@@ -43,6 +46,28 @@ pub(super) async fn run(loaded: &Loaded, args: &StatsArgs, as_json: bool) -> any
         );
     }
     Ok(End::Done)
+}
+
+/// What there is to say of damaged files.
+fn remarks(all: &ImageStats) -> Vec<String> {
+    let refused = all.damaged_refused.iter();
+    let mut remarks: Vec<String> = refused
+        .map(|(status, rows)| {
+            let of_status = all.statuses.get(status).copied().unwrap_or_default();
+            format!(
+                "{} {status}, of which {} could be stored with images.damaged = \"store\"",
+                grouped(of_status),
+                grouped(*rows)
+            )
+        })
+        .collect();
+    if all.damaged_stored > 0 {
+        let rows = grouped(all.damaged_stored);
+        remarks.push(format!(
+            "{rows} stored image(s) were decoded in part only (image_damaged)"
+        ));
+    }
+    remarks
 }
 
 fn row(pipe: &str, stats: &ImageStats) -> Row {
@@ -56,4 +81,27 @@ fn row(pipe: &str, stats: &ImageStats) -> Row {
     ];
     let named = COLUMNS.iter().map(|column| (*column).to_owned());
     named.zip(cells).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_files_are_told_of_where_there_are_some() {
+        assert!(remarks(&ImageStats::default()).is_empty());
+        let all = ImageStats {
+            statuses: [("corrupt", 1_120), ("stored", 9)].into(),
+            damaged_refused: [("corrupt", 96)].into(),
+            damaged_stored: 3,
+            ..ImageStats::default()
+        };
+        assert_eq!(
+            remarks(&all),
+            [
+                "1,120 corrupt, of which 96 could be stored with images.damaged = \"store\"",
+                "3 stored image(s) were decoded in part only (image_damaged)",
+            ]
+        );
+    }
 }

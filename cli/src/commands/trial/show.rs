@@ -70,6 +70,18 @@ pub(crate) fn feed(report: &TryFeedReport) -> anyhow::Result<()> {
             .collect();
         say!("kept as extra: {}", named.join(", "));
     }
+    if !report.personal_fields.is_empty() {
+        let named: Vec<String> = report
+            .personal_fields
+            .iter()
+            .take(SHOWN_MAX)
+            .map(|name| plain(name))
+            .collect();
+        say!(
+            "left out as personal data of sellers: {}; feed.keep keeps them",
+            named.join(", ")
+        );
+    }
     Ok(())
 }
 

@@ -186,7 +186,7 @@ fn a_failing_sink_is_an_error() {
         fn upsert(&mut self, _: RecordBatch) -> Result<(), SinkError> {
             Err("the disk is full".into())
         }
-        fn delete(&mut self, _: Vec<String>) -> Result<(), SinkError> {
+        fn delete(&mut self, _: Vec<Deleted>) -> Result<(), SinkError> {
             Ok(())
         }
     }

@@ -131,7 +131,7 @@ fn csv_with_other_signs() {
     options.csv = Some(CsvOptions {
         delimiter: ';',
         quote: "'".to_owned(),
-        header: true,
+        ..CsvOptions::default()
     });
     let text = CSV
         .replace("\"Lamp, \"\"brass\"\" & oak\"", "'Lamp# \"brass\" & oak'")

@@ -5,8 +5,12 @@ mod archives;
 mod bounds;
 mod charsets;
 mod formats;
+mod korean;
+mod mutated;
+mod partial;
 mod rows;
 mod summary;
+mod tagged;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -17,6 +21,7 @@ use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use serde_json::{Map, Value, json};
+use trawler_catalogue::Deleted;
 use trawler_core::feed::{FeedFormat, FeedMode, FeedOptions};
 
 use super::*;
@@ -48,8 +53,9 @@ impl RowSink for Kept {
         Ok(())
     }
 
-    fn delete(&mut self, ids: Vec<String>) -> Result<(), SinkError> {
-        self.calls.push(Call::Delete(ids));
+    fn delete(&mut self, deleted: Vec<Deleted>) -> Result<(), SinkError> {
+        let ids = deleted.into_iter().map(|deleted| deleted.id);
+        self.calls.push(Call::Delete(ids.collect()));
         Ok(())
     }
 }

@@ -93,15 +93,63 @@ fn a_summary_feed_without_changes_is_complete() {
     assert_eq!((result.outcome.rows, result.outcome.deletes), (0, 0));
 }
 
-/// Full or summary is declared: deletions in a full feed are refused.
+/// Shop software that writes `class` into its full feed too marks what is sold
+/// out with D. The id goes, in the order of the feed.
 #[test]
-fn a_deletion_in_a_full_feed_is_rejected() {
+fn a_full_feed_with_classes_lists_what_is_not_sold_out() {
+    let check = |changes: &[(&str, &str)], expected: &[&str], deletes: u64| {
+        let rows: String = changes.iter().map(|(id, class)| row(id, class)).collect();
+        let result = read(format!("{HEADER}{rows}").as_bytes(), &ep()).unwrap();
+        assert!(result.outcome.complete, "{changes:?}");
+        assert_eq!(state(&result.calls), expected, "{changes:?}");
+        assert_eq!(result.outcome.deletes, deletes);
+    };
+    check(&[("a", "I"), ("b", "D"), ("c", "U")], &["a", "c"], 1);
+    check(&[("a", "D"), ("a", "U")], &["a"], 1);
+    check(&[("a", "U"), ("a", "D")], &[], 1);
+    check(&[("a", ""), ("a", "D"), ("b", "")], &["b"], 1);
+    check(&[("a", "D"), ("a", ""), ("b", "")], &["a", "b"], 1);
+
     let feed = format!("{HEADER}{}{}", row("a", "I"), row("b", "D"));
-    let result = read(feed.as_bytes(), &ep()).unwrap();
-    assert_eq!((result.outcome.rows, result.outcome.rejected), (1, 1));
-    assert!(!result.outcome.complete);
     let mut ignoring = ep();
     ignoring.ignore.push("class".to_owned());
     let result = read(feed.as_bytes(), &ignoring).unwrap();
-    assert_eq!((result.outcome.rows, result.outcome.rejected), (2, 0));
+    assert_eq!((result.outcome.rows, result.outcome.deletes), (2, 0));
+    let unknown = format!("{HEADER}{}{}", row("a", "I"), row("b", "C"));
+    let result = read(unknown.as_bytes(), &ep()).unwrap();
+    assert_eq!((result.outcome.rows, result.outcome.rejected), (1, 1));
+    let reason = result.rejected[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("ignore = [\"class\"]"), "{reason}");
+}
+
+/// The partner's own instant is kept, in rows and in deletions.
+#[test]
+fn update_time_is_a_column() {
+    let feed = format!("{HEADER}{}{}", row("a", "U"), row("b", "D"));
+    let result = read(feed.as_bytes(), &summary()).unwrap();
+    // 2026-05-01 10:00 in Korea.
+    assert_eq!(
+        result.rows()[0]["partner_updated"],
+        1_777_597_200_000_000_i64
+    );
+    let mut deleted = Vec::new();
+    struct Deletions<'a>(&'a mut Vec<Deleted>);
+    impl RowSink for Deletions<'_> {
+        fn upsert(&mut self, _: RecordBatch) -> Result<(), SinkError> {
+            Ok(())
+        }
+        fn delete(&mut self, deleted: Vec<Deleted>) -> Result<(), SinkError> {
+            self.0.extend(deleted);
+            Ok(())
+        }
+    }
+    let takers = FeedTakers {
+        sink: &mut Deletions(&mut deleted),
+        rejected: &mut RejectedRows::counted(),
+        normaliser: &mut Normaliser::default(),
+        step: &mut |_| Step::Continue,
+    };
+    read_feed(feed.as_bytes(), &summary(), takers).unwrap();
+    let updated = deleted[0].updated.unwrap();
+    assert_eq!(updated.timestamp(), 1_777_597_200);
 }
