@@ -22,7 +22,7 @@ use crate::rewrite::{Rewrite, Rewritten};
 use crate::sorted::SortedRows;
 use crate::staging::{RowsHold, Staged, StagedImages};
 use crate::work::off_reactor;
-use trawler_core::judge::Deletes;
+use trawler_core::judge::{Deletes, Examples, PriceMoves};
 
 /// Longest write id; with pipe and counter a file name stays below the 255
 /// bytes that file systems allow.
@@ -78,6 +78,10 @@ pub struct Diff {
     pub unchanged: u64,
     /// Live rows of the base snapshot.
     pub live_rows: u64,
+    /// Stored rows that came in again just as they are.
+    pub same: u64,
+    /// A few ids of each kind of change.
+    pub examples: Examples,
     /// Rows of a summary that are older than the stored ones, and ignored.
     pub stale: u64,
     /// Rows of ids that are not stored and that hold too little for a product.
@@ -136,6 +140,17 @@ impl PreparedCommit {
             .sum()
     }
 
+    /// How prices move where rows change.
+    pub fn price_moves(&self) -> &PriceMoves {
+        &self.files.moves
+    }
+
+    /// Paths of the files that it would name.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        let files = self.files.added.iter().chain(&self.files.changes);
+        files.map(|file| file.path.as_str())
+    }
+
     pub fn bytes_written(&self) -> u64 {
         let files = self.files.added.iter().chain(&self.files.changes);
         files.map(|file| file.size).sum()
@@ -169,16 +184,23 @@ impl Catalogue {
             stale,
             refused,
             refused_ids,
+            examples,
             ..
         } = passed;
         let counts = total(&segments);
         let live_rows = base.live_rows(pipe);
+        let explicit = match mode {
+            Mode::Full => 0,
+            Mode::Summary => counts.deletes,
+        };
         Ok(Diff {
             inserts: counts.inserts,
             updates: counts.updates,
             deletes: counts.deletes,
             unchanged: live_rows - counts.updates - counts.deletes,
             live_rows,
+            same: counts.met.saturating_sub(counts.updates + explicit + stale),
+            examples,
             stale,
             refused,
             refused_ids,
@@ -379,6 +401,7 @@ fn total(segments: &[Segment]) -> Counts {
             inserts: sum.inserts + segment.counts.inserts,
             updates: sum.updates + segment.counts.updates,
             deletes: sum.deletes + segment.counts.deletes,
+            met: sum.met + segment.counts.met,
         })
 }
 

@@ -12,6 +12,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::catalogue::Catalogue;
+use crate::diff::PreparedCommit;
 use crate::error::{CatalogueError, Result};
 use crate::log::entry;
 
@@ -90,20 +91,33 @@ impl Catalogue {
     /// Deletes orphans last modified before `older_than`; returns them.
     pub async fn vacuum_orphans(&self, older_than: DateTime<Utc>) -> Result<Vec<Orphan>> {
         let orphans = self.orphans(older_than).await?;
-        let deletes = orphans.iter().map(|orphan| {
-            let store = Arc::clone(&self.store);
-            let path = Path::from(orphan.path.as_str());
-            async move {
-                match store.delete(&path).await {
-                    Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                    Err(error) => Err(CatalogueError::store("delete", &path)(error)),
+        self.delete_files(orphans.iter().map(|orphan| orphan.path.as_str()))
+            .await?;
+        Ok(orphans)
+    }
+
+    /// Deletes the files of a commit that is not to be made. Only for who wrote
+    /// them and knows that no commit was tried.
+    pub async fn discard(&self, prepared: PreparedCommit) -> Result<()> {
+        self.delete_files(prepared.paths()).await
+    }
+
+    async fn delete_files<'a>(&self, paths: impl Iterator<Item = &'a str>) -> Result<()> {
+        let deletes: Vec<_> = paths
+            .map(|path| {
+                let store = Arc::clone(&self.store);
+                let path = Path::from(path);
+                async move {
+                    match store.delete(&path).await {
+                        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                        Err(error) => Err(CatalogueError::store("delete", &path)(error)),
+                    }
                 }
-            }
-        });
+            })
+            .collect();
         stream::iter(deletes)
             .buffer_unordered(AT_A_TIME as usize)
             .try_collect::<()>()
-            .await?;
-        Ok(orphans)
+            .await
     }
 }

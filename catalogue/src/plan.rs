@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use object_store::ObjectStore;
-use trawler_core::judge::Deletes;
+use trawler_core::judge::{Deletes, EXAMPLES_MAX, Examples};
 
 use crate::error::Result;
 use crate::log::state::DataFile;
@@ -26,6 +26,8 @@ pub(crate) struct Counts {
     pub(crate) inserts: u64,
     pub(crate) updates: u64,
     pub(crate) deletes: u64,
+    /// Stored rows that an incoming row names, changed or not.
+    pub(crate) met: u64,
 }
 
 /// A stored file, or a gap into which rows are inserted, with the incoming
@@ -43,6 +45,7 @@ impl Segment {
             inserts,
             updates,
             deletes: gone,
+            met: _,
         } = self.counts;
         inserts + updates > 0 || (deletes == Deletes::Apply && gone > 0)
     }
@@ -71,6 +74,8 @@ pub(crate) struct Passed {
     /// Inserted ids, to be looked for among those that went; none of them
     /// where there are too many.
     pub(crate) inserted: Vec<String>,
+    /// A few ids of each kind of change.
+    pub(crate) examples: Examples,
 }
 
 /// Refused ids that are named.
@@ -106,6 +111,13 @@ pub(crate) struct Plan {
     pub(crate) passed: Passed,
 }
 
+/// The id in a row, for showing.
+fn show(examples: &mut Vec<String>, batch: &RecordBatch, row: usize) {
+    if examples.len() < EXAMPLES_MAX {
+        examples.push(ids(batch).value(row).to_owned());
+    }
+}
+
 struct Counting<'a> {
     rule: &'a dyn Rule,
     counts: Counts,
@@ -119,15 +131,27 @@ impl Sink for Counting<'_> {
         incoming: &RecordBatch,
         aligned: &[Aligned],
     ) -> Result<()> {
+        let is_met = |aligned: &&Aligned| matches!(aligned, Aligned::Both { .. });
+        self.counts.met += aligned.iter().filter(is_met).count() as u64;
         for op in self.rule.decide(stored, incoming, aligned)? {
+            let examples = &mut self.passed.examples;
             match op {
                 Op::Keep { .. } => {}
                 Op::Insert { incoming: at } => {
                     self.counts.inserts += 1;
+                    show(&mut examples.inserts, incoming, at);
                     self.passed.insert(ids(incoming).value(at));
                 }
-                Op::Update { .. } => self.counts.updates += 1,
-                Op::Delete { len, .. } => self.counts.deletes += len as u64,
+                Op::Update { stored: at, .. } => {
+                    self.counts.updates += 1;
+                    show(&mut examples.updates, stored, at);
+                }
+                Op::Delete { from, len } => {
+                    self.counts.deletes += len as u64;
+                    for at in (from..from + len).take(EXAMPLES_MAX) {
+                        show(&mut examples.deletes, stored, at);
+                    }
+                }
                 Op::Stale { .. } => self.passed.stale += 1,
                 Op::Refuse { incoming: at } => self.passed.refuse(ids(incoming).value(at)),
             }

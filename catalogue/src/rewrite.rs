@@ -4,7 +4,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
 use object_store::ObjectStore;
 
@@ -14,17 +16,20 @@ use crate::merge::{Aligned, Changed, Op, Rule, Sink, merge};
 use crate::pick;
 use crate::plan::{Group, Segment};
 use crate::schema::{change_schema, table_schema};
-use crate::sorted::SortedRows;
+use crate::sorted::{SortedRows, ids};
 use crate::table::reader::{OpenFile, Pages};
 use crate::table::writer::{FileShape, TableFile, WrittenFile};
 use crate::work::Cancelled;
-use trawler_core::judge::Deletes;
+use trawler_core::judge::{Deletes, PriceMoves};
 
 /// Kinds of change, in the words of the Delta change feed.
 pub(crate) const INSERT: &str = "insert";
 pub(crate) const DELETE: &str = "delete";
 pub(crate) const PREIMAGE: &str = "update_preimage";
 pub(crate) const POSTIMAGE: &str = "update_postimage";
+
+/// The column that prices are compared in.
+const PRICE: &str = "price_minor";
 
 /// Below this many rows a run on average, rows are picked one by one.
 const ROWS_A_RUN: usize = 4;
@@ -48,6 +53,7 @@ pub(crate) struct Rewritten {
     pub(crate) added: Vec<WrittenFile>,
     pub(crate) changes: Vec<WrittenFile>,
     pub(crate) removed: Vec<Arc<DataFile>>,
+    pub(crate) moves: PriceMoves,
 }
 
 impl Rewrite {
@@ -74,6 +80,7 @@ impl Rewrite {
             deletes: self.deletes,
             rows: RowsOut::new(self, table_schema(), name, 0),
             changes,
+            moves: PriceMoves::default(),
         };
         for group in groups {
             writing.rows.rows_per_file = group.rows_per_file(self.file_rows);
@@ -92,6 +99,7 @@ impl Rewrite {
                 None => Vec::new(),
             },
             removed,
+            moves: writing.moves,
         })
     }
 
@@ -124,6 +132,30 @@ struct Writing<'a> {
     deletes: Deletes,
     rows: RowsOut,
     changes: Option<RowsOut>,
+    moves: PriceMoves,
+}
+
+/// How prices move where rows change.
+fn note_prices(
+    stored: &RecordBatch,
+    changed: &RecordBatch,
+    rows: &[Changed],
+    moves: &mut PriceMoves,
+) {
+    fn prices(batch: &RecordBatch) -> Option<&Int64Array> {
+        batch.column_by_name(PRICE)?.as_primitive_opt::<Int64Type>()
+    }
+    let (Some(before), Some(after)) = (prices(stored), prices(changed)) else {
+        return;
+    };
+    for (at, row) in rows.iter().enumerate() {
+        if let Some(row) = row.stored
+            && before.is_valid(row)
+            && after.is_valid(at)
+        {
+            moves.note(ids(stored).value(row), before.value(row), after.value(at));
+        }
+    }
 }
 
 /// Rows of the two batches that outputs are picked from.
@@ -199,6 +231,7 @@ impl Sink for Writing<'_> {
         } else {
             self.rule.build(stored, incoming, &picks.changed)?
         };
+        note_prices(stored, &changed, &picks.changed, &mut self.moves);
         if !picks.rows.is_empty() {
             let rows = gather(stored, &changed, &picks.rows)?;
             self.rows.write(&rows).await?;

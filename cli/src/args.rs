@@ -5,6 +5,7 @@ mod dlq;
 mod images;
 mod maintenance;
 mod pipe;
+mod runs;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ pub(crate) use dlq::{DlqCommand, WhichLetters, Who};
 pub(crate) use images::{GcArgs, ImagesArgs, ImagesCommand, RetryArgs, StatsArgs, VerifyArgs};
 pub(crate) use maintenance::{AddWindow, MaintenanceCommand, WindowTarget};
 pub(crate) use pipe::{As, Mode, NewPipeArgs, PipeCommand};
+pub(crate) use runs::{AcceptArgs, RejectArgs, RunsArgs, RunsCommand, ShowRunArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -67,7 +69,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<PipesCommand>,
     },
-    /// The runs: how far, how long, what changed.
+    /// The runs: how far, how long, what changed; decide about those that wait
+    /// for a person.
     Runs(RunsArgs),
     /// The columns of a product: type, unit, and the feed fields they come from.
     Schema,
@@ -208,16 +211,6 @@ pub(crate) struct AuthorArgs {
     /// Who publishes, for the history; default: the user of this machine.
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RunsArgs {
-    /// Only runs of this pipe.
-    #[arg(long, value_name = "ID")]
-    pub(crate) pipe: Option<String>,
-    /// At most so many, newest first.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) limit: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -8,6 +8,7 @@
 
 pub mod book;
 pub mod dead;
+pub mod decision;
 pub mod drain;
 pub mod environment;
 pub mod feed;
@@ -35,6 +36,7 @@ pub mod placeholder;
 pub mod ports;
 pub mod problem;
 pub mod product;
+pub mod raw_input;
 pub mod recheck;
 pub mod refetch;
 pub mod removal;

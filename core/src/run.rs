@@ -8,9 +8,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::book::BookRef;
+use crate::decision::Decided;
 use crate::feed::FeedMode;
 use crate::feed_validators::FeedValidators;
-use crate::{PipeSetId, RunId};
+use crate::judge::Facts;
+use crate::{PipeSetId, RunId, RunSeq};
 
 /// What a run did, in rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,9 @@ pub enum RunPhase {
     /// Its job was buried.
     Failed,
     Superseded,
+    /// Judged not to be believed: nothing of it is in the catalogue, and a
+    /// person decides (`crate::decision`).
+    Quarantined,
 }
 
 impl RunPhase {
@@ -67,15 +72,20 @@ impl RunPhase {
             Self::Finished => "finished",
             Self::Failed => "failed",
             Self::Superseded => "superseded",
+            Self::Quarantined => "quarantined",
         }
     }
 
     pub fn is_over(self) -> bool {
         match self {
-            Self::Finished | Self::Failed | Self::Superseded => true,
+            Self::Finished | Self::Failed | Self::Superseded | Self::Quarantined => true,
             Self::Planned | Self::Collecting | Self::Committing | Self::Committed => false,
         }
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The run document at `runs/{pipe}/{seq}`.
@@ -104,6 +114,26 @@ pub struct Run {
     /// Why the run is not complete; empty when it is. Deletes are held then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub incomplete: Vec<String>,
+    /// Whether `judge.max_drop` alone held its deletes.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub drop_held: bool,
+    /// Why it is quarantined; empty when it is not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantine: Vec<String>,
+    /// What it was judged by. None of a run that had nothing to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Box<Facts>>,
+    /// Of a run that has no facts of its own to compare columns with: the last
+    /// complete full run that has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare_with: Option<RunSeq>,
+    /// The run whose kept input this run brings in, because a person accepted
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepts: Option<RunId>,
+    /// What became of it by a decision (`crate::decision`), for lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Decided>,
     /// Things a person should know that do not make the run incomplete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
@@ -135,6 +165,12 @@ impl Run {
             version: None,
             counts: RunCounts::default(),
             incomplete: Vec::new(),
+            drop_held: false,
+            quarantine: Vec::new(),
+            facts: None,
+            compare_with: None,
+            accepts: None,
+            decided: None,
             remarks: Vec::new(),
             rejected_report: None,
             validators: None,
@@ -151,6 +187,31 @@ impl Run {
         self.incomplete.is_empty()
     }
 
+    /// Whose columns the next run is compared with.
+    pub fn comparable(&self) -> Option<RunSeq> {
+        let is_own = self.facts.is_some() && self.mode == FeedMode::Full && self.is_complete();
+        if is_own {
+            Some(self.id.seq)
+        } else {
+            self.compare_with
+        }
+    }
+
+    /// Whether a person can accept it: all of it, or the deletes that it held.
+    pub fn awaits_decision(&self) -> bool {
+        let holds = match self.phase {
+            RunPhase::Quarantined => true,
+            RunPhase::Finished => self.counts.held_deletes > 0,
+            RunPhase::Planned
+            | RunPhase::Collecting
+            | RunPhase::Committing
+            | RunPhase::Committed
+            | RunPhase::Failed
+            | RunPhase::Superseded => false,
+        };
+        holds && self.decided.is_none()
+    }
+
     /// Whether this delivery may still write the document. A failed run is
     /// taken up again when its job is redriven.
     pub fn admits(&self, epoch: u64) -> bool {
@@ -160,7 +221,7 @@ impl Run {
     /// Whether nothing can bring the run back to work.
     pub fn is_settled(&self) -> bool {
         match self.phase {
-            RunPhase::Finished | RunPhase::Superseded => true,
+            RunPhase::Finished | RunPhase::Superseded | RunPhase::Quarantined => true,
             RunPhase::Planned
             | RunPhase::Collecting
             | RunPhase::Committing
@@ -171,11 +232,18 @@ impl Run {
 }
 
 /// The oldest summary run of a pipe that failed after the pipe's last full
-/// run: what it would have brought is missing until a full run comes.
+/// run, or is quarantined and was not accepted: what it would have brought is
+/// missing until a full run comes.
 pub fn gap<'a>(runs: impl Iterator<Item = &'a Run> + Clone) -> Option<&'a RunId> {
     let full_done = |run: &&Run| run.mode == FeedMode::Full && run.phase == RunPhase::Finished;
     let last_full = runs.clone().filter(full_done).map(|run| run.id.seq).max();
-    runs.filter(|run| run.mode == FeedMode::Summary && run.phase == RunPhase::Failed)
+    let is_missing = |run: &&Run| match run.phase {
+        RunPhase::Failed => true,
+        RunPhase::Quarantined => run.decided != Some(Decided::Accepted),
+        _ => false,
+    };
+    runs.filter(|run| run.mode == FeedMode::Summary)
+        .filter(is_missing)
         .filter(|run| last_full.is_none_or(|full| run.id.seq > full))
         .map(|run| &run.id)
         .min_by_key(|id| id.seq)
@@ -216,6 +284,11 @@ mod tests {
             Some("shop@2026-11-21T03:00:01.000Z"),
         );
         check(&[run(1, Full, Failed)], None);
+        let mut doubtful = run(1, Summary, RunPhase::Quarantined);
+        let missing = Some("shop@2026-11-21T03:00:01.000Z");
+        check(std::slice::from_ref(&doubtful), missing);
+        doubtful.decided = Some(Decided::Accepted);
+        check(&[doubtful], None);
     }
 
     #[test]

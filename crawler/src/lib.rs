@@ -3,8 +3,8 @@
 //!
 //! [`Crawler`] handles the jobs of the crawl queue. A run (`collect`) gets the
 //! feed (`input`, or `kept_input` after an interruption), reads it into sorted rows (`parse` over [`feed`] and
-//! [`normalise`]), compares, judges and commits them, and plans the images
-//! that are due (`plan_images`); a fold (`fold`) brings image results into the
+//! [`normalise`]), keeps the input (`raw_input`), compares, judges and commits
+//! the rows, and plans the images that are due (`plan_images`); a fold (`fold`) brings image results into the
 //! catalogue. What a crawl of pages needs is [`page`] and, so far, the robots
 //! rules of [`site`].
 
@@ -12,8 +12,10 @@ mod collect;
 mod crawler;
 mod credentials;
 pub mod document;
+mod error_page;
 mod failure;
 pub mod feed;
+mod fill;
 mod fingerprint;
 mod fold;
 mod handler;
@@ -26,6 +28,7 @@ pub mod onboard;
 pub mod page;
 mod parse;
 mod plan_images;
+mod raw_input;
 #[cfg(test)]
 mod real;
 mod refetch;

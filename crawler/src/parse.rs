@@ -12,11 +12,13 @@ use trawler_core::verdict::{Ending, Failure};
 use trawler_fleet::{Interrupt, JobContext, chain};
 
 use crate::crawler::Crawler;
+use crate::error_page;
 use crate::failure::catalogue_failure;
 use crate::feed::{
     FeedError, FeedOutcome, FeedTakers, Progress, Reason, RejectedRows, RowSink, SinkError, Step,
     read_feed,
 };
+use crate::fill::Fill;
 use crate::mappings::PipeMappings;
 use crate::normalise::{Normaliser, Unmapped};
 
@@ -38,6 +40,11 @@ pub(crate) struct Parsed {
     /// Why not everything was read or believed.
     pub(crate) incomplete: Vec<String>,
     pub(crate) remarks: Vec<String>,
+    /// What the rows have in their columns.
+    pub(crate) fill: Fill,
+    /// What among the rejected rows, or where the feed breaks off, looks like
+    /// an error of the partner's program.
+    pub(crate) error_text: Option<String>,
     /// The rejected rows, when there are any.
     pub(crate) rejected_report: Option<PathBuf>,
 }
@@ -121,7 +128,10 @@ impl Reader {
             Box::new(BufWriter::new(out)),
             pipe.reading().limits.rejected_rows_kept,
         );
-        let mut sink = Stage(&mut staging);
+        let mut sink = Stage {
+            staging: &mut staging,
+            fill: Fill::default(),
+        };
         let mut step = |progress: Progress| match ctx.interrupted() {
             None => {
                 ctx.progress("read", progress.rows, None);
@@ -139,7 +149,11 @@ impl Reader {
             step: &mut step,
         };
         let outcome = read_feed(file, &pipe.reading(), takers)
-            .map_err(|error| Ending::Failed(feed_failure(&error)))?;
+            .map_err(|error| Ending::Failed(feed_failure(&error, &input)))?;
+        let fill = sink.fill;
+        let in_report = (outcome.rejected > 0).then(|| error_page::in_report(&report));
+        let is_cut = outcome.incomplete_reason.is_some();
+        let in_input = || is_cut.then(|| error_page::in_input(&input)).flatten();
         let staged = staging.finish().map_err(catalogue_failure)?;
         Ok(Parsed {
             staged,
@@ -150,30 +164,42 @@ impl Reader {
                 .map(ToString::to_string)
                 .collect(),
             remarks: remarks(&outcome, &normaliser),
+            fill,
+            error_text: in_report.flatten().or_else(in_input),
             rejected_report: (outcome.rejected > 0).then_some(report),
         })
     }
 }
 
-/// Our own disk may do better next time; the partner's bytes will not.
-fn feed_failure(error: &FeedError) -> Failure {
+/// Our own disk may do better next time; the partner's bytes will not. A page
+/// that says that the partner's program failed is told in its words.
+fn feed_failure(error: &FeedError, input: &Path) -> Failure {
     let reason = chain(error);
     match error {
         FeedError::Io { .. } | FeedError::Sink { .. } => Failure::transient(reason),
-        _ => Failure::permanent(reason),
+        _ => Failure::permanent(match error_page::in_input(input) {
+            Some(text) => format!(
+                "what came is no feed, or one that its program did not finish; it says {text:?}: {reason}"
+            ),
+            None => reason,
+        }),
     }
 }
 
 /// Stages what the feed gives, in its order.
-struct Stage<'a>(&'a mut Staging);
+struct Stage<'a> {
+    staging: &'a mut Staging,
+    fill: Fill,
+}
 
 impl RowSink for Stage<'_> {
     fn upsert(&mut self, rows: RecordBatch) -> Result<(), SinkError> {
-        Ok(self.0.push(rows)?)
+        self.fill.note(&rows);
+        Ok(self.staging.push(rows)?)
     }
 
     fn delete(&mut self, deleted: Vec<Deleted>) -> Result<(), SinkError> {
-        Ok(self.0.push_deletes(&deleted)?)
+        Ok(self.staging.push_deletes(&deleted)?)
     }
 }
 

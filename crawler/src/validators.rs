@@ -1,8 +1,8 @@
 //! Reads and keeps what a complete run learned about its feed.
 
-use trawler_core::PipeId;
 use trawler_core::feed_validators::FeedValidators;
 use trawler_core::verdict::Ending;
+use trawler_core::{PipeId, RunId};
 use trawler_fleet::{Created, Documents};
 
 use crate::failure::documents_failure;
@@ -41,4 +41,20 @@ pub(crate) async fn keep(
         }
     });
     kept.await.map(|_| ()).map_err(documents_failure)
+}
+
+/// Forgets those of earlier runs: an incomplete run changed rows, so that bytes
+/// which were brought in before it are no longer what is stored.
+pub(crate) async fn forget(documents: &Documents, run: &RunId) -> Result<(), Ending> {
+    let key = FeedValidators::key(&run.pipe);
+    let found = documents.get_versioned::<FeedValidators>(&key).await;
+    let Some((stored, version)) = found.map_err(documents_failure)? else {
+        return Ok(());
+    };
+    if stored.seq <= run.seq {
+        // One that changed meanwhile is a later run's.
+        let deleted = documents.delete_at(&key, &version).await;
+        deleted.map_err(documents_failure)?;
+    }
+    Ok(())
 }

@@ -99,12 +99,14 @@ async fn audit_runs(ports: &Ports, audit: &mut Audit) -> Result<(), ManifestErro
         let record = jobs.find(QueueName::Crawl, &JobId::from(&run.id)).await?;
         let status = record.map(|record| record.status);
         let fits = match (run.phase, status) {
-            (RunPhase::Finished, None) => audit.add(QueueName::Crawl, JobStatus::Done, 1),
+            (RunPhase::Finished | RunPhase::Quarantined, None) => {
+                audit.add(QueueName::Crawl, JobStatus::Done, 1)
+            }
             (RunPhase::Superseded, None) => audit.add(QueueName::Crawl, JobStatus::Superseded, 1),
             // Its dead letter was purged.
             (RunPhase::Failed, None) => audit.add(QueueName::Crawl, JobStatus::Dead, 1),
             (_, None) => false,
-            (RunPhase::Finished, Some(status)) => {
+            (RunPhase::Finished | RunPhase::Quarantined, Some(status)) => {
                 status == JobStatus::Done || status == JobStatus::Open
             }
             (RunPhase::Failed, Some(status)) => {

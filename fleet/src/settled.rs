@@ -113,7 +113,8 @@ impl Jobs {
     async fn run_ended(&self, run: &RunId) -> Result<Option<JobStatus>, JobsError> {
         let document: Option<Run> = self.documents.get(&Run::key(run)).await?;
         Ok(document.and_then(|run| match run.phase {
-            RunPhase::Finished => Some(JobStatus::Done),
+            // A quarantined one has done what it was to do.
+            RunPhase::Finished | RunPhase::Quarantined => Some(JobStatus::Done),
             RunPhase::Superseded => Some(JobStatus::Superseded),
             // Its record goes when its dead letter is purged, not before.
             RunPhase::Failed => Some(JobStatus::Dead),

@@ -13,6 +13,7 @@ use trawler_core::run::Run;
 use trawler_core::{PipeId, PipeSetId, QueueName, RunId};
 use trawler_fleet::Created;
 
+use crate::decide::Acceptance;
 use crate::error::SchedulerError;
 use crate::look::Look;
 use crate::tick::{Scheduler, TickReport};
@@ -117,7 +118,7 @@ impl Scheduler {
 
     /// The schedule document of a pipe that has none yet: it is new, or its
     /// runs are from before these documents were kept.
-    async fn first_look(&self, pipe: &PipeId) -> Result<OpenRuns, SchedulerError> {
+    pub(crate) async fn first_look(&self, pipe: &PipeId) -> Result<OpenRuns, SchedulerError> {
         let key = OpenRuns::key(pipe);
         if let Some(known) = self.documents.get(&key).await? {
             return Ok(known);
@@ -178,9 +179,24 @@ impl Scheduler {
     /// A run that is open and has no document or no job: the planner died in
     /// between, or is at it.
     pub(crate) async fn heal(&self, run: &RunId) -> Result<(), SchedulerError> {
-        let set = self.pipes.current().await?;
-        let pipe = set.pipe(&run.pipe)?;
-        self.plan_run(pipe, run, set.id.as_ref()).await
+        match self.acceptance(run).await? {
+            Some(Acceptance::Of(decision)) => self.carry_out(&decision).await,
+            Some(Acceptance::Withdrawn) => self.end_run(run).await,
+            None => {
+                let set = self.pipes.current().await?;
+                let pipe = set.pipe(&run.pipe)?;
+                self.plan_run(pipe, run, set.id.as_ref()).await
+            }
+        }
+    }
+
+    /// The run is over, or will not be.
+    pub(crate) async fn end_run(&self, run: &RunId) -> Result<(), SchedulerError> {
+        let end = |runs: &mut OpenRuns| runs.end(run.seq);
+        self.documents
+            .change(&OpenRuns::key(&run.pipe), end)
+            .await?;
+        Ok(())
     }
 
     async fn plan_run(
@@ -219,7 +235,7 @@ impl Scheduler {
         Ok(())
     }
 
-    fn crawl_record(&self, job: &CrawlJob) -> JobRecord {
+    pub(crate) fn crawl_record(&self, job: &CrawlJob) -> JobRecord {
         JobRecord::plan(
             job.id(),
             QueueName::Crawl,

@@ -28,6 +28,7 @@
 //! counted but in the one case that `images` names; a fold lists those of its
 //! own pipe.
 
+mod decide;
 mod due;
 mod error;
 mod gauges;
@@ -41,5 +42,6 @@ mod settled;
 mod sweep;
 mod tick;
 
+pub use decide::{DecideError, Decider};
 pub use error::SchedulerError;
 pub use tick::{Scheduler, SchedulerOptions, TickReport};

@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use trawler_core::ledger::JobStatus;
-use trawler_core::open_runs::OpenRuns;
 use trawler_core::run::{Run, RunPhase};
 use trawler_core::{JobId, JobName, QueueName, RunId};
 use trawler_fleet::JobBrief;
@@ -66,11 +65,7 @@ impl Scheduler {
             }
         };
         if is_over {
-            self.documents
-                .change(&OpenRuns::key(&run.pipe), |runs: &mut OpenRuns| {
-                    runs.end(run.seq);
-                })
-                .await?;
+            self.end_run(run).await?;
         } else if job.is_none() {
             self.heal(run).await?;
             report.jobs_sent += 1;

@@ -31,7 +31,7 @@ const TABLES: [(&str, &[&str]); 25] = [
     ("core/src/pipe/fetch.rs", &["FetchOptions", "ProxyOptions"]),
     ("core/src/pipe/images.rs", &["ImageOptions"]),
     ("core/src/pipe/inbox.rs", &["InboxSource"]),
-    ("core/src/pipe/mod.rs", &["JudgeOptions"]),
+    ("core/src/judge/options.rs", &["JudgeOptions"]),
     ("core/src/pipe/sftp.rs", &["SftpSource"]),
     (
         "core/src/pipe/source.rs",

@@ -16,6 +16,7 @@ mod images_unasked;
 mod images_upkeep;
 mod inbox;
 mod incomplete;
+mod judge;
 mod korean;
 mod look;
 mod maintenance;

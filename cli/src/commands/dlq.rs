@@ -117,7 +117,7 @@ async fn selection(machine: &Machine, which: &WhichLetters) -> anyhow::Result<Se
 }
 
 /// Who does it, as the backup and the ledger keep it.
-fn by(who: &Who) -> String {
+pub(super) fn by(who: &Who) -> String {
     let user = || {
         ["USER", "LOGNAME"]
             .iter()

@@ -39,7 +39,7 @@ async fn upkeep(machine: &Machine, loaded: &Loaded) -> anyhow::Result<Upkeep> {
 }
 
 /// A machine that may work, if that was asked for.
-async fn open(loaded: &Loaded, works: bool) -> anyhow::Result<Machine> {
+pub(super) async fn open(loaded: &Loaded, works: bool) -> anyhow::Result<Machine> {
     if works && loaded.config.is_fleet() {
         let why = "--work is for one machine: in a fleet its workers do it";
         return Err(Misuse::new(why).into());
@@ -56,7 +56,7 @@ async fn fetchable(machine: &Machine) -> anyhow::Result<Vec<PipeId>> {
 }
 
 /// Works here until nothing is left; says whether all of it was done.
-async fn work_here(machine: &Machine, loaded: &Loaded) -> anyhow::Result<bool> {
+pub(super) async fn work_here(machine: &Machine, loaded: &Loaded) -> anyhow::Result<bool> {
     let order = Order {
         roles: Role::ALL,
         plan: Plan::Now(Vec::new()),
@@ -72,7 +72,7 @@ async fn work_here(machine: &Machine, loaded: &Loaded) -> anyhow::Result<bool> {
 }
 
 /// Who does what was planned.
-fn whose_turn(loaded: &Loaded) -> &'static str {
+pub(super) fn whose_turn(loaded: &Loaded) -> &'static str {
     if loaded.config.is_fleet() {
         "the workers of the fleet do it"
     } else {

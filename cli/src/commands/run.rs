@@ -57,6 +57,11 @@ pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow
             "a failed run is in `trawler dlq list`; mend its cause, then `trawler dlq redrive --pipe ID`"
         );
     }
+    if touched.iter().any(Run::awaits_decision) {
+        say!(
+            "what is held or quarantined waits for you: `trawler runs show RUN --diff`, then `trawler runs accept RUN` or `trawler runs reject RUN`"
+        );
+    }
     if worked.parked > 0 {
         say!("{} job(s) are parked until later:", worked.parked);
         status::print_parked(&machine).await?;
@@ -89,7 +94,8 @@ fn why_left(notice: Notice, until: &Until) -> &'static str {
 /// leave is how a run that stays ends, and no failure.
 fn end_of(worked: &Worked, touched: &[Run], until: &Until) -> End {
     let failed = touched.iter().any(|run| run.phase == RunPhase::Failed);
-    let incomplete = touched.iter().any(|run| !run.is_complete());
+    let is_left = |run: &Run| !run.is_complete() || run.phase == RunPhase::Quarantined;
+    let incomplete = touched.iter().any(is_left);
     let left_early = worked.notice.is_some() && *until == Until::Idle;
     if failed || !worked.problems.is_empty() || worked.gave_up() > 0 {
         End::Failed

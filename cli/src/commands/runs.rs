@@ -1,9 +1,13 @@
-//! `trawler runs`: how far, how long, what changed.
+//! `trawler runs`: how far, how long, what changed; and the decisions about
+//! those that wait for a person.
+
+mod decide;
+mod show;
 
 use serde_json::{Value, json};
 use trawler_core::run::Run;
 
-use crate::args::RunsArgs;
+use crate::args::{RunsArgs, RunsCommand};
 use crate::compose::Machine;
 use crate::config::Loaded;
 use crate::end::End;
@@ -26,12 +30,22 @@ pub(crate) const COLUMNS: [&str; 12] = [
 ];
 
 pub(crate) async fn run(loaded: &Loaded, args: &RunsArgs, as_json: bool) -> anyhow::Result<End> {
+    match &args.command {
+        None => list(loaded, args, as_json).await,
+        Some(RunsCommand::Show(args)) => show::run(loaded, args, as_json).await,
+        Some(RunsCommand::Accept(args)) => decide::accept(loaded, args, as_json).await,
+        Some(RunsCommand::Reject(args)) => decide::reject(loaded, args, as_json).await,
+    }
+}
+
+async fn list(loaded: &Loaded, args: &RunsArgs, as_json: bool) -> anyhow::Result<End> {
     let machine = Machine::open(loaded).await?;
     let prefix = match &args.pipe {
         Some(text) => format!("runs/{}/", known_pipe(&machine, text).await?),
         None => "runs/".to_owned(),
     };
     let mut runs = machine.runs(&prefix).await?;
+    runs.retain(|run| !args.waiting || run.awaits_decision());
     runs.sort_by(|a, b| {
         b.id.seq
             .cmp(&a.id.seq)
@@ -40,6 +54,8 @@ pub(crate) async fn run(loaded: &Loaded, args: &RunsArgs, as_json: bool) -> anyh
     runs.truncate(args.limit as usize);
     if as_json {
         output::json(&runs)?;
+    } else if runs.is_empty() && args.waiting {
+        say!("no run waits for a decision");
     } else if runs.is_empty() {
         say!("no run yet; `trawler run --once` collects what is due");
     } else {
@@ -82,6 +98,12 @@ fn remark(run: &Run) -> String {
     let mut parts = Vec::new();
     if !run.reason.is_empty() {
         parts.push(run.reason.clone());
+    }
+    if let Some(decided) = run.decided {
+        parts.push(decided.as_str().to_owned());
+    }
+    if !run.quarantine.is_empty() {
+        parts.push(format!("quarantined: {}", run.quarantine.join("; ")));
     }
     if !run.is_complete() {
         parts.push(format!("incomplete: {}", run.incomplete.join("; ")));

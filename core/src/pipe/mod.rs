@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::PipeId;
 use crate::feed::{FeedFormat, FeedMode, FeedOptions};
+pub use crate::judge::JudgeOptions;
 use crate::maintenance::{PIPE_WINDOWS_MAX, PartnerHours, Window, WindowText};
 use crate::problem::Problem;
 use crate::schedule::{CRON_RULE, Schedule, ScheduleError, ScheduleText, ZONE_RULE};
@@ -72,21 +73,6 @@ pub struct Pipe {
 
 fn unnamed() -> PipeId {
     PipeId::parse("unnamed").expect("a constant that follows the rule")
-}
-
-/// When a run is not to be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct JudgeOptions {
-    /// Share of the live rows that one run may delist; default 0.3, bound 0
-    /// to 1. More are held and the run says so. Not judged below 100 rows.
-    pub max_drop: f64,
-}
-
-impl Default for JudgeOptions {
-    fn default() -> Self {
-        Self { max_drop: 0.3 }
-    }
 }
 
 impl Pipe {
@@ -156,13 +142,12 @@ impl Pipe {
         if matches!(self.source, Source::Inbox(_) | Source::Sftp(_)) {
             self.fetch.problems_without_web(&mut found);
         }
-        let drop = self.judge.max_drop;
-        found.unless(
-            (0.0..=1.0).contains(&drop),
-            "judge.max_drop",
-            &drop,
-            "a share from 0 to 1",
-        );
+        found
+            .0
+            .extend(self.judge.problems().into_iter().map(|problem| Problem {
+                key: format!("judge.{}", problem.key),
+                ..problem
+            }));
         self.images.problems(&mut found);
         self.window_problems(&mut found);
         self.content_problems(&mut found);

@@ -3,18 +3,29 @@
 use trawler_catalogue::{
     CommitOutcome, Diff, Fence, Mode, PreparedCommit, Snapshot, Staged, Staging, Txn,
 };
+use trawler_core::RunId;
 use trawler_core::book::BookRef;
 use trawler_core::feed::FeedMode;
 use trawler_core::feed_validators::FeedValidators;
-use trawler_core::judge::{ByAbsence, Deletes, Drop, judge_deletes};
+use trawler_core::judge::Deletes;
 use trawler_core::ports::Metric;
 use trawler_core::run::{RunCounts, RunPhase};
 use trawler_core::verdict::Ending;
 
-use super::Collect;
+use super::judged::Judged;
+use super::{Collect, Landed};
 use crate::failure::{catalogue_failure, commit_failure};
 use crate::parse::Parsed;
 use crate::scratch::Scratch;
+
+/// Rows that wait to be compared and judged, with what came with them.
+pub(super) struct Collected<'a> {
+    pub(super) parsed: Parsed,
+    pub(super) bytes_down: u64,
+    pub(super) learned: Option<Learned>,
+    /// The run that a person accepted, if these are its rows.
+    pub(super) accepts: Option<&'a RunId>,
+}
 
 /// What a run learned of its source. Only a complete one vouches for it.
 pub(super) enum Learned {
@@ -29,13 +40,16 @@ impl Collect<'_> {
         snapshot: &Snapshot,
         scratch: &Scratch,
         bytes_down: u64,
-    ) -> Result<Option<i64>, Ending> {
+    ) -> Result<Landed, Ending> {
         let live = snapshot.live_rows(&self.pipe.id);
+        let landed = self.landed(snapshot).await?;
+        let compare_with = landed.and_then(|run| run.comparable());
         self.document()
             .update(|run| {
                 run.phase = RunPhase::Committing;
                 run.counts.bytes_down = bytes_down;
                 run.counts.unchanged = live;
+                run.compare_with = compare_with;
                 run.remarks = vec!["the feed is the one of the last complete run".to_owned()];
             })
             .await?;
@@ -57,78 +71,103 @@ impl Collect<'_> {
     pub(super) async fn commit_rows(
         &self,
         snapshot: Snapshot,
-        parsed: Parsed,
-        bytes_down: u64,
-        learned: Option<Learned>,
-    ) -> Result<Option<i64>, Ending> {
-        let report = self.put_rejected_report(&parsed).await?;
+        collected: Collected<'_>,
+    ) -> Result<Landed, Ending> {
+        let parsed = &collected.parsed;
+        let report = self.put_rejected_report(parsed).await?;
         let diff = self.diff(&snapshot, &parsed.staged).await?;
-        let (deletes, incomplete) = judge_deletes(
-            &parsed.incomplete,
-            by_absence(self.pipe.reading().mode),
-            Drop {
-                live: diff.live_rows,
-                deletes: diff.deletes,
-            },
-            self.pipe.judge.max_drop,
-        );
-        self.ctx.step().await?;
-        let stamp = self.stamp();
-        let written = self.crawler.catalogue.write(&diff, &stamp, deletes);
-        let prepared = self.ctx.unless_told(written).await?;
-        let prepared = prepared.map_err(catalogue_failure)?;
-        let held = match deletes {
-            Deletes::Hold => diff.deletes,
-            Deletes::Apply => 0,
-        };
-        let deleted = diff.deletes - held;
+        let mut judged = self.judge(&snapshot, &collected, &diff).await?;
         let counts = RunCounts {
             rows: parsed.staged.rows(),
             rejected: parsed.rejected + diff.refused,
             stale: diff.stale,
             duplicates: parsed.staged.duplicates(),
-            bytes_down,
+            bytes_down: collected.bytes_down,
+            ..RunCounts::default()
+        };
+        let metrics = &self.crawler.ports.metrics;
+        metrics.record(Metric::ProductsRead { rows: counts.rows });
+        let remarks = [&*judged.remarks, &*parsed.remarks, &*passed_over(&diff)].concat();
+        if !judged.quarantine.is_empty() {
+            return self.quarantine(judged, counts, &remarks, report).await;
+        }
+        self.ctx.step().await?;
+        let stamp = self.stamp();
+        let written = self.crawler.catalogue.write(&diff, &stamp, judged.deletes);
+        let prepared = self.ctx.unless_told(written).await?;
+        let prepared = prepared.map_err(catalogue_failure)?;
+        self.judge_prices(&mut judged, &collected, &diff, &prepared);
+        if !judged.quarantine.is_empty() {
+            self.discard(prepared).await;
+            return self.quarantine(judged, counts, &remarks, report).await;
+        }
+        let held = match judged.deletes {
+            Deletes::Hold => diff.deletes,
+            Deletes::Apply => 0,
+        };
+        let counts = RunCounts {
             inserts: diff.inserts,
             updates: diff.updates,
-            deletes: deleted,
+            deletes: diff.deletes - held,
             held_deletes: held,
             unchanged: diff.unchanged,
             rewritten: prepared.rows_written(),
-            ..RunCounts::default()
+            ..counts
         };
-        let (validators, book) = match learned.filter(|_| incomplete.is_empty()) {
+        // Also of an accepted run only what was read whole is vouched for.
+        let is_whole = judged.incomplete.is_empty() && parsed.incomplete.is_empty();
+        let learned = collected.learned.filter(|_| is_whole);
+        self.will_commit(&judged, learned, counts, &remarks, report)
+            .await?;
+        self.ctx.step().await?;
+        let landed = self.commit(&prepared).await?;
+        if matches!(landed, Landed::InCatalogue) {
+            let rows = counts.changes();
+            metrics.record(Metric::ProductsChanged { rows });
+            let rows = counts.rewritten;
+            metrics.record(Metric::RowsRewritten { rows });
+        }
+        Ok(landed)
+    }
+
+    /// The run is judged and its counts are final.
+    async fn will_commit(
+        &self,
+        judged: &Judged,
+        learned: Option<Learned>,
+        counts: RunCounts,
+        remarks: &[String],
+        report: Option<String>,
+    ) -> Result<(), Ending> {
+        let (validators, book) = match learned {
             Some(Learned::Feed(validators)) => (Some(validators), None),
             Some(Learned::Site(book)) => (None, Some(book)),
             None => (None, None),
         };
-        let metrics = &self.crawler.ports.metrics;
-        metrics.record(Metric::ProductsRead {
-            rows: parsed.staged.rows(),
-        });
-        let mut remarks = parsed.remarks;
-        remarks.extend(passed_over(&diff));
         self.document()
             .update(|run| {
                 run.phase = RunPhase::Committing;
                 run.validators.clone_from(&validators);
                 run.book.clone_from(&book);
-                run.incomplete.clone_from(&incomplete);
-                run.remarks.clone_from(&remarks);
+                run.incomplete.clone_from(&judged.incomplete);
+                run.drop_held = judged.drop_held;
+                run.compare_with = judged.facts.before.as_ref().map(|before| before.run);
+                run.facts = Some(Box::new(judged.facts.clone()));
+                run.remarks = remarks.to_vec();
                 run.rejected_report.clone_from(&report);
                 run.counts = counts;
             })
             .await?;
-        self.ctx.step().await?;
-        if let Some(overtaken) = self.commit(&prepared).await? {
-            return Ok(Some(overtaken));
+        Ok(())
+    }
+
+    /// Removes what was written for nothing; what cannot be removed now is an
+    /// orphan like what a crash leaves.
+    async fn discard(&self, prepared: PreparedCommit) {
+        if let Err(error) = self.crawler.catalogue.discard(prepared).await {
+            let run = &self.run;
+            tracing::debug!(%run, %error, "files of {run} are not removed: {error}");
         }
-        metrics.record(Metric::ProductsChanged {
-            rows: diff.inserts + diff.updates + deleted,
-        });
-        metrics.record(Metric::RowsRewritten {
-            rows: prepared.rows_written(),
-        });
-        Ok(None)
     }
 
     async fn diff(&self, snapshot: &Snapshot, staged: &Staged) -> Result<Diff, Ending> {
@@ -141,8 +180,8 @@ impl Collect<'_> {
         self.ctx.unless_told(diff).await?.map_err(catalogue_failure)
     }
 
-    /// Commits under the run's sequence. `Some` when a later run has settled.
-    async fn commit(&self, prepared: &PreparedCommit) -> Result<Option<i64>, Ending> {
+    /// Commits under the run's sequence, unless a later run has settled.
+    async fn commit(&self, prepared: &PreparedCommit) -> Result<Landed, Ending> {
         let txn = Txn {
             app_id: self.pipe.id.to_string(),
             version: self.run.seq.0,
@@ -154,10 +193,10 @@ impl Collect<'_> {
                 self.document()
                     .update(|run| run.version = Some(version))
                     .await?;
-                Ok(None)
+                Ok(Landed::InCatalogue)
             }
-            Ok(CommitOutcome::AlreadyCommitted) => Ok(None),
-            Ok(CommitOutcome::Superseded { stored }) => Ok(Some(stored)),
+            Ok(CommitOutcome::AlreadyCommitted) => Ok(Landed::InCatalogue),
+            Ok(CommitOutcome::Superseded { stored }) => Ok(Landed::Overtaken(stored)),
             Err(error) => Err(commit_failure(error)),
         }
     }
@@ -193,11 +232,4 @@ fn passed_over(diff: &Diff) -> Vec<String> {
         ));
     }
     remarks
-}
-
-fn by_absence(mode: FeedMode) -> ByAbsence {
-    match mode {
-        FeedMode::Full => ByAbsence::Yes,
-        FeedMode::Summary => ByAbsence::No,
-    }
 }

@@ -6,18 +6,19 @@ use trawler_core::feed_validators::FeedValidators;
 use trawler_core::ports::Metric;
 use trawler_core::verdict::Ending;
 
-use super::Collect;
-use super::commit::Learned;
+use super::commit::{Collected, Learned};
+use super::{Collect, Landed};
 use crate::fingerprint::fingerprint;
 use crate::input::{Found, Input, Wanted};
 use crate::kept_input::KeptInput;
 use crate::mappings::PipeMappings;
 use crate::parse::Parse;
+use crate::raw_input::RawInputs;
 use crate::scratch::Scratch;
 use crate::validators;
 
 impl Collect<'_> {
-    pub(super) async fn collect_feed(&self, snapshot: Snapshot) -> Result<Option<i64>, Ending> {
+    pub(super) async fn collect_feed(&self, snapshot: Snapshot) -> Result<Landed, Ending> {
         let scratch = self.scratch()?;
         let mappings = self.mappings().await?;
         let print = fingerprint(self.pipe, &mappings.digest);
@@ -40,11 +41,11 @@ impl Collect<'_> {
             source: &self.pipe.source,
         };
         if let Some((kept, input)) = keeper.find(&scratch.path().join("feed")).await? {
-            let overtaken = self
+            let landed = self
                 .take_in(snapshot, &scratch, &input, mappings, print)
                 .await?;
             keeper.forget(&kept).await;
-            return Ok(overtaken);
+            return Ok(landed);
         }
         let clock = &self.crawler.ports.clock;
         let asked = clock.monotonic();
@@ -69,13 +70,13 @@ impl Collect<'_> {
                     true => keeper.keep(&input).await?,
                     false => None,
                 };
-                let overtaken = self
+                let landed = self
                     .take_in(snapshot, &scratch, &input, mappings, print)
                     .await?;
                 if let Some(kept) = kept {
                     keeper.forget(&kept).await;
                 }
-                Ok(overtaken)
+                Ok(landed)
             }
         }
     }
@@ -88,20 +89,24 @@ impl Collect<'_> {
         input: &Input,
         mappings: PipeMappings,
         print: String,
-    ) -> Result<Option<i64>, Ending> {
+    ) -> Result<Landed, Ending> {
         let parse = Parse {
             crawler: self.crawler,
             pipe: self.pipe,
             ctx: self.ctx,
             scratch: scratch.path(),
         };
-        let parsed = parse
+        let mut parsed = parse
             .run(&input.path, input.truncated.as_deref(), mappings)
             .await?;
         let (rows, rejected) = (parsed.staged.rows(), parsed.rejected);
         self.ctx
             .note(&format!("{rows} row(s) read, {rejected} rejected"));
         self.ctx.step().await?;
+        let raw = RawInputs::of(self.crawler, self.pipe, self.ctx);
+        let (validators, cut) = (input.validators.clone(), input.truncated.as_deref());
+        let kept = raw.keep(&self.run, &input.path, validators, cut).await?;
+        parsed.remarks.extend(kept);
         let learned = Learned::Feed(FeedValidators {
             seq: self.run.seq,
             fingerprint: print,
@@ -109,7 +114,12 @@ impl Collect<'_> {
             last_modified: input.validators.last_modified.clone(),
             sha256: input.sha256.clone(),
         });
-        self.commit_rows(snapshot, parsed, input.bytes_down, Some(learned))
-            .await
+        let collected = Collected {
+            parsed,
+            bytes_down: input.bytes_down,
+            learned: Some(learned),
+            accepts: None,
+        };
+        self.commit_rows(snapshot, collected).await
     }
 }

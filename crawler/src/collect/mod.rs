@@ -2,11 +2,14 @@
 //! commit -> image jobs. Whatever an earlier delivery finished is found and not
 //! done twice.
 //!
-//! How a feed becomes rows is in `feed`, how a site does in `site`;
-//! what both end in is in `commit`.
+//! How a feed becomes rows is in `feed`, how a site does in `site`, and how
+//! the kept input of a run that a person accepted does in `accepted`; what all
+//! end in is in `commit`, and how it is judged in `judged`.
 
+mod accepted;
 mod commit;
 mod feed;
+mod judged;
 mod site;
 
 use chrono::{DateTime, Utc};
@@ -45,6 +48,15 @@ enum Standing {
     Overtaken(i64),
 }
 
+/// What became of the rows.
+enum Landed {
+    InCatalogue,
+    /// A later run settled meanwhile.
+    Overtaken(i64),
+    /// Nothing of them is seen until a person decides.
+    Quarantined,
+}
+
 impl Collect<'_> {
     pub(crate) async fn run(self) -> Result<Ending, Ending> {
         self.ctx.step().await?;
@@ -73,8 +85,10 @@ impl Collect<'_> {
                         run.started.get_or_insert(now);
                     })
                     .await?;
-                if let Some(by) = self.collect(snapshot).await? {
-                    return self.superseded(by).await;
+                match self.collect(snapshot, run.accepts.as_ref()).await? {
+                    Landed::InCatalogue => {}
+                    Landed::Overtaken(by) => return self.superseded(by).await,
+                    Landed::Quarantined => return Ok(Ending::Done),
                 }
             }
         }
@@ -91,8 +105,11 @@ impl Collect<'_> {
         }
     }
 
-    /// Collects and commits. `Some` when a later run settled meanwhile.
-    async fn collect(&self, snapshot: Snapshot) -> Result<Option<i64>, Ending> {
+    /// Collects and commits, if the rows are believed.
+    async fn collect(&self, snapshot: Snapshot, accepts: Option<&RunId>) -> Result<Landed, Ending> {
+        if let Some(accepted) = accepts {
+            return self.collect_accepted(accepted, snapshot).await;
+        }
         match &self.pipe.source {
             Source::Site(source) => self.collect_site(source, snapshot).await,
             Source::Http(_) | Source::File(_) | Source::Inbox(_) | Source::Sftp(_) => {
@@ -109,6 +126,8 @@ impl Collect<'_> {
             .await?;
         if let Some(learned) = &run.validators {
             validators::keep(&self.crawler.documents, &self.pipe.id, learned).await?;
+        } else if !run.is_complete() && run.counts.changes() > 0 {
+            validators::forget(&self.crawler.documents, &self.run).await?;
         }
         if let Some(book) = &run.book {
             kept_book::keep(&self.crawler.ports, &self.pipe.id, book).await?;

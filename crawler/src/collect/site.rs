@@ -4,12 +4,14 @@ use trawler_catalogue::Snapshot;
 use trawler_core::pipe::SiteSource;
 use trawler_core::ports::Metric;
 use trawler_core::verdict::Ending;
+use trawler_net::Validators;
 
-use super::Collect;
-use super::commit::Learned;
+use super::commit::{Collected, Learned};
+use super::{Collect, Landed};
 use crate::fingerprint::fingerprint;
 use crate::kept_book;
 use crate::parse::Parse;
+use crate::raw_input::RawInputs;
 use crate::site::crawl::SiteCrawl;
 
 impl Collect<'_> {
@@ -17,7 +19,7 @@ impl Collect<'_> {
         &self,
         source: &SiteSource,
         snapshot: Snapshot,
-    ) -> Result<Option<i64>, Ending> {
+    ) -> Result<Landed, Ending> {
         let scratch = self.scratch()?;
         let mappings = self.mappings().await?;
         let print = fingerprint(self.pipe, &mappings.digest);
@@ -61,8 +63,15 @@ impl Collect<'_> {
             let blobs = &*self.crawler.ports.blobs;
             kept_book::put(blobs, self.ctx, book, &crawled.book_dir).await?;
         }
-        let learned = book.map(Learned::Site);
-        self.commit_rows(snapshot, parsed, crawled.bytes_down, learned)
-            .await
+        let raw = RawInputs::of(self.crawler, self.pipe, self.ctx);
+        let kept = raw.keep(&self.run, &crawled.rows, Validators::default(), None);
+        parsed.remarks.extend(kept.await?);
+        let collected = Collected {
+            parsed,
+            bytes_down: crawled.bytes_down,
+            learned: book.map(Learned::Site),
+            accepts: None,
+        };
+        self.commit_rows(snapshot, collected).await
     }
 }

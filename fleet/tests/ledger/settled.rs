@@ -42,6 +42,7 @@ async fn a_settled_job_is_known_when_its_record_is_gone() {
         (RunPhase::Planned, None),
         (RunPhase::Committed, None),
         (RunPhase::Finished, Some(JobStatus::Done)),
+        (RunPhase::Quarantined, Some(JobStatus::Done)),
         (RunPhase::Superseded, Some(JobStatus::Superseded)),
         (RunPhase::Failed, Some(JobStatus::Dead)),
     ] {

@@ -4,6 +4,7 @@
 
 mod bench;
 mod broken;
+mod decide;
 mod images;
 mod older;
 mod planning;

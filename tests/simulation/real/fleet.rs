@@ -5,8 +5,8 @@
 mod clock;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +15,6 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use trawler_catalogue::{Catalogue, CatalogueOptions, SortLimits};
-use trawler_core::PipeId;
 use trawler_core::image::{Fit, Originals, OutputFormat, Variant};
 use trawler_core::image_policy::ImagePolicy;
 use trawler_core::ledger::JobRecord;
@@ -24,12 +23,13 @@ use trawler_core::pipe::Pipe;
 use trawler_core::ports::{SecretError, Secrets};
 use trawler_core::run::Run;
 use trawler_core::secret::{SecretRef, SecretValue};
+use trawler_core::{PipeId, RunId};
 use trawler_crawler::{Crawler, CrawlerOptions};
 use trawler_fleet::{Drain, Pauses, Ports, Worker, WorkerOptions};
 use trawler_image_worker::{ImageWorker, ImageWorkerOptions, Limits, Studio};
 use trawler_local::CountingMetrics;
 use trawler_net::{Fetcher, NetConfig, RetryPolicy};
-use trawler_scheduler::{Scheduler, SchedulerOptions};
+use trawler_scheduler::{DecideError, Decider, Scheduler, SchedulerOptions};
 use trawler_shop::Shop;
 use trawler_tests::model::{
     Life, Meter, ModelBlobs, ModelObjects, ModelQueue, ModelState, S3, Side, Sqs, SqsOptions, Wire,
@@ -69,6 +69,10 @@ pub(super) struct Fleet {
     fetcher: Fetcher,
     scratch: TempDir,
     processes: AtomicU32,
+    /// How many runs there have to be before everything can be over.
+    runs_wanted: AtomicUsize,
+    /// What a person accepts when the next process begins.
+    accepts: Mutex<Option<RunId>>,
 }
 
 struct NoSecrets;
@@ -125,6 +129,8 @@ impl Fleet {
             fetcher: Fetcher::new(&config).unwrap(),
             scratch: tempfile::tempdir().unwrap(),
             processes: AtomicU32::new(0),
+            runs_wanted: AtomicUsize::new(1),
+            accepts: Mutex::default(),
             clock,
         }
     }
@@ -138,6 +144,12 @@ impl Fleet {
             clock: self.clock.clone(),
             metrics: Arc::new(CountingMetrics::new()),
         }
+    }
+
+    /// Every process from now on begins with a person who accepts the run.
+    pub(super) fn accept(&self, run: &RunId) {
+        self.runs_wanted.store(2, Ordering::Relaxed);
+        *self.accepts.lock().unwrap() = Some(run.clone());
     }
 
     /// For audits.
@@ -186,6 +198,7 @@ impl Fleet {
             store: ModelObjects::new(&self.s3, &wire),
             pipe: self.pipe.clone(),
             fetcher: self.fetcher.clone(),
+            accepts: self.accepts.lock().unwrap().clone(),
             // Each on a machine of its own: threads of a dead one go on.
             scratch: self.scratch.path().join(number.to_string()),
         }
@@ -213,7 +226,7 @@ impl Fleet {
         let manifests: Vec<Manifest> = self.documents("manifests/");
         empty(&self.crawl)
             && empty(&self.image)
-            && !runs.is_empty()
+            && runs.len() >= self.runs_wanted.load(Ordering::Relaxed)
             && runs.iter().all(|run| run.phase.is_over())
             && jobs.iter().all(|job| job.status.is_settled())
             && manifests.iter().all(|manifest| manifest.settled)
@@ -244,6 +257,7 @@ struct Process {
     store: Arc<dyn ObjectStore>,
     pipe: Pipe,
     fetcher: Fetcher,
+    accepts: Option<RunId>,
     scratch: PathBuf,
 }
 
@@ -274,6 +288,17 @@ impl Process {
             vec![self.pipe.clone()].into(),
             SchedulerOptions::default(),
         );
+        if let Some(run) = &self.accepts {
+            let ann = Decider {
+                by: "ann".to_owned(),
+                why: String::new(),
+            };
+            match scheduler.accept(run, &ann, None).await {
+                // An earlier process got so far.
+                Ok(_) | Err(DecideError::Decided { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
         loop {
             let ticked = scheduler.tick().await.unwrap();
             assert!(ticked.problems.is_empty(), "{:?}", ticked.problems);

@@ -5,6 +5,7 @@
 //! Time flows as it does, since sockets and threads know no other; so a seed
 //! would replay nothing, and every death is tried instead.
 
+mod accepted;
 mod fleet;
 mod kept;
 mod outcome;

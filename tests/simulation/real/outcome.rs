@@ -18,15 +18,15 @@ const PAGE_ROWS: usize = 100;
 const OWN_TIME: &str = "image_tried";
 
 pub(super) struct Outcome {
-    rows: BTreeMap<String, Map<String, Value>>,
+    pub(super) rows: BTreeMap<String, Map<String, Value>>,
     /// How often each transaction is in the catalogue's log.
-    commits: BTreeMap<(String, i64), u32>,
+    pub(super) commits: BTreeMap<(String, i64), u32>,
     manifests: Vec<String>,
     /// Variants of images.
-    images: Vec<String>,
-    runs: Vec<Run>,
-    stored_twice: Vec<String>,
-    audit: Audit,
+    pub(super) images: Vec<String>,
+    pub(super) runs: Vec<Run>,
+    pub(super) stored_twice: Vec<String>,
+    pub(super) audit: Audit,
 }
 
 impl Outcome {
