@@ -14,12 +14,12 @@ use crate::frame::{Frame, Samples, halved};
 use crate::geometry::{Plan, halvings};
 use crate::inks::inks_to_rgb;
 use crate::jpeg::{self, Coding, Plane, Scale, Scratch, Structure};
-use crate::limits::Limits;
 use crate::look;
 use crate::orient::{self, Orientation, ends_first};
 use crate::picture::{Layout, Picture};
 use crate::resample::{Area, Resampler};
 use crate::resize::halve_samples;
+use crate::room::Budget;
 
 /// Bytes of decoding a pixel, besides coefficients: each component whole and at
 /// all smaller scales, which are a third more, and two planes to resize by.
@@ -73,13 +73,13 @@ pub(crate) struct Layers<'a> {
 impl<'a> Opened<'a> {
     pub(crate) fn read(
         bytes: &'a [u8],
-        limits: &Limits,
+        budget: &Budget<'_>,
         reading: Reading,
     ) -> Result<Self, ImageError> {
         let on_frame = |file: &Structure<'_>| {
             let (width, height) = (u32::from(file.width), u32::from(file.height));
             let bytes = bytes_a_pixel(file) + file.coefficient_bytes();
-            limits.check_header(width, height, bytes)
+            budget.claim(width, height, bytes)
         };
         let structure = match reading {
             Reading::Strict => Structure::read(bytes, on_frame)?,

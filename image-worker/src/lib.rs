@@ -36,6 +36,7 @@ mod picture;
 mod recipe;
 mod resample;
 mod resize;
+mod room;
 mod sniff;
 mod studio;
 mod taps;

@@ -20,6 +20,11 @@ pub struct Limits {
     /// progressive JPEG the coefficients. Default 384 MiB = 60 million pixels
     /// at about 6 bytes.
     pub decoded_bytes_max: u64,
+    /// Bytes that all pictures take together which a [`crate::Studio`] decodes
+    /// at once, whatever its threads: those for which there is no room wait, and
+    /// those for which there never is are refused. Default 768 MiB = 64 million
+    /// pixels at 12 bytes.
+    pub together_bytes_max: u64,
 }
 
 impl Default for Limits {
@@ -29,6 +34,7 @@ impl Default for Limits {
             edge_px_max: 30_000,
             pixels_max: 60_000_000,
             decoded_bytes_max: 384 * 1024 * 1024,
+            together_bytes_max: 768 * 1024 * 1024,
         }
     }
 }
@@ -39,19 +45,20 @@ impl Limits {
     }
 
     /// Checks what a header claims; `bytes_per_pixel` is what decoding will
-    /// take at its peak.
+    /// take at its peak. How many bytes that is.
     pub(crate) fn check_header(
         &self,
         width: u32,
         height: u32,
         bytes_per_pixel: u64,
-    ) -> Result<(), ImageError> {
+    ) -> Result<u64, ImageError> {
         let pixels = u64::from(width) * u64::from(height);
         let edge = u64::from(width.max(height));
         at_most("longer side (pixels)", edge, u64::from(self.edge_px_max))?;
         at_most("image (pixels)", pixels, self.pixels_max)?;
         let bytes = pixels.saturating_mul(bytes_per_pixel);
-        at_most("decoded image (bytes)", bytes, self.decoded_bytes_max)
+        at_most("decoded image (bytes)", bytes, self.decoded_bytes_max)?;
+        Ok(bytes)
     }
 }
 

@@ -13,6 +13,7 @@ use trawler_core::image_policy::ImagePolicy;
 use crate::error::ImageError;
 use crate::limits::Limits;
 use crate::recipe::{InvalidVariant, check_variants, recipe};
+use crate::room::Room;
 use crate::workbench::{Refused, Rendition, Workbench};
 
 /// Renders images to the configured variants, `threads` at once.
@@ -25,6 +26,7 @@ struct Inner {
     variants: Vec<Variant>,
     recipe: String,
     limits: Limits,
+    room: Arc<Room>,
     free: Mutex<Vec<Workbench>>,
     turns: Arc<Semaphore>,
 }
@@ -56,6 +58,7 @@ impl Studio {
                 recipe: recipe(&variants),
                 variants,
                 limits,
+                room: Arc::new(Room::new(limits.together_bytes_max)),
                 free: Mutex::default(),
                 turns: Arc::new(Semaphore::new(threads.max(1))),
             }),
@@ -96,7 +99,8 @@ impl Inner {
         } else {
             contained(|| {
                 let bench = self.free().pop();
-                let mut bench = bench.unwrap_or_else(|| Workbench::new(self.limits));
+                let mut bench = bench
+                    .unwrap_or_else(|| Workbench::in_room(self.limits, Arc::clone(&self.room)));
                 let rendered = bench.render_named(&sha256, policy, source, &self.variants);
                 self.free().push(bench);
                 rendered.map(Some)

@@ -1,6 +1,8 @@
 //! One image from bytes to variants, with everything that is worth keeping
 //! from one image to the next.
 
+use std::sync::Arc;
+
 use fast_image_resize::Resizer;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -24,6 +26,7 @@ use crate::picture::{Layout, Picture};
 use crate::recipe::key;
 use crate::resample::Resampler;
 use crate::resize::Pyramid;
+use crate::room::{Budget, Room};
 use crate::sniff::{SourceFormat, decodable};
 use crate::trim::{CONTENT_TOLERANCE, content};
 
@@ -133,6 +136,10 @@ impl From<ImageError> for Refused {
     }
 }
 
+/// Buffers that a workbench keeps from one image to the next, by what the image
+/// took: enough for photographs of shops, which are nearly all there is.
+const KEPT_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
 /// What is to be made of a source.
 struct Order<'a> {
     source: &'a [u8],
@@ -142,10 +149,11 @@ struct Order<'a> {
 }
 
 /// Renders images, one at a time. A worker keeps one a CPU slot: buffers and
-/// colour conversions are used again. What it holds between images is bounded
-/// by the largest image its limits let in.
+/// colour conversions are used again, but for those of a large image, which are
+/// given back.
 pub struct Workbench {
     limits: Limits,
+    room: Arc<Room>,
     resizer: Resizer,
     pyramid: Pyramid,
     scratch: Scratch,
@@ -155,8 +163,14 @@ pub struct Workbench {
 
 impl Workbench {
     pub fn new(limits: Limits) -> Self {
+        Self::in_room(limits, Arc::new(Room::new(limits.together_bytes_max)))
+    }
+
+    /// One that takes memory for pixels together with others.
+    pub(crate) fn in_room(limits: Limits, room: Arc<Room>) -> Self {
         Self {
             limits,
+            room,
             resizer: Resizer::new(),
             pyramid: Pyramid::default(),
             scratch: Scratch::default(),
@@ -253,30 +267,44 @@ impl Workbench {
     }
 
     fn read(&mut self, facts: Facts, order: &Order<'_>) -> Result<Rendition, ImageError> {
-        match facts.format {
-            SourceFormat::Jpeg => self.render_layers(facts, order),
+        let room = Arc::clone(&self.room);
+        let budget = Budget::new(self.limits, &room);
+        let rendition = match facts.format {
+            SourceFormat::Jpeg => self.render_layers(facts, order, &budget),
             SourceFormat::Png
             | SourceFormat::Gif
             | SourceFormat::Webp
             | SourceFormat::Bmp
-            | SourceFormat::Tiff => self.render_picture(facts, order),
+            | SourceFormat::Tiff => self.render_picture(facts, order, &budget),
+        };
+        if budget.taken() > KEPT_BYTES_MAX {
+            self.give_back_buffers();
         }
+        rendition
+    }
+
+    /// Room that is free for others has to be free indeed.
+    fn give_back_buffers(&mut self) {
+        self.resizer = Resizer::new();
+        self.pyramid = Pyramid::default();
+        self.scratch = Scratch::default();
+        self.resampler = Resampler::default();
     }
 
     fn render_picture(
         &mut self,
         mut facts: Facts,
         order: &Order<'_>,
+        budget: &Budget<'_>,
     ) -> Result<Rendition, ImageError> {
         let Order {
             source, variants, ..
         } = *order;
         let buffer = self.pyramid.take_buffer();
         let decoded = match order.reading {
-            Reading::Strict => decode(facts.format, source, &self.limits, buffer)?,
+            Reading::Strict => decode(facts.format, source, budget, buffer)?,
             Reading::Lenient => {
-                let (decoded, percent) =
-                    decode_leniently(facts.format, source, &self.limits, buffer)?;
+                let (decoded, percent) = decode_leniently(facts.format, source, budget, buffer)?;
                 facts.damaged = Some(damaged(percent));
                 decoded
             }
@@ -350,9 +378,10 @@ impl Workbench {
         &mut self,
         mut facts: Facts,
         order: &Order<'_>,
+        budget: &Budget<'_>,
     ) -> Result<Rendition, ImageError> {
         let variants = order.variants;
-        let opened = Opened::read(order.source, &self.limits, order.reading)?;
+        let opened = Opened::read(order.source, budget, order.reading)?;
         let (stored, orientation) = (opened.stored(), opened.orientation);
         (facts.width, facts.height) = swap_if_turned(orientation, stored);
         facts.orientation = orientation;

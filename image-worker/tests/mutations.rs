@@ -26,6 +26,7 @@ const LIMITS: Limits = Limits {
     edge_px_max: 4_096,
     pixels_max: 1_000_000,
     decoded_bytes_max: 16 * 1024 * 1024,
+    together_bytes_max: 32 * 1024 * 1024,
 };
 
 /// Unoptimised, of a million pixels, on a machine with other work.

@@ -28,4 +28,5 @@ mod hostile;
 mod killed;
 mod reference;
 mod table;
+mod together;
 mod wire;

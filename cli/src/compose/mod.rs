@@ -392,6 +392,7 @@ pub(crate) fn image_limits(config: &Config) -> Limits {
     Limits {
         source_bytes_max: config.images.source_mib_max << 20,
         pixels_max: config.images.megapixels_max * 1_000_000,
+        together_bytes_max: config.images.memory_mib << 20,
         ..Limits::default()
     }
 }

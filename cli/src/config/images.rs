@@ -22,6 +22,12 @@ pub(crate) struct ImagesConfig {
     pub(crate) source_mib_max: u64,
     /// Most pixels of a source, in millions. Default 64, bound 1 to 1000.
     pub(crate) megapixels_max: u64,
+    /// MiB that the pixels of all images take together that are decoded at the
+    /// same time, on however many threads; an image for which there is no room
+    /// waits, and one that needs more than all of it, or more than 384 MiB, is
+    /// `too_large`. Default 768, bound 32 to 65536. With `net.memory_mib`, which
+    /// bounds what was downloaded, it bounds the memory of an image worker.
+    pub(crate) memory_mib: u64,
     /// Seconds for one image, from the first request to its last byte, redirects
     /// included: a partner that sends a byte now and then holds a worker no
     /// longer. Default 300, which is the largest image at 100 KB/s; bound 1 to
@@ -80,6 +86,7 @@ impl Default for ImagesConfig {
         Self {
             source_mib_max: 32,
             megapixels_max: 64,
+            memory_mib: 768,
             timeout_s: 300,
             retry: "45 4 * * *".to_owned(),
             placeholders: Vec::new(),
@@ -125,6 +132,7 @@ impl ImagesConfig {
         );
         bounds.within("images.source_mib_max", self.source_mib_max, 1, 256);
         bounds.within("images.megapixels_max", self.megapixels_max, 1, 1_000);
+        bounds.within("images.memory_mib", self.memory_mib, 32, 65_536);
         bounds.within("images.timeout_s", self.timeout_s, 1, 3_600);
         bounds.within(
             "images.variants",

@@ -9,8 +9,8 @@ use image::codecs::bmp::BmpDecoder;
 use super::samples::{picture, refusal};
 use super::{Decoded, u16_le, u32_le};
 use crate::error::ImageError;
-use crate::limits::Limits;
 use crate::orient::Orientation;
+use crate::room::Budget;
 use crate::sniff::SourceFormat;
 
 /// Where the length of the pixels' data is said, for what is not compressed.
@@ -23,17 +23,17 @@ const SIDES_AT: usize = 18;
 
 pub(super) fn decode(
     bytes: &[u8],
-    limits: &Limits,
+    budget: &Budget<'_>,
     buffer: Vec<u8>,
 ) -> Result<Decoded, ImageError> {
     if let Some((width, height)) = sides(bytes) {
         // The decoder takes sides above its own bound for damage.
-        limits.check_header(width, height, 4)?;
+        budget.claim_picture(width, height, 4)?;
     }
-    let refusal = |error| refusal(SourceFormat::Bmp, limits.decoded_bytes_max, error);
+    let refusal = |error| refusal(SourceFormat::Bmp, budget.decoded_bytes_max, error);
     let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(refusal)?;
     let (width, height) = decoder.dimensions();
-    limits.check_header(width, height, 4)?;
+    budget.claim_picture(width, height, 4)?;
     let starts = u32_le(bytes, PIXELS_AT).unwrap_or(u32::MAX) as usize;
     if starts >= bytes.len() {
         let detail = "it stops before its pixels";

@@ -12,9 +12,9 @@ use image::codecs::gif::GifDecoder;
 
 use super::{Decoded, u16_le};
 use crate::error::ImageError;
-use crate::limits::Limits;
 use crate::orient::Orientation;
 use crate::picture::{Layout, Picture};
+use crate::room::Budget;
 use crate::sniff::SourceFormat;
 
 const EXTENSION: u8 = 0x21;
@@ -31,7 +31,7 @@ struct Walk {
 
 pub(super) fn decode(
     bytes: &[u8],
-    limits: &Limits,
+    budget: &Budget<'_>,
     buffer: Vec<u8>,
 ) -> Result<Decoded, ImageError> {
     let walk = walk(bytes)?;
@@ -41,13 +41,13 @@ pub(super) fn decode(
         return Err(corrupt("it has no pixels"));
     }
     let (width, height) = (u32::from(width), u32::from(height));
-    limits.check_header(width, height, 4)?;
+    budget.claim_picture(width, height, 4)?;
     // A frame that is not as wide as its canvas is decoded apart.
-    limits.check_header(u32::from(walk.first.0), u32::from(walk.first.1), 4)?;
+    budget.claim_picture(u32::from(walk.first.0), u32::from(walk.first.1), 4)?;
 
-    let refusal = |error| refusal(error, limits);
+    let refusal = |error| refusal(error, budget);
     let mut bounds = image::Limits::no_limits();
-    bounds.max_alloc = Some(limits.decoded_bytes_max);
+    bounds.max_alloc = Some(budget.decoded_bytes_max);
     let mut decoder = GifDecoder::new(Cursor::new(file.as_ref())).map_err(refusal)?;
     decoder.set_limits(bounds).map_err(refusal)?;
     let icc = decoder.icc_profile().map_err(refusal)?;
@@ -130,12 +130,12 @@ fn side(bytes: &[u8], at: usize) -> Result<u16, ImageError> {
     u16_le(bytes, at).ok_or_else(cut)
 }
 
-fn refusal(error: image::ImageError, limits: &Limits) -> ImageError {
+fn refusal(error: image::ImageError, budget: &Budget<'_>) -> ImageError {
     match error {
         image::ImageError::Limits(_) => ImageError::TooLarge {
             what: "first frame (bytes), at least",
-            found: limits.decoded_bytes_max + 1,
-            max: limits.decoded_bytes_max,
+            found: budget.decoded_bytes_max + 1,
+            max: budget.decoded_bytes_max,
         },
         image::ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => cut(),
         // The only way in which the decoder says so.

@@ -18,9 +18,9 @@ mod webp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::ImageError;
-use crate::limits::Limits;
 use crate::orient::Orientation;
 use crate::picture::Picture;
+use crate::room::Budget;
 use crate::sniff::SourceFormat;
 
 /// Pixels as stored, and what is needed to show them rightly.
@@ -37,16 +37,16 @@ pub(crate) struct Decoded {
 pub(crate) fn decode(
     format: SourceFormat,
     bytes: &[u8],
-    limits: &Limits,
+    budget: &Budget<'_>,
     buffer: Vec<u8>,
 ) -> Result<Decoded, ImageError> {
     let run = AssertUnwindSafe(|| match format {
         SourceFormat::Jpeg => unreachable!("a JPEG is opened as layers"),
-        SourceFormat::Png => png::decode(bytes, limits, buffer),
-        SourceFormat::Gif => gif::decode(bytes, limits, buffer),
-        SourceFormat::Webp => webp::decode(bytes, limits, buffer),
-        SourceFormat::Bmp => bmp::decode(bytes, limits, buffer),
-        SourceFormat::Tiff => tiff::decode(bytes, limits, buffer),
+        SourceFormat::Png => png::decode(bytes, budget, buffer),
+        SourceFormat::Gif => gif::decode(bytes, budget, buffer),
+        SourceFormat::Webp => webp::decode(bytes, budget, buffer),
+        SourceFormat::Bmp => bmp::decode(bytes, budget, buffer),
+        SourceFormat::Tiff => tiff::decode(bytes, budget, buffer),
     });
     catch_unwind(run)
         .unwrap_or_else(|_| Err(ImageError::corrupt(format, "the decoder gave up on it")))
@@ -58,13 +58,13 @@ pub(crate) fn decode(
 pub(crate) fn decode_leniently(
     format: SourceFormat,
     bytes: &[u8],
-    limits: &Limits,
+    budget: &Budget<'_>,
     buffer: Vec<u8>,
 ) -> Result<(Decoded, u8), ImageError> {
     let refused = |detail: &str| Err(ImageError::corrupt(format, detail));
     match format {
         SourceFormat::Png => {
-            let run = AssertUnwindSafe(|| png_damaged::decode(bytes, limits, buffer));
+            let run = AssertUnwindSafe(|| png_damaged::decode(bytes, budget, buffer));
             catch_unwind(run).unwrap_or_else(|_| refused("the decoder gave up on it"))
         }
         SourceFormat::Jpeg

@@ -13,8 +13,8 @@ use super::samples::picture;
 use super::{Decoded, u32_be};
 use crate::colour::PROFILE_BYTES_MAX;
 use crate::error::ImageError;
-use crate::limits::Limits;
 use crate::orient;
+use crate::room::Budget;
 use crate::sniff::SourceFormat;
 
 /// What the decoder may take besides the pixels and the file's own texts: two
@@ -40,11 +40,11 @@ pub(super) struct Walk<'a> {
 
 pub(super) fn decode(
     bytes: &[u8],
-    limits: &Limits,
+    budget: &Budget<'_>,
     buffer: Vec<u8>,
 ) -> Result<Decoded, ImageError> {
     let walk = Walk::to_the_end(bytes)?;
-    check_size(&walk, limits)?;
+    check_size(&walk, budget)?;
     let working = (WORKING_BYTES_MAX + bytes.len()) as u64;
     let mut bounds = image::Limits::no_limits();
     bounds.max_alloc = Some(working);
@@ -65,9 +65,9 @@ pub(super) fn decode(
 }
 
 /// Four channels, which the decoder gives in the depth of the file.
-pub(super) fn check_size(walk: &Walk<'_>, limits: &Limits) -> Result<(), ImageError> {
+pub(super) fn check_size(walk: &Walk<'_>, budget: &Budget<'_>) -> Result<(), ImageError> {
     let bytes_a_pixel = if walk.depth == 16 { 8 } else { 4 };
-    limits.check_header(walk.width, walk.height, bytes_a_pixel)
+    budget.claim_picture(walk.width, walk.height, bytes_a_pixel)
 }
 
 impl<'a> Walk<'a> {

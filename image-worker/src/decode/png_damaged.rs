@@ -12,9 +12,9 @@ use super::png::{WORKING_BYTES_MAX, Walk, check_size, corrupt};
 use super::samples::picture;
 use crate::error::ImageError;
 use crate::jpeg::DECODED_PERCENT_MIN;
-use crate::limits::Limits;
 use crate::orient;
 use crate::picture::Picture;
+use crate::room::Budget;
 use crate::sniff::SourceFormat;
 
 /// Of a pixel that nothing is known of.
@@ -24,11 +24,11 @@ const GREY: [u8; 4] = [128, 128, 128, u8::MAX];
 /// least [`DECODED_PERCENT_MIN`].
 pub(super) fn decode(
     bytes: &[u8],
-    limits: &Limits,
+    budget: &Budget<'_>,
     buffer: Vec<u8>,
 ) -> Result<(Decoded, u8), ImageError> {
     let walk = Walk::as_far_as_it_goes(bytes)?;
-    check_size(&walk, limits)?;
+    check_size(&walk, budget)?;
     let refusal = |error: DecodingError| corrupt(error.to_string());
     let mut options = DecodeOptions::default();
     options.set_ignore_checksums(true);

@@ -12,8 +12,8 @@ use super::samples::{picture, refusal};
 use super::{Decoded, u16_be, u16_le, u32_be, u32_le};
 use crate::colour::PROFILE_BYTES_MAX;
 use crate::error::ImageError;
-use crate::limits::Limits;
 use crate::orient::Orientation;
+use crate::room::Budget;
 use crate::sniff::SourceFormat;
 
 /// Where a profile names the colours that it is of (ICC.1, 7.2.6), and RGB.
@@ -30,21 +30,21 @@ const JPEG: [u16; 2] = [6, 7];
 
 pub(super) fn decode(
     bytes: &[u8],
-    limits: &Limits,
+    budget: &Budget<'_>,
     buffer: Vec<u8>,
 ) -> Result<Decoded, ImageError> {
     if compression(bytes).is_some_and(|packed| JPEG.contains(&packed)) {
         // The decoder would read it, and not strictly.
         return Err(ImageError::unsupported("tiff with JPEG in it"));
     }
-    let bytes_max = limits.decoded_bytes_max + WORKING_BYTES_MAX;
+    let bytes_max = budget.decoded_bytes_max + WORKING_BYTES_MAX;
     let refusal = |error| refusal(SourceFormat::Tiff, bytes_max, error);
     let mut decoder = TiffDecoder::new(Cursor::new(bytes)).map_err(refusal)?;
     let (width, height) = decoder.dimensions();
     let colour = decoder.color_type();
     // As stored, where inks are four samples, and as they are given.
     let stored = u64::from(colour.bytes_per_pixel()) + 2;
-    limits.check_header(width, height, 2 * stored)?;
+    budget.claim_picture(width, height, 2 * stored)?;
     let mut bounds = image::Limits::no_limits();
     bounds.max_alloc = Some(bytes_max);
     decoder.set_limits(bounds).map_err(refusal)?;

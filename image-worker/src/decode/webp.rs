@@ -11,9 +11,9 @@ use image::codecs::webp::WebPDecoder;
 
 use super::{Decoded, u16_le, u24_le, u32_le};
 use crate::error::ImageError;
-use crate::limits::Limits;
 use crate::orient;
 use crate::picture::{Layout, Picture};
+use crate::room::Budget;
 use crate::sniff::SourceFormat;
 
 const RIFF_HEADER_BYTES: usize = 12;
@@ -39,11 +39,11 @@ struct Walk<'a> {
 
 pub(super) fn decode(
     bytes: &[u8],
-    limits: &Limits,
+    budget: &Budget<'_>,
     buffer: Vec<u8>,
 ) -> Result<Decoded, ImageError> {
     let walk = walk(bytes)?;
-    limits.check_header(walk.width, walk.height, PEAK_BYTES_A_PIXEL)?;
+    budget.claim(walk.width, walk.height, PEAK_BYTES_A_PIXEL)?;
     if let Some(odd) = walk.odd {
         // The decoder takes memory for a picture before it compares its size.
         return Err(corrupt(odd));
