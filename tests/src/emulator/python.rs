@@ -1,5 +1,5 @@
-//! The Python environment of the emulators, made once for each content of
-//! `requirements.txt`.
+//! Python environments: that of the emulators, and of other tools that tests
+//! run. Each is made once for each content of its requirements.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,28 +7,34 @@ use std::process::Command;
 
 const REQUIREMENTS: &str = include_str!("requirements.txt");
 
-/// The interpreter of the environment. Test processes that come at once wait
-/// for the one that makes it.
+/// The interpreter of the emulators.
+pub(super) fn interpreter() -> PathBuf {
+    environment("emulators", REQUIREMENTS)
+}
+
+/// The interpreter of an environment with these requirements; the programs that
+/// they bring lie beside it. Test processes that come at once wait for the one
+/// that makes it.
 ///
 /// # Panics
 /// Without python3 and its venv, or where no package index answers.
-pub(super) fn interpreter() -> PathBuf {
-    let folder = target_dir().join("tmp/python-emulators");
+pub fn environment(name: &str, requirements: &str) -> PathBuf {
+    let folder = target_dir().join(format!("tmp/python-{name}"));
     fs::create_dir_all(&folder).expect("the target folder can be written");
     let lock = File::create(folder.join("lock")).expect("the target folder can be written");
     lock.lock().expect("the file system has locks");
     let installed = folder.join("installed.txt");
-    if !fs::read_to_string(&installed).is_ok_and(|found| found == REQUIREMENTS) {
-        install(&folder);
-        fs::write(&installed, REQUIREMENTS).expect("the target folder can be written");
+    if !fs::read_to_string(&installed).is_ok_and(|found| found == requirements) {
+        install(&folder, requirements);
+        fs::write(&installed, requirements).expect("the target folder can be written");
     }
     folder.join("venv/bin/python")
 }
 
-fn install(folder: &Path) {
+fn install(folder: &Path, text: &str) {
     let venv = folder.join("venv");
     let requirements = folder.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS).expect("the target folder can be written");
+    fs::write(&requirements, text).expect("the target folder can be written");
     run(Command::new("python3")
         .args(["-m", "venv", "--clear"])
         .arg(&venv));
@@ -46,11 +52,11 @@ fn install(folder: &Path) {
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap_or_else(|error| {
-        panic!("cannot start {command:?}: {error}; the emulators need python3 with venv")
+        panic!("cannot start {command:?}: {error}; emulators and checks need python3 with venv")
     });
     assert!(
         output.status.success(),
-        "{command:?} failed (setting up emulators needs a package index):\n{}",
+        "{command:?} failed (setting it up needs a package index):\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
 }
