@@ -1,5 +1,5 @@
 //! What goes on beside the workers: this process's place in a group that
-//! shrinks, and the figures that it tells.
+//! shrinks, the figures that it tells, and its signs of life.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use trawler_core::Environment;
-use trawler_core::ports::Capacity;
+use trawler_core::ports::{Capacity, Clock};
 use trawler_core::tenure::TenurePolicy;
 use trawler_fleet::{Drain, MetricsPage, Slots, Tenure};
 use trawler_local::OneMachine;
@@ -16,6 +16,7 @@ use trawler_local::OneMachine;
 use crate::compose::Machine;
 use crate::config::Loaded;
 use crate::order::{Order, Role, Until};
+use crate::service::ServiceManager;
 
 /// The name of a fleet that needs none.
 const LOCAL: &str = "local";
@@ -26,6 +27,11 @@ pub(crate) struct Beside {
     keeping: JoinSet<()>,
     telling: JoinSet<()>,
     end: CancellationToken,
+    clock: Arc<dyn Clock>,
+    manager: Option<ServiceManager>,
+    /// Gives signs of life to the very end, which may take minutes.
+    living: JoinSet<()>,
+    dead: CancellationToken,
 }
 
 impl Beside {
@@ -72,7 +78,20 @@ impl Beside {
             keeping,
             telling,
             end,
+            clock: Arc::clone(&machine.ports.clock),
+            manager: Some(ServiceManager::from_environment()),
+            living: JoinSet::new(),
+            dead: CancellationToken::new(),
         })
+    }
+
+    /// The workers have begun.
+    pub(crate) fn ready(&mut self) {
+        if let Some(manager) = self.manager.take() {
+            manager.ready();
+            let clock = Arc::clone(&self.clock);
+            self.living.spawn(manager.keep(clock, self.dead.clone()));
+        }
     }
 
     /// When every worker has been joined: gives the place back, and tells the
@@ -93,6 +112,10 @@ impl Beside {
             anyhow::Ok(())
         };
         let (told, left) = tokio::join!(telling, leaving);
+        self.dead.cancel();
+        while let Some(joined) = self.living.join_next().await {
+            joined.context("join what gives signs of life")?;
+        }
         told.and(left)
     }
 }

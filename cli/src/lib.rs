@@ -15,6 +15,7 @@ mod order;
 mod output;
 mod progress;
 mod secrets;
+mod service;
 mod telemetry;
 mod work;
 

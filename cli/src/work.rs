@@ -77,8 +77,9 @@ pub(crate) async fn work(
         order: &order,
         slots: &slots,
     };
-    let beside = Beside::start(machine, loaded, &order, groups, &slots, &drain).await?;
+    let mut beside = Beside::start(machine, loaded, &order, groups, &slots, &drain).await?;
     let mut tasks = crew.start().await?;
+    beside.ready();
     let watcher = tokio::spawn(watch(drain.clone(), notices));
     let end = match order.until {
         Until::Told if order.roles.contains(&Role::Schedule) => {

@@ -1,6 +1,7 @@
 //! The ports on AWS: queues on SQS FIFO, blobs, state and the catalogue's
 //! object store on S3, metrics on CloudWatch, notices from the instance's
-//! metadata service, capacity on Auto Scaling.
+//! metadata service, capacity on Auto Scaling; and the interface of a function
+//! that Lambda starts.
 //!
 //! AWS types appear in this crate alone. The obligations are the ports' own,
 //! and the contract suite in `tests/contract` holds this crate to them, over
@@ -8,6 +9,7 @@
 
 mod capacity;
 mod cloud;
+mod function;
 mod metrics;
 mod notices;
 mod parameters;
@@ -16,6 +18,7 @@ mod s3;
 
 pub use capacity::{AutoScaling, AutoScalingOptions, Shrink};
 pub use cloud::{Cloud, CloudError};
+pub use function::{Function, FunctionCall, FunctionError};
 pub use metrics::{CloudWatchMetrics, MetricsReport, MetricsSender, NAMESPACE};
 pub use notices::{InstanceMetadata, InstanceNotices, MetadataError};
 pub use parameters::{ParameterError, Parameters};

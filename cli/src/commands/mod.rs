@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod dlq;
 mod fleet;
+mod function;
 mod images;
 mod init;
 mod maintenance;

@@ -2,10 +2,12 @@
 //! a process each. They leave on SIGTERM, SIGINT and the platform's notices,
 //! and what they say is for a journal.
 
+use trawler_aws::Function;
 use trawler_core::ports::SecretError;
 use trawler_core::secret::SecretRef;
 use trawler_fleet::{PipeError, chain};
 
+use super::function;
 use crate::args::{ScheduleArgs, WorkerArgs};
 use crate::compose::{Machine, Purpose};
 use crate::config::Loaded;
@@ -24,6 +26,9 @@ pub(crate) async fn schedule(
     as_json: bool,
 ) -> anyhow::Result<End> {
     if !args.once {
+        if let Some(function) = Function::from_environment() {
+            return function::run(loaded, function).await;
+        }
         return work(&loaded, Role::Schedule).await;
     }
     let machine = Machine::open_for(&loaded, Purpose::Work).await?;

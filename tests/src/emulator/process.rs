@@ -30,7 +30,11 @@ const PORTS_TRIED: usize = 3;
 /// The region of everything in an emulator.
 pub const REGION: &str = "eu-west-1";
 
-/// SQS, S3 and CloudWatch.
+/// What the program talks to, and what the template in `infra/` makes.
+const SERVICES: &str = "sqs,s3,cloudwatch,ssm,sts,cloudformation,\
+    autoscaling,ec2,events,glue,iam,lambda,logs,scheduler,sns";
+
+/// SQS, S3, CloudWatch, CloudFormation.
 pub struct Ministack(Emulator);
 
 /// Auto Scaling and EC2.
@@ -67,8 +71,11 @@ impl Ministack {
                 .env("BIND_HOST", "127.0.0.1")
                 .env("MINISTACK_HOST", "127.0.0.1")
                 .env("MINISTACK_REGION", REGION)
-                .env("SERVICES", "sqs,s3,cloudwatch,ssm,sts,cloudformation")
+                .env("SERVICES", SERVICES)
+                // What functions that it runs are told.
+                .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
                 .env("SFTP_ENABLED", "0")
+                .env("IOT_MTLS_ENABLED", "0")
                 .env("LOG_LEVEL", "WARNING");
             command
         };

@@ -160,6 +160,18 @@ impl MetricsSender {
         }
     }
 
+    /// Sends what there is now, for three seconds at most: for a function, which
+    /// is frozen between two calls. What is not delivered waits for the next
+    /// time.
+    pub async fn deliver(&mut self) {
+        let clock = Arc::clone(&self.clock);
+        self.gather();
+        tokio::select! {
+            () = self.flush() => {}
+            () = clock.sleep(LAST_FLUSH_MAX) => {}
+        }
+    }
+
     /// Takes the minute's figures; what is above the bound falls out, oldest
     /// first.
     fn gather(&mut self) {

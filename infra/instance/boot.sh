@@ -1,0 +1,58 @@
+#!/bin/bash
+# Makes a worker of a new machine; the user data of its launch template has
+# fetched and checked the package that this file came in, and says the rest by
+# variables. What fails ends the machine: the group starts another, and an
+# update of the stack that brought it goes back.
+#
+#   boot.sh crawl|images
+#
+# TRAWLER_ROOT is for tests: the folder that stands for /.
+set -euo pipefail
+
+role=${1:?crawl or image}
+here=$(cd "$(dirname "$0")" && pwd)
+root=${TRAWLER_ROOT:-}
+
+case $role in
+    crawl) command=crawl slots=$(nproc) ;;
+    # Its jobs mostly wait for partners.
+    image) command=images slots=$((4 * $(nproc))) ;;
+    *) echo "boot.sh: role $role: crawl or image" >&2; exit 2 ;;
+esac
+
+signal() {
+    aws cloudformation signal-resource --stack-name "$TRAWLER_STACK" \
+        --logical-resource-id "$TRAWLER_RESOURCE" --unique-id "$instance" --status "$1" \
+        2>/dev/null || true # Outside an update nobody waits for it.
+}
+
+instance=$(ec2-metadata --quiet --instance-id)
+trap 'signal FAILURE; shutdown -h now' ERR
+
+mkdir -p "$root/etc/trawler" "$root/var/log/trawler" "$root/etc/systemd/system/trawler.service.d"
+cat > "$root/etc/trawler/role.env" <<END
+AWS_REGION=$AWS_DEFAULT_REGION
+AWS_DEFAULT_REGION=$AWS_DEFAULT_REGION
+TRAWLER_DIR=$here
+TRAWLER_COMMAND=$command
+TRAWLER_SLOTS=$slots
+TRAWLER_INSTANCE=$instance
+TRAWLER_GROUP=$TRAWLER_GROUP
+END
+# Besides the metadata service, the only private addresses that a worker may
+# reach: our endpoint of SQS and our proxy, if the stack has them.
+{
+    echo "[Service]"
+    for address in ${TRAWLER_REACH:-}; do echo "IPAddressAllow=$address"; done
+} > "$root/etc/systemd/system/trawler.service.d/reach.conf"
+cp "$here"/trawler.service "$here"/trawler-gone.service "$here"/trawler-logs.service "$root/etc/systemd/system/"
+cp "$here/logrotate.conf" "$root/etc/logrotate.d/trawler" 2>/dev/null || install -D "$here/logrotate.conf" "$root/etc/logrotate.d/trawler"
+sed -e "s|@GROUP@|$TRAWLER_LOGS|" "$here/logs.json" > "$root/etc/trawler/logs.json"
+
+systemctl daemon-reload
+# Returns when the worker has said that it works, or fails.
+systemctl start trawler.service
+signal SUCCESS
+trap - ERR
+# Takes its time, and nobody waits for it.
+systemctl start --no-block trawler-logs.service
