@@ -441,7 +441,8 @@ async fn the_rows_of_a_site_are_accepted_without_asking_it_again() {
         .with_code(0);
     assert_eq!(shop.seen().len(), asked, "the shop was asked again");
     let found = folder.told("doubted").into_keys().collect::<Vec<_>>();
-    let mut sold: Vec<String> = shop.products(0).map(|product| product.id).collect();
+    let products = shop.products(0).into_iter();
+    let mut sold: Vec<String> = products.map(|product| product.id).collect();
     sold.sort();
     assert_eq!(found, sold);
     shop.stop().await;

@@ -15,10 +15,6 @@ use super::{on_a_thread_of_its_own, spec};
 /// say that the count is wrong.
 const WRITES_MIN: u64 = 40;
 
-/// Every second death of the many, so that the suite stays short; the other
-/// half is those of `the_real_handlers_survive_a_death_after_every_write`.
-const EVERY: usize = 2;
-
 /// The shop's run, quarantined for want of rows.
 async fn doubted(shop: &Shop) -> (Fleet, RunId) {
     let mut fleet = Fleet::new(shop);
@@ -63,7 +59,7 @@ async fn check(fleet: &Fleet, run: &RunId, writes: u64) {
 fn an_acceptance_survives_a_death_after_any_write() {
     on_a_thread_of_its_own(async {
         let shop = Shop::start(spec()).await.unwrap();
-        for writes in (1..).step_by(EVERY) {
+        for writes in 1.. {
             println!("a death after write {writes}");
             let (fleet, run) = doubted(&shop).await;
             fleet.accept(&run);
