@@ -40,8 +40,9 @@ pub enum NotAFeed {
     )]
     Sitemap,
     #[error(
-        "it is in the older tagged format of Naver and Daum ({shown:?}), which is not drafted by \
-         itself; ask the shop for its EP 3.0, or write the pipe by hand"
+        "it is in the older tagged format of Naver and Daum ({shown:?}), which is read but not \
+         drafted by itself: write the pipe by hand, with format = \"tagged\" in [feed], or ask the \
+         shop for its EP 3.0"
     )]
     Tagged { shown: String },
     #[error(

@@ -79,16 +79,16 @@ pub fn draft_feed(bytes: &[u8], is_whole: bool, hints: &FeedHints) -> Result<Fee
     draft.charset();
     draft.options.mode = hints.mode.unwrap_or_default();
     let evidence = mode::evidence(draft.table.as_ref(), &hints.place, draft.is_whole);
-    let mut trial_options = draft.options.clone();
-    if hints.mode.is_none() && evidence.deletions > 0 {
-        // So that they are no trouble while nobody has said what it is.
-        trial_options.mode = FeedMode::Summary;
-    }
-    draft.options = trial_options;
     draft.options.currency = hints.currency;
     let report = draft.settle(bytes, hints)?;
-    draft.options.mode = hints.mode.unwrap_or_default();
     draft.tell(&report);
+    if hints.mode == Some(FeedMode::Full) && evidence.deletions > 0 {
+        draft.remarks.push(format!(
+            "{} of the first rows are of class D in a full feed: their products go, as those go \
+             that it does not list",
+            evidence.deletions
+        ));
+    }
     draft.finish(&report, evidence, hints)
 }
 

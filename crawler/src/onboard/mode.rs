@@ -114,7 +114,7 @@ fn classes(table: &Table, found: &mut ModeEvidence) {
     found.deletions = deletes;
     if deletes > 0 {
         found.for_summary.push(format!(
-            "{deletes} of the first {rows} rows are deletions (class D), which no full feed has"
+            "{deletes} of the first {rows} rows are deletions (class D), which full feeds seldom have"
         ));
     } else if new + updates == rows {
         found.says_nothing.push(format!(
