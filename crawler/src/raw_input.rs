@@ -25,11 +25,12 @@ use zstd::stream::write::{Decoder, Encoder};
 use crate::crawler::Crawler;
 use crate::failure::documents_failure;
 
-/// What an object store wants of a part, and all of an input that is in memory.
-const PART_BYTES: usize = 8 * 1024 * 1024;
+/// A put in four of a usual feed of 90 MB, and all of an input that is in
+/// memory: what larger buffers leave with the allocator, the parser has on top.
+const PART_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes between two looks whether the job may go on.
-const PIECE_BYTES: usize = 1024 * 1024;
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// Feeds shrink to a sixth at the fastest level; the next ones take twice the
 /// time for a tenth less.
@@ -39,6 +40,14 @@ const PART: BlobMeta = BlobMeta {
     content_type: "application/zstd",
     immutable: true,
 };
+
+/// An input that was put away, or why it was not.
+pub(crate) enum Packed {
+    Parts(Box<RawInput>),
+    /// The pipe keeps none.
+    Nothing,
+    Failed(String),
+}
 
 /// Keeps and finds the inputs of one pipe.
 pub(crate) struct RawInputs<'a> {
@@ -60,19 +69,17 @@ impl<'a> RawInputs<'a> {
         }
     }
 
-    /// Keeps the file as the input of the run, and no more than the pipe says;
-    /// gives why not, if it could not.
-    pub(crate) async fn keep(
+    /// Puts the file among the blobs, before it is read: then the memory of the
+    /// two does not add up. Nobody finds it until [`RawInputs::keep`].
+    pub(crate) async fn pack(
         &self,
         run: &RunId,
         path: &Path,
         validators: Validators,
         truncated: Option<&str>,
-    ) -> Result<Option<String>, Ending> {
-        let wanted = self.pipe.judge.keep_raw as usize;
-        if wanted == 0 {
-            self.remove_others(None, 0).await?;
-            return Ok(None);
+    ) -> Result<Packed, Ending> {
+        if self.pipe.judge.keep_raw == 0 {
+            return Ok(Packed::Nothing);
         }
         let mut raw = RawInput {
             run: run.clone(),
@@ -86,13 +93,33 @@ impl<'a> RawInputs<'a> {
             last_modified: validators.last_modified,
             truncated: truncated.map(str::to_owned),
         };
-        if let Err(reason) = self.put_parts(path, &mut raw).await? {
-            tracing::warn!(%run, %reason, "the input of {run} is not kept: {reason}");
-            return Ok(Some(format!(
-                "its input is not kept, so that it cannot be accepted later: {reason}"
-            )));
-        }
-        let put = self.documents.put(&RawInput::key(run), &raw).await;
+        Ok(match self.put_parts(path, &mut raw).await? {
+            Ok(()) => Packed::Parts(Box::new(raw)),
+            Err(reason) => {
+                tracing::warn!(%run, %reason, "the input of {run} is not kept: {reason}");
+                Packed::Failed(reason)
+            }
+        })
+    }
+
+    /// Keeps what was packed as the input of its run, and no more inputs than
+    /// the pipe says; gives why not, if there is nothing to keep. For an input
+    /// that could be read: one that could not has nobody to accept it.
+    pub(crate) async fn keep(&self, packed: Packed) -> Result<Option<String>, Ending> {
+        let wanted = self.pipe.judge.keep_raw as usize;
+        let raw = match packed {
+            Packed::Parts(raw) => raw,
+            Packed::Nothing => {
+                self.remove_others(None, wanted).await?;
+                return Ok(None);
+            }
+            Packed::Failed(reason) => {
+                return Ok(Some(format!(
+                    "its input is not kept, so that it cannot be accepted later: {reason}"
+                )));
+            }
+        };
+        let put = self.documents.put(&RawInput::key(&raw.run), &raw).await;
         put.map_err(documents_failure)?;
         self.remove_others(Some(&raw), wanted).await?;
         Ok(None)
@@ -264,6 +291,13 @@ impl Packing {
     /// Blocks. `None` when the job has to stop.
     fn next_part(mut self, ctx: &JobContext) -> io::Result<Option<(Self, Vec<u8>)>> {
         let mut piece = vec![0; PIECE_BYTES];
+        if let Some(encoder) = &mut self.encoder {
+            // Room for the piece that fills it too, so that it is never moved
+            // to grow; and not before the part before it is put and gone.
+            encoder
+                .get_mut()
+                .reserve_exact(PART_BYTES + 2 * PIECE_BYTES);
+        }
         while let Some(mut encoder) = self.encoder.take() {
             if ctx.interrupted().is_some() {
                 return Ok(None);

@@ -90,6 +90,9 @@ impl Collect<'_> {
         mappings: PipeMappings,
         print: String,
     ) -> Result<Landed, Ending> {
+        let raw = RawInputs::of(self.crawler, self.pipe, self.ctx);
+        let (validators, cut) = (input.validators.clone(), input.truncated.as_deref());
+        let packed = raw.pack(&self.run, &input.path, validators, cut).await?;
         let parse = Parse {
             crawler: self.crawler,
             pipe: self.pipe,
@@ -103,10 +106,7 @@ impl Collect<'_> {
         self.ctx
             .note(&format!("{rows} row(s) read, {rejected} rejected"));
         self.ctx.step().await?;
-        let raw = RawInputs::of(self.crawler, self.pipe, self.ctx);
-        let (validators, cut) = (input.validators.clone(), input.truncated.as_deref());
-        let kept = raw.keep(&self.run, &input.path, validators, cut).await?;
-        parsed.remarks.extend(kept);
+        parsed.remarks.extend(raw.keep(packed).await?);
         let learned = Learned::Feed(FeedValidators {
             seq: self.run.seq,
             fingerprint: print,

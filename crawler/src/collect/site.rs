@@ -40,6 +40,9 @@ impl Collect<'_> {
         metrics.record(Metric::SiteBytesDown {
             bytes: crawled.bytes_down,
         });
+        let raw = RawInputs::of(self.crawler, self.pipe, self.ctx);
+        let packed = raw.pack(&self.run, &crawled.rows, Validators::default(), None);
+        let packed = packed.await?;
         let parse = Parse {
             crawler: self.crawler,
             pipe: self.pipe,
@@ -63,9 +66,7 @@ impl Collect<'_> {
             let blobs = &*self.crawler.ports.blobs;
             kept_book::put(blobs, self.ctx, book, &crawled.book_dir).await?;
         }
-        let raw = RawInputs::of(self.crawler, self.pipe, self.ctx);
-        let kept = raw.keep(&self.run, &crawled.rows, Validators::default(), None);
-        parsed.remarks.extend(kept.await?);
+        parsed.remarks.extend(raw.keep(packed).await?);
         let collected = Collected {
             parsed,
             bytes_down: crawled.bytes_down,
