@@ -53,10 +53,7 @@ fn large_pictures_on_many_threads_share_the_memory_there_is() {
     fs::write(folder.path().join("trawler.toml"), text_of).expect("write trawler.toml");
     let url = server.url(&format!("/feed?{}", server.host()));
     let feed = feed_table(FeedFormat::NaverEp);
-    folder.pipe(
-        "large",
-        &pipe(&url, &feed, "[fetch]\nrate_per_s = 100\nconcurrency = 8\n"),
-    );
+    folder.pipe("large", &pipe(&url, &feed, ""));
 
     let running = Running::start(&folder, &["run", "--once", "--json"]);
     let watched = running.watch(&scratch(&folder), RUN_MAX);
