@@ -12,6 +12,7 @@ use crate::decision::Decided;
 use crate::feed::FeedMode;
 use crate::feed_validators::FeedValidators;
 use crate::judge::Facts;
+use crate::verdict::Ending;
 use crate::{PipeSetId, RunId, RunSeq};
 
 /// What a run did, in rows.
@@ -42,6 +43,9 @@ impl RunCounts {
         self.inserts + self.updates + self.deletes
     }
 }
+
+/// How the reason of a superseded run begins; the later run follows.
+pub const SUPERSEDED_BY: &str = "superseded by ";
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -218,16 +222,27 @@ impl Run {
         epoch >= self.epoch && !self.is_settled()
     }
 
-    /// Whether nothing can bring the run back to work.
-    pub fn is_settled(&self) -> bool {
+    /// How the job of a settled run ends, for whoever takes it up once more: the
+    /// worker that settled the run may have died before it could say so.
+    pub fn settled_ending(&self) -> Option<Ending> {
         match self.phase {
-            RunPhase::Finished | RunPhase::Superseded | RunPhase::Quarantined => true,
+            RunPhase::Finished | RunPhase::Quarantined => Some(Ending::Done),
+            RunPhase::Superseded => {
+                let by = self.reason.strip_prefix(SUPERSEDED_BY);
+                let by = by.unwrap_or("a later run").to_owned();
+                Some(Ending::Superseded { by })
+            }
             RunPhase::Planned
             | RunPhase::Collecting
             | RunPhase::Committing
             | RunPhase::Committed
-            | RunPhase::Failed => false,
+            | RunPhase::Failed => None,
         }
+    }
+
+    /// Whether nothing can bring the run back to work.
+    pub fn is_settled(&self) -> bool {
+        self.settled_ending().is_some()
     }
 }
 
@@ -260,6 +275,29 @@ mod tests {
             phase,
             ..Run::plan(id, mode, DateTime::<Utc>::UNIX_EPOCH)
         }
+    }
+
+    #[test]
+    fn a_settled_run_ends_its_job_as_it_was_settled() {
+        let check = |phase: RunPhase, reason: &str, expected: Option<Ending>| {
+            let run = Run {
+                reason: reason.to_owned(),
+                ..run(1, FeedMode::Full, phase)
+            };
+            assert_eq!(run.settled_ending(), expected, "{phase:?}");
+            assert_eq!(run.is_settled(), expected.is_some(), "{phase:?}");
+        };
+        let superseded = |by: &str| Some(Ending::Superseded { by: by.to_owned() });
+        check(RunPhase::Finished, "", Some(Ending::Done));
+        check(RunPhase::Quarantined, "", Some(Ending::Done));
+        check(
+            RunPhase::Superseded,
+            "superseded by shop@1",
+            superseded("shop@1"),
+        );
+        check(RunPhase::Superseded, "", superseded("a later run"));
+        check(RunPhase::Committed, "", None);
+        check(RunPhase::Failed, "no answer", None);
     }
 
     #[test]

@@ -110,8 +110,8 @@ impl Crawl {
         let Some(known) = known else {
             return Err(Ending::Failed(Failure::permanent("no run document")));
         };
-        if known.is_settled() {
-            return Ok(Ending::Done);
+        if let Some(ending) = known.settled_ending() {
+            return Ok(ending);
         }
         self.log.refresh().await?;
         let stored = self.log.stored(run.pipe.as_str());

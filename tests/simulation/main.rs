@@ -133,6 +133,20 @@ fn a_commit_that_trusts_its_fence_alone_is_found_out() {
     assert!(found, "two commits of one run went unnoticed");
 }
 
+/// Seeds that found something, as the histories were then. 1608: a run that was
+/// superseded, and whose worker died before the ledger said so, ended as done.
+#[test]
+fn seeds_that_found_something_settle() {
+    for seed in [1608] {
+        let history = play(scenario_of(seed));
+        assert!(
+            history.problems.is_empty(),
+            "{seed}: {:#?}",
+            history.problems
+        );
+    }
+}
+
 #[test]
 fn thousands_of_seeds_settle() {
     let tally = play_many(

@@ -17,7 +17,7 @@ use trawler_catalogue::{RunStamp, Snapshot, WriteId};
 use trawler_core::RunId;
 use trawler_core::pipe::{Pipe, Source};
 use trawler_core::ports::Metric;
-use trawler_core::run::RunPhase;
+use trawler_core::run::{RunPhase, SUPERSEDED_BY};
 use trawler_core::verdict::{Ending, Failure};
 use trawler_fleet::{JobContext, PipeSet, TakenJob, chain};
 
@@ -61,8 +61,8 @@ impl Collect<'_> {
     pub(crate) async fn run(self) -> Result<Ending, Ending> {
         self.ctx.step().await?;
         let run = self.document().load().await?;
-        if run.is_settled() {
-            return Ok(Ending::Done);
+        if let Some(ending) = run.settled_ending() {
+            return Ok(ending);
         }
         let snapshot = self
             .crawler
@@ -172,7 +172,7 @@ impl Collect<'_> {
             .update(|run| {
                 run.phase = RunPhase::Superseded;
                 run.finished = Some(now);
-                run.reason = format!("superseded by {by}");
+                run.reason = format!("{SUPERSEDED_BY}{by}");
             })
             .await?;
         Ok(Ending::Superseded { by })
