@@ -11,13 +11,14 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::json;
+use trawler_core::withheld::Withholding;
 use twox_hash::XxHash3_128;
 
 use crate::catalogue::{Catalogue, engine_info, put_entry};
 use crate::diff::PreparedCommit;
 use crate::error::CatalogueError;
 use crate::log::action::{Add, Cdc, Line, ROWS_TAG, Remove, Texts, TxnAction, pipe_values};
-use crate::log::entry::{Entry, Summary, TOKEN, entry_path};
+use crate::log::entry::{Entry, Summary, TOKEN, UNTOLD, Untold, entry_path};
 use crate::log::state::TableState;
 
 /// Puts in a row that fail for other reasons than a lost race.
@@ -114,8 +115,12 @@ fn judge(
         Some(_) | None => {}
     }
     let pipe = prepared.pipe.as_str();
+    // What is withheld counts for rows that this commit adds as well.
+    let withheld = Withholding::app_id(&prepared.pipe);
     let hostile = |summary: &&Summary| {
-        summary.changes_table || summary.pipes.iter().any(|touched| touched == pipe)
+        summary.changes_table
+            || summary.pipes.iter().any(|touched| touched == pipe)
+            || summary.txns.iter().any(|(app_id, _)| *app_id == withheld)
     };
     match newer.iter().find(hostile) {
         Some(summary) => Verdict::Conflict {
@@ -125,6 +130,10 @@ fn judge(
     }
 }
 
+/// A log entry that was put and of which it is not known yet whether it is in
+/// the log, by its version.
+type Doubt = Option<i64>;
+
 impl Catalogue {
     /// Makes the commit, at most once for a transaction.
     pub async fn commit(
@@ -133,11 +142,45 @@ impl Catalogue {
         txn: &Txn,
         fence: &Fence<'_>,
     ) -> Result<CommitOutcome, CommitError> {
+        self.attempt(prepared, txn, fence, &mut None).await
+    }
+
+    /// As [`Catalogue::commit`], for who does not try again with these files:
+    /// where the commit has not landed and cannot land any more they are
+    /// removed. What cannot be removed now is an orphan like what a crash leaves,
+    /// and so are files of a commit of which the store did not say what became.
+    pub async fn land(
+        &self,
+        prepared: PreparedCommit,
+        txn: &Txn,
+        fence: &Fence<'_>,
+    ) -> Result<CommitOutcome, CommitError> {
+        let mut doubt = None;
+        let ended = self.attempt(&prepared, txn, fence, &mut doubt).await;
+        let has_landed = matches!(ended, Ok(CommitOutcome::Committed { .. }));
+        if !has_landed && doubt.is_none() {
+            let pipe = prepared.pipe.clone();
+            if let Err(error) = self.discard(prepared).await {
+                tracing::debug!(%pipe, %error, "files of a commit of pipe {pipe} that did not land are not removed: {error}");
+            }
+        }
+        ended
+    }
+
+    async fn attempt(
+        &self,
+        prepared: &PreparedCommit,
+        txn: &Txn,
+        fence: &Fence<'_>,
+        doubt: &mut Doubt,
+    ) -> Result<CommitOutcome, CommitError> {
         let mut failures = 0;
         for attempt in 0..self.options.commit_attempts.max(1) {
             let turn = self.turn.lock().await;
             let (state, newer) = self.commits_since(prepared.base_version).await?;
             let stored = state.txns.get(txn.app_id.as_str()).copied();
+            // The version is taken: by this commit, which is then found, or not.
+            *doubt = doubt.filter(|version| *version > state.version);
             match judge(prepared, txn, stored, &newer) {
                 Verdict::Clear => {}
                 Verdict::Ended(outcome) => return Ok(outcome),
@@ -151,6 +194,7 @@ impl Catalogue {
                 let pipe = prepared.pipe.to_string();
                 return Err(CommitError::FencedOff { pipe });
             }
+            *doubt = Some(entry.version);
             match put_entry(&self.store, &entry).await {
                 Ok(()) => {
                     let version = entry.version;
@@ -215,7 +259,9 @@ impl Catalogue {
 
     fn entry(&self, prepared: &PreparedCommit, txn: &Txn, state: &TableState) -> Entry {
         let now_ms = self.clock.now().timestamp_millis();
-        let info = json!({
+        let untold = prepared.files.untold.iter().map(Untold::of);
+        let untold: Vec<Untold> = untold.collect();
+        let mut info = json!({
             // Never before the commit that it follows: readers travel by time.
             "timestamp": now_ms.max(state.timestamp),
             "operation": prepared.operation,
@@ -228,6 +274,9 @@ impl Catalogue {
             "run": prepared.written_by,
             TOKEN: prepared.token,
         });
+        if !untold.is_empty() {
+            info[UNTOLD] = json!(untold);
+        }
         let mut lines = vec![
             Line {
                 commit_info: info.as_object().cloned(),
@@ -342,6 +391,12 @@ mod tests {
             &[summary("x", "a", false)],
             Verdict::Conflict { version: 4 },
         );
+        let withheld = Summary {
+            txns: vec![("a#withheld".to_owned(), 3)],
+            pipes: Vec::new(),
+            ..summary("x", "a", false)
+        };
+        check(Some(9), &[withheld], Verdict::Conflict { version: 4 });
         check(
             Some(9),
             &[summary("x", "b", true)],

@@ -18,19 +18,22 @@ use arrow_select::take::take;
 use chrono::{DateTime, Utc};
 use trawler_core::image::ImageStatus;
 use trawler_core::product::PARTNER_UPDATED;
+use trawler_core::withheld::Policy;
 
 use crate::error::{CatalogueError, Result};
 use crate::hash::row_hashes;
 use crate::layers::{Stack, lay};
 use crate::merge::{Aligned, Changed, Op, Rule, push_delete, push_keep};
+use crate::not_shown::Withdrawal;
 use crate::partial::FRESH;
 use crate::returning::Returning;
 use crate::schema::{
-    EXTRA, FIRST_SEEN, ID, IMAGE_COLUMNS, IMAGE_LINK, ROW_HASH, RUN, UPDATED, content_schema,
-    table_schema,
+    EXTRA, FIRST_SEEN, ID, IMAGE_COLUMNS, IMAGE_LINK, ROW_HASH, RUN, UPDATED, WITHHELD,
+    content_schema, table_schema,
 };
 use crate::sorted::ids;
 use crate::staging::{DELETED, RowsHold};
+use crate::withhold;
 
 /// What it means that a stored row does not come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +59,9 @@ pub(crate) struct ContentRule {
     /// Only building rows needs these two.
     pub(crate) stamp: Option<RowStamp>,
     pub(crate) returning: Returning,
+    /// Of new and changed rows, what nobody is shown.
+    pub(crate) withheld: Policy,
+    pub(crate) withdrawal: Withdrawal,
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> &'a ArrayRef {
@@ -275,6 +281,8 @@ impl Rule for ContentRule {
                 } else if name == RUN {
                     let run = std::iter::repeat_n(&stamp.run, changed.len());
                     Ok(Arc::new(StringArray::from_iter_values(run)) as ArrayRef)
+                } else if name == WITHHELD {
+                    Ok(withhold::column(&self.withheld, ids(&content)))
                 } else if name == FIRST_SEEN {
                     let back = self.returning.column(name);
                     let sources = [column(stored, name).as_ref(), due.as_ref(), back.as_ref()];
@@ -286,8 +294,13 @@ impl Rule for ContentRule {
                 built.map_err(CatalogueError::arrow("build changed rows"))
             })
             .collect();
-        RecordBatch::try_new(table_schema(), columns?)
-            .map_err(CatalogueError::arrow("build changed rows"))
+        let rows = RecordBatch::try_new(table_schema(), columns?)
+            .map_err(CatalogueError::arrow("build changed rows"))?;
+        self.withdrawal.take_out(rows)
+    }
+
+    fn withholds(&self) -> bool {
+        self.withheld.withholds_any()
     }
 }
 

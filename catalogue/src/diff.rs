@@ -2,6 +2,7 @@
 //! files. Nothing that is written here is seen before [`crate::commit`] names
 //! it in the log.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -16,13 +17,16 @@ use crate::error::{CatalogueError, Result};
 use crate::images::ImageRule;
 use crate::log::state::DataFile;
 use crate::merge::Rule;
+use crate::not_shown::{NotShown, Withdrawal};
 use crate::plan::{Counts, Passed, Plan, Segment, groups, plan};
 use crate::returning::Returning;
 use crate::rewrite::{Rewrite, Rewritten};
 use crate::sorted::SortedRows;
 use crate::staging::{RowsHold, Staged, StagedImages};
+use crate::table::writer::WrittenFile;
 use crate::work::off_reactor;
 use trawler_core::judge::{Deletes, Examples, PriceMoves};
+use trawler_core::withheld::Policy;
 
 /// Longest write id; with pipe and counter a file name stays below the 255
 /// bytes that file systems allow.
@@ -49,6 +53,14 @@ impl WriteId {
     /// The write id of one delivery of a run.
     pub fn of_run(run: &RunId, delivery_epoch: u64) -> Self {
         Self(format!("{}-{delivery_epoch}", run.seq))
+    }
+
+    /// Of work that no delivery numbers, so that two may do it side by side, by
+    /// other settings even: neither writes over a file of the other.
+    pub fn once(work: &str) -> Result<Self> {
+        // Seeded by the operating system.
+        let random = RandomState::new().hash_one(0_u64);
+        Self::parse(&format!("{work}-{random:016x}"))
     }
 }
 
@@ -147,13 +159,17 @@ impl PreparedCommit {
 
     /// Paths of the files that it would name.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
-        let files = self.files.added.iter().chain(&self.files.changes);
-        files.map(|file| file.path.as_str())
+        self.written().map(|file| file.path.as_str())
+    }
+
+    fn written(&self) -> impl Iterator<Item = &WrittenFile> {
+        let files = &self.files;
+        let files = [&files.added, &files.changes, &files.untold];
+        files.into_iter().flatten()
     }
 
     pub fn bytes_written(&self) -> u64 {
-        let files = self.files.added.iter().chain(&self.files.changes);
-        files.map(|file| file.size).sum()
+        self.written().map(|file| file.size).sum()
     }
 }
 
@@ -173,6 +189,8 @@ impl Catalogue {
             hold: staged.hold,
             stamp: None,
             returning: Returning::nothing(),
+            withheld: Policy::default(),
+            withdrawal: Withdrawal::default(),
         });
         let incoming = Arc::clone(&staged.rows);
         let Plan {
@@ -214,7 +232,7 @@ impl Catalogue {
         })
     }
 
-    async fn plan(
+    pub(crate) async fn plan(
         &self,
         base: &Snapshot,
         pipe: &PipeId,
@@ -239,6 +257,20 @@ impl Catalogue {
         stamp: &RunStamp,
         deletes: Deletes,
     ) -> Result<PreparedCommit> {
+        self.write_withholding(diff, stamp, deletes, NotShown::default())
+            .await
+    }
+
+    /// As [`Catalogue::write`], where some rows or pictures are not shown. What is
+    /// withheld has to be asked after the snapshot was taken that was compared
+    /// with.
+    pub async fn write_withholding(
+        &self,
+        diff: &Diff,
+        stamp: &RunStamp,
+        deletes: Deletes,
+        not_shown: NotShown,
+    ) -> Result<PreparedCommit> {
         let run = stamp.run.to_string();
         // A first run has nothing that could come back.
         let returning = match diff.base.txn(diff.pipe.as_str()) {
@@ -250,6 +282,11 @@ impl Catalogue {
         };
         let rule = ContentRule {
             returning,
+            withheld: not_shown.products,
+            withdrawal: Withdrawal {
+                pictures: not_shown.pictures,
+                at: self.clock.now(),
+            },
             mode: diff.mode,
             hold: diff.hold,
             stamp: Some(RowStamp {
@@ -327,7 +364,12 @@ impl Catalogue {
         Ok(Some(writer.prepared(base, files, metrics)))
     }
 
-    async fn rewrite(&self, work: Work<'_>, kind: &str, write_id: &WriteId) -> Result<Rewritten> {
+    pub(crate) async fn rewrite(
+        &self,
+        work: Work<'_>,
+        kind: &str,
+        write_id: &WriteId,
+    ) -> Result<Rewritten> {
         let groups = groups(work.segments, work.deletes, self.options.file_rows);
         if groups.is_empty() {
             return Ok(Rewritten::default());
@@ -355,16 +397,21 @@ impl Catalogue {
 }
 
 /// Puts together what the commit needs besides the files.
-struct Writer<'a> {
-    pipe: &'a PipeId,
-    kind: &'static str,
-    operation: &'static str,
-    written_by: String,
-    write_id: &'a WriteId,
+pub(crate) struct Writer<'a> {
+    pub(crate) pipe: &'a PipeId,
+    pub(crate) kind: &'static str,
+    pub(crate) operation: &'static str,
+    pub(crate) written_by: String,
+    pub(crate) write_id: &'a WriteId,
 }
 
 impl Writer<'_> {
-    fn prepared(self, base: &Snapshot, files: Rewritten, metrics: Value) -> PreparedCommit {
+    pub(crate) fn prepared(
+        self,
+        base: &Snapshot,
+        files: Rewritten,
+        metrics: Value,
+    ) -> PreparedCommit {
         let mut metrics = metrics.as_object().cloned().unwrap_or_default();
         let number = |count: usize| Value::from(count.to_string());
         metrics.insert("numAddedFiles".to_owned(), number(files.added.len()));
@@ -385,16 +432,16 @@ impl Writer<'_> {
     }
 }
 
-struct Work<'a> {
-    base: &'a Snapshot,
-    pipe: &'a PipeId,
-    incoming: &'a Arc<SortedRows>,
-    segments: &'a Arc<Vec<Segment>>,
-    rule: Arc<dyn Rule>,
-    deletes: Deletes,
+pub(crate) struct Work<'a> {
+    pub(crate) base: &'a Snapshot,
+    pub(crate) pipe: &'a PipeId,
+    pub(crate) incoming: &'a Arc<SortedRows>,
+    pub(crate) segments: &'a Arc<Vec<Segment>>,
+    pub(crate) rule: Arc<dyn Rule>,
+    pub(crate) deletes: Deletes,
 }
 
-fn total(segments: &[Segment]) -> Counts {
+pub(crate) fn total(segments: &[Segment]) -> Counts {
     segments
         .iter()
         .fold(Counts::default(), |sum, segment| Counts {

@@ -130,12 +130,25 @@ fn set_facts(cells: &mut ImageCells, outcome: &ImageOutcome) {
         cells.bytes = Some(number(source.bytes));
         cells.phash = source.phash.map(String::from);
         cells.damaged = damage_of(outcome);
+        cells.etag.clone_from(&known.etag);
+        cells.last_modified.clone_from(&known.last_modified);
     } else {
         cells.sha256.clone_from(&known.sha256);
+        set_validators(cells, known);
     }
     cells.recipe.clone_from(&known.recipe);
-    cells.etag.clone_from(&known.etag);
-    cells.last_modified.clone_from(&known.last_modified);
+}
+
+/// Of bytes that are as they were: what an answer does not say stays.
+fn set_validators(cells: &mut ImageCells, known: &KnownImage) {
+    for (cell, known) in [
+        (&mut cells.etag, &known.etag),
+        (&mut cells.last_modified, &known.last_modified),
+    ] {
+        if known.is_some() {
+            cell.clone_from(known);
+        }
+    }
 }
 
 fn damage_of(outcome: &ImageOutcome) -> Option<String> {
@@ -151,15 +164,10 @@ fn set_unchanged(cells: &mut ImageCells, known: &KnownImage) -> Option<ImageStat
     if known.recipe.is_some() && is_placeholder(&known.recipe) != is_placeholder(&cells.recipe) {
         return None;
     }
-    for (cell, known) in [
-        (&mut cells.recipe, &known.recipe),
-        (&mut cells.etag, &known.etag),
-        (&mut cells.last_modified, &known.last_modified),
-    ] {
-        if known.is_some() {
-            cell.clone_from(known);
-        }
+    if known.recipe.is_some() {
+        cells.recipe.clone_from(&known.recipe);
     }
+    set_validators(cells, known);
     // Another file may have been fetched and refused in between.
     if !cells.recipe.as_deref().is_some_and(is_recipe_of_damaged) {
         cells.damaged = None;
@@ -270,7 +278,7 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> &'a ArrayRef {
 }
 
 /// Builds one image column of some rows.
-fn build_column(name: &str, cells: &[ImageCells]) -> ArrayRef {
+pub(crate) fn build_column(name: &str, cells: &[ImageCells]) -> ArrayRef {
     let texts = |get: fn(&ImageCells) -> &Option<String>| -> ArrayRef {
         Arc::new(
             cells

@@ -22,11 +22,14 @@ mod images;
 mod layers;
 mod log;
 mod merge;
+mod not_shown;
 mod orphans;
+mod paper;
 mod partial;
 mod pick;
 mod plan;
 mod read;
+mod restore;
 mod returning;
 mod rewrite;
 mod schema;
@@ -34,6 +37,7 @@ mod sort;
 mod sorted;
 mod staging;
 mod table;
+mod withhold;
 mod work;
 
 #[cfg(test)]
@@ -46,17 +50,20 @@ pub use commit::{CommitError, CommitOutcome, Fence, Txn};
 pub use content::Mode;
 pub use diff::{Diff, FoldStamp, PreparedCommit, RunStamp, WriteId};
 pub use error::{CatalogueError, Result};
+pub use not_shown::NotShown;
 pub use orphans::{ORPHANS_MAX, Orphan};
 pub use read::candidates::{CANDIDATES_MAX, ImagePage, ImageRow};
 pub use read::changes::{ChangePage, Watermark};
 pub use read::json::rows_as_json;
 pub use read::products::{PAGE_ROWS_MAX, ProductPage};
 pub use read::stored_images::{KeyFiles, STORED_ROWS_MAX, StoredRow};
+pub use restore::Restoring;
 pub use schema::{
     CHANGE_TYPE, CLEARED, COMMIT_TIMESTAMP, COMMIT_VERSION, EXTRA, EXTRA_PREFIX, FIRST_SEEN, ID,
-    IMAGE_COLUMNS, IMAGE_LINK, PIPE, ROW_HASH, RUN, UPDATED, content_schema, partial_schema,
-    table_schema,
+    IMAGE_COLUMNS, IMAGE_LINK, PIPE, ROW_HASH, RUN, UPDATED, WITHHELD, content_schema,
+    partial_schema, table_schema,
 };
 pub use sort::{ID_BYTES_MAX, SortLimits};
 pub use staging::{Deleted, ImageStaging, Staged, StagedImages, Staging};
 pub use trawler_core::judge::Deletes;
+pub use withhold::Withholds;

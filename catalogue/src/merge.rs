@@ -82,6 +82,18 @@ pub(crate) trait Rule: Send + Sync {
         incoming: &RecordBatch,
         changed: &[Changed],
     ) -> Result<RecordBatch>;
+
+    /// Whether rows may be withheld from readers. Then what readers hear is
+    /// said in change files, also where everything that happens is an insert.
+    fn withholds(&self) -> bool {
+        false
+    }
+
+    /// Whether a changed row may have another picture than before, or a row may
+    /// go. If not, nothing is lost of rows that nobody hears of.
+    fn replaces_pictures(&self) -> bool {
+        true
+    }
 }
 
 /// Adds stored rows to the operations, joined with their forerunners.

@@ -72,6 +72,9 @@ impl Catalogue {
         while next <= newest && !candidates.is_empty() {
             let last = (next + AT_A_TIME - 1).min(newest);
             for entry in entry::read_range(&self.store, next..=last).await? {
+                for file in entry.untold()? {
+                    candidates.remove(&file.path);
+                }
                 for line in entry.lines {
                     let paths = [
                         line.add.map(|add| add.path),
@@ -97,7 +100,7 @@ impl Catalogue {
     }
 
     /// Deletes the files of a commit that is not to be made. Only for who wrote
-    /// them and knows that no commit was tried.
+    /// them and knows that no commit was tried; see [`Catalogue::land`].
     pub async fn discard(&self, prepared: PreparedCommit) -> Result<()> {
         self.delete_files(prepared.paths()).await
     }

@@ -1,7 +1,8 @@
 //! Ids that come back: what was known of a product when it went.
 //!
-//! The change files of a pipe hold the rows that its runs deleted. An id that a
-//! later run inserts again takes its `first_seen` from there, and its image
+//! The change files of a pipe hold the rows that its runs deleted, and its untold
+//! files those that nobody was shown by then. An id that a later run inserts
+//! again takes its `first_seen` from there, and its image
 //! state while the stored image cannot have been removed yet. What is older
 //! than that is fetched anew: a row must not name an image that is gone.
 //!
@@ -27,7 +28,7 @@ use trawler_core::removal::REST;
 
 use crate::catalogue::Catalogue;
 use crate::error::{CatalogueError, Result};
-use crate::rewrite::DELETE;
+use crate::rewrite::{DELETE, UNTOLD_NAME};
 use crate::schema::{
     CHANGE_TYPE, FIRST_SEEN, ID, IMAGE_COLUMNS, IMAGE_LINK, change_schema, project,
 };
@@ -42,7 +43,8 @@ pub(crate) const RETURNING_IDS_MAX: usize = 100_000;
 /// How long an id may be away.
 const AWAY_MAX: Duration = Duration::days(90);
 
-/// Newest change files that are looked at: two requests each, once a run.
+/// Newest change files that are looked at, and untold ones: two requests each,
+/// once a run.
 const FILES_MAX: usize = 90;
 
 /// An image is removed [`REST`] after it was last referred to at the earliest;
@@ -93,6 +95,7 @@ impl Returning {
 /// A change file, with the instant at which it was written.
 struct Deletions {
     seq: i64,
+    is_untold: bool,
     file: FileRef,
     written: DateTime<Utc>,
 }
@@ -129,6 +132,7 @@ impl Catalogue {
         let first = before.0.saturating_sub(AWAY_MAX.num_milliseconds());
         let listed = self.store.list(Some(&folder)).map_ok(|object| Deletions {
             seq: run_of(&object.location).unwrap_or(i64::MAX),
+            is_untold: is_untold(&object.location),
             file: FileRef {
                 path: object.location.to_string(),
                 size: object.size,
@@ -141,7 +145,14 @@ impl Catalogue {
             .await
             .map_err(CatalogueError::store("list", &folder))?;
         files.sort_unstable_by(|a, b| (b.seq, &b.file.path).cmp(&(a.seq, &a.file.path)));
-        files.truncate(FILES_MAX);
+        // A run of a hidden pipe has one of each, and the told one is empty.
+        let mut left = [FILES_MAX; 2];
+        files.retain(|file| {
+            let left = &mut left[usize::from(file.is_untold)];
+            let is_one = *left > 0;
+            *left = left.saturating_sub(1);
+            is_one
+        });
         Ok(files)
     }
 }
@@ -160,6 +171,11 @@ fn is_missing(error: &CatalogueError) -> bool {
 fn run_of(path: &Path) -> Option<i64> {
     let name = path.filename()?.strip_prefix("run-")?;
     name.split('-').next()?.parse().ok()
+}
+
+fn is_untold(path: &Path) -> bool {
+    path.filename()
+        .is_some_and(|name| name.contains(UNTOLD_NAME))
 }
 
 struct Search {

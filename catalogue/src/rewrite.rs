@@ -1,5 +1,9 @@
 //! Writes the groups of a plan: new data files, and change files that hold
 //! every insert, delete, pre- and post-image.
+//!
+//! Of rows that nobody is shown readers hear nothing. What becomes of them is
+//! written down all the same, in untold files: whoever looks for a product that
+//! comes back, or for pictures of past days, finds what went there.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,6 +23,7 @@ use crate::schema::{change_schema, table_schema};
 use crate::sorted::{SortedRows, ids};
 use crate::table::reader::{OpenFile, Pages};
 use crate::table::writer::{FileShape, TableFile, WrittenFile};
+use crate::withhold::{is_shown, reasons};
 use crate::work::Cancelled;
 use trawler_core::judge::{Deletes, PriceMoves};
 
@@ -27,6 +32,9 @@ pub(crate) const INSERT: &str = "insert";
 pub(crate) const DELETE: &str = "delete";
 pub(crate) const PREIMAGE: &str = "update_preimage";
 pub(crate) const POSTIMAGE: &str = "update_postimage";
+
+/// At the end of the names of untold files, before their number.
+pub(crate) const UNTOLD_NAME: &str = "-untold";
 
 /// The column that prices are compared in.
 const PRICE: &str = "price_minor";
@@ -52,6 +60,8 @@ pub(crate) struct Rewrite {
 pub(crate) struct Rewritten {
     pub(crate) added: Vec<WrittenFile>,
     pub(crate) changes: Vec<WrittenFile>,
+    /// Rows that went or changed and that readers do not hear of, as they were.
+    pub(crate) untold: Vec<WrittenFile>,
     pub(crate) removed: Vec<Arc<DataFile>>,
     pub(crate) moves: PriceMoves,
 }
@@ -69,9 +79,14 @@ impl Rewrite {
         let removed: Vec<Arc<DataFile>> =
             touched.filter_map(|segment| segment.file.clone()).collect();
         // Readers take the rows of added files as inserts where a commit has
-        // no change files, and that is all that happens if nothing is removed.
-        let changes = (!removed.is_empty()).then(|| {
-            let name = format!("_change_data/pipe={}/{}", self.pipe, self.name);
+        // no change files, and that is all that happens if nothing is removed,
+        // and nothing is withheld.
+        let says_changes = !removed.is_empty() || self.rule.withholds();
+        let name = format!("_change_data/pipe={}/{}", self.pipe, self.name);
+        let changes =
+            says_changes.then(|| RowsOut::new(self, change_schema(), name.clone(), self.file_rows));
+        let untold = self.rule.replaces_pictures().then(|| {
+            let name = format!("{name}{UNTOLD_NAME}");
             RowsOut::new(self, change_schema(), name, self.file_rows)
         });
         let name = format!("pipe={}/{}", self.pipe, self.name);
@@ -80,6 +95,7 @@ impl Rewrite {
             deletes: self.deletes,
             rows: RowsOut::new(self, table_schema(), name, 0),
             changes,
+            untold,
             moves: PriceMoves::default(),
         };
         for group in groups {
@@ -93,8 +109,16 @@ impl Rewrite {
             added: writing.rows.written,
             changes: match writing.changes {
                 Some(mut changes) => {
-                    changes.end_file().await?;
+                    // One without rows says that nothing is to be heard.
+                    changes.end_or_empty_file().await?;
                     changes.written
+                }
+                None => Vec::new(),
+            },
+            untold: match writing.untold {
+                Some(mut untold) => {
+                    untold.end_file().await?;
+                    untold.written
                 }
                 None => Vec::new(),
             },
@@ -132,6 +156,7 @@ struct Writing<'a> {
     deletes: Deletes,
     rows: RowsOut,
     changes: Option<RowsOut>,
+    untold: Option<RowsOut>,
     moves: PriceMoves,
 }
 
@@ -168,12 +193,58 @@ enum From {
 /// A run of rows of one batch.
 type Run = (From, Range<usize>);
 
+/// What readers may have to be told of, in the order of the rows.
+enum News {
+    /// A new or changed row, by its place among those.
+    Renewed(usize),
+    /// Stored rows that are gone.
+    Gone(Range<usize>),
+}
+
 #[derive(Default)]
 struct Picks {
     rows: Vec<Run>,
-    changes: Vec<Run>,
-    kinds: Vec<&'static str>,
+    news: Vec<News>,
     changed: Vec<Changed>,
+}
+
+/// Rows of a change file, and what each of them says.
+#[derive(Default)]
+struct Said {
+    rows: Vec<Run>,
+    kinds: Vec<&'static str>,
+}
+
+impl Said {
+    fn say(&mut self, from: From, row: usize, kind: &'static str) {
+        self.kinds.push(kind);
+        self.rows.push((from, row..row + 1));
+    }
+
+    async fn write(
+        &self,
+        stored: &RecordBatch,
+        changed: &RecordBatch,
+        out: &mut RowsOut,
+    ) -> Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let rows = gather(stored, changed, &self.rows)?;
+        let mut columns = rows.columns().to_vec();
+        let kinds: ArrayRef = Arc::new(StringArray::from_iter_values(&self.kinds));
+        columns.push(kinds);
+        let rows = RecordBatch::try_new(change_schema(), columns)
+            .map_err(CatalogueError::arrow("build change rows"))?;
+        out.write(&rows).await
+    }
+}
+
+/// What there is to say of a piece.
+#[derive(Default)]
+struct Sayings {
+    told: Said,
+    untold: Said,
 }
 
 impl Picks {
@@ -184,11 +255,6 @@ impl Picks {
         }
     }
 
-    fn change(&mut self, from: From, run: Range<usize>, kind: &'static str) {
-        self.kinds.extend(run.clone().map(|_| kind));
-        self.changes.push((from, run));
-    }
-
     fn renew(&mut self, stored: Option<usize>, incoming: usize) {
         let at = self.changed.len();
         self.changed.push(Changed { incoming, stored });
@@ -196,12 +262,47 @@ impl Picks {
             Some((From::Changed, run)) if run.end == at => run.end += 1,
             _ => self.rows.push((From::Changed, at..at + 1)),
         }
-        if let Some(stored) = stored {
-            self.change(From::Stored, stored..stored + 1, PREIMAGE);
-            self.change(From::Changed, at..at + 1, POSTIMAGE);
-        } else {
-            self.change(From::Changed, at..at + 1, INSERT);
+        self.news.push(News::Renewed(at));
+    }
+
+    /// What readers hear: a row that nobody was shown is not gone, and one that
+    /// nobody is shown has not come. What such a row was is said to nobody.
+    fn said(&self, stored: &RecordBatch, changed: &RecordBatch) -> Sayings {
+        let (before, after) = (reasons(stored), reasons(changed));
+        let Sayings {
+            mut told,
+            mut untold,
+        } = Sayings::default();
+        for news in &self.news {
+            let at = match news {
+                News::Renewed(at) => *at,
+                News::Gone(rows) => {
+                    for row in rows.clone() {
+                        let said = match is_shown(before, row) {
+                            true => &mut told,
+                            false => &mut untold,
+                        };
+                        said.say(From::Stored, row, DELETE);
+                    }
+                    continue;
+                }
+            };
+            let was = self.changed[at].stored;
+            let shown = was.filter(|row| is_shown(before, *row));
+            if let (Some(row), None) = (was, shown) {
+                untold.say(From::Stored, row, PREIMAGE);
+            }
+            match (shown, is_shown(after, at)) {
+                (Some(row), true) => {
+                    told.say(From::Stored, row, PREIMAGE);
+                    told.say(From::Changed, at, POSTIMAGE);
+                }
+                (Some(row), false) => told.say(From::Stored, row, DELETE),
+                (None, true) => told.say(From::Changed, at, INSERT),
+                (None, false) => {}
+            }
         }
+        Sayings { told, untold }
     }
 }
 
@@ -222,7 +323,7 @@ impl Sink for Writing<'_> {
                 Op::Update { stored, incoming } => picks.renew(Some(stored), incoming),
                 Op::Delete { from, len } => match self.deletes {
                     Deletes::Hold => picks.keep(from, len),
-                    Deletes::Apply => picks.change(From::Stored, from..from + len, DELETE),
+                    Deletes::Apply => picks.news.push(News::Gone(from..from + len)),
                 },
             }
         }
@@ -236,16 +337,13 @@ impl Sink for Writing<'_> {
             let rows = gather(stored, &changed, &picks.rows)?;
             self.rows.write(&rows).await?;
         }
-        if let Some(changes) = &mut self.changes
-            && !picks.changes.is_empty()
-        {
-            let rows = gather(stored, &changed, &picks.changes)?;
-            let mut columns = rows.columns().to_vec();
-            let kinds: ArrayRef = Arc::new(StringArray::from_iter_values(&picks.kinds));
-            columns.push(kinds);
-            let rows = RecordBatch::try_new(change_schema(), columns)
-                .map_err(CatalogueError::arrow("build change rows"))?;
-            changes.write(&rows).await?;
+        let Some(changes) = &mut self.changes else {
+            return Ok(());
+        };
+        let said = picks.said(stored, &changed);
+        said.told.write(stored, &changed, changes).await?;
+        if let Some(untold) = &mut self.untold {
+            said.untold.write(stored, &changed, untold).await?;
         }
         Ok(())
     }
@@ -305,14 +403,10 @@ impl RowsOut {
     async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut from = 0;
         while from < batch.num_rows() {
-            let file = match &mut self.current {
-                Some(file) => file,
-                None => {
-                    let path = format!("{}-{:05}.parquet", self.name, self.written.len());
-                    let file = TableFile::create(&self.store, path, &self.schema, self.shape)?;
-                    self.current.insert(file)
-                }
-            };
+            if self.current.is_none() {
+                self.begin_file()?;
+            }
+            let file = self.current.as_mut().expect("begun just now");
             let space = self.rows_per_file.saturating_sub(file.rows());
             let space = usize::try_from(space).unwrap_or(usize::MAX);
             let rows = (batch.num_rows() - from).min(space);
@@ -323,6 +417,19 @@ impl RowsOut {
             }
         }
         Ok(())
+    }
+
+    async fn end_or_empty_file(&mut self) -> Result<()> {
+        if self.current.is_none() && self.written.is_empty() {
+            self.begin_file()?;
+        }
+        self.end_file().await
+    }
+
+    fn begin_file(&mut self) -> Result<&mut TableFile> {
+        let path = format!("{}-{:05}.parquet", self.name, self.written.len());
+        let file = TableFile::create(&self.store, path, &self.schema, self.shape)?;
+        Ok(self.current.insert(file))
     }
 
     async fn end_file(&mut self) -> Result<()> {

@@ -18,6 +18,8 @@ pub const ROW_HASH: &str = "row_hash";
 pub const FIRST_SEEN: &str = "first_seen";
 pub const UPDATED: &str = "updated";
 pub const RUN: &str = "run";
+/// Why nobody is shown the row; null where it is shown.
+pub const WITHHELD: &str = "withheld";
 pub const CHANGE_TYPE: &str = "_change_type";
 pub const COMMIT_VERSION: &str = "_commit_version";
 pub const COMMIT_TIMESTAMP: &str = "_commit_timestamp";
@@ -134,6 +136,7 @@ pub fn table_schema() -> SchemaRef {
         push(FIRST_SEEN, instant());
         push(UPDATED, instant());
         push(RUN, DataType::Utf8);
+        push(WITHHELD, DataType::Utf8);
         Arc::new(Schema::new(fields))
     }))
 }

@@ -17,11 +17,12 @@ use object_store::local::LocalFileSystem;
 use serde_json::{Map, Value};
 use trawler_catalogue::{
     Catalogue, CatalogueOptions, CommitOutcome, Deletes, Diff, EXTRA, Fence, FoldStamp,
-    ImageStaging, Mode, PreparedCommit, RunStamp, SortLimits, Staged, Staging, Txn, Watermark,
-    WriteId, content_schema, rows_as_json,
+    ImageStaging, Mode, NotShown, PreparedCommit, RunStamp, SortLimits, Staged, Staging, Txn,
+    Watermark, WriteId, content_schema, rows_as_json,
 };
 use trawler_core::image::ImageOutcome;
 use trawler_core::ports::Clock;
+use trawler_core::withheld::{Act, Note, Withholding};
 use trawler_core::{PipeId, RunId};
 
 /// A product with the columns that tests look at.
@@ -195,6 +196,15 @@ pub fn txn_of(run: &RunId) -> Txn {
     }
 }
 
+pub fn decide(document: &mut Withholding, act: &Act) {
+    let note = Note {
+        by: "ann".to_owned(),
+        at: DateTime::UNIX_EPOCH,
+        why: String::new(),
+    };
+    document.decide(act, &note).unwrap();
+}
+
 impl Table {
     pub async fn new() -> Self {
         Self::with(small_files()).await
@@ -272,6 +282,45 @@ impl Table {
             .prepare(&run, &staged, Mode::Full, Deletes::Apply)
             .await;
         (diff, self.commit(&prepared, &run).await)
+    }
+
+    /// A full run that knows what is withheld.
+    pub async fn withheld_run(
+        &self,
+        document: &Withholding,
+        day: i64,
+        products: &[Product],
+    ) -> i64 {
+        let run = run_of(&document.pipe, day);
+        let staged = self.staged(products, &[]);
+        let base = self.catalogue.snapshot().await.unwrap();
+        let diff = self.catalogue.diff(&base, &run.pipe, &staged, Mode::Full);
+        let diff = diff.await.unwrap();
+        let not_shown = NotShown {
+            products: document.policy(),
+            ..NotShown::default()
+        };
+        self.commit_diff(&diff, &run, not_shown).await
+    }
+
+    pub async fn commit_diff(&self, diff: &Diff, run: &RunId, not_shown: NotShown) -> i64 {
+        let (stamp, apply) = (stamp_of(run), Deletes::Apply);
+        let written = self
+            .catalogue
+            .write_withholding(diff, &stamp, apply, not_shown);
+        self.commit(&written.await.unwrap(), run).await
+    }
+
+    /// Takes a decision and brings the table to it; gives the rows that changed.
+    pub async fn withhold(&self, document: &mut Withholding, act: &Act) -> u64 {
+        decide(document, act);
+        let base = self.catalogue.snapshot().await.unwrap();
+        let made = self.catalogue.withhold(&base, document).await.unwrap();
+        let fence = Fence::open();
+        let committed = self.catalogue.commit(&made.prepared, &made.txn, &fence);
+        let committed = committed.await.unwrap();
+        assert!(matches!(committed, CommitOutcome::Committed { .. }));
+        made.rows
     }
 
     pub async fn commit(&self, prepared: &PreparedCommit, run: &RunId) -> i64 {

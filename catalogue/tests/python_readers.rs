@@ -17,6 +17,7 @@ use std::sync::Arc;
 use serde_json::json;
 use trawler_catalogue::{Catalogue, CatalogueOptions, Deletes, Mode, Watermark, local_store};
 use trawler_core::image::{ImageOutcome, ImageStatus, KnownImage, SourceFacts, StoredVariant};
+use trawler_core::withheld::{Act, Withholding};
 
 use testing::{Product, Table, changes_of, pipe, run_of, small_files};
 
@@ -100,7 +101,7 @@ fn stored(number: usize) -> ImageOutcome {
 }
 
 /// First loads, changes, an unchanged run, a summary run, a fold, an emptied
-/// pipe, and checkpoints in between.
+/// pipe, a hidden one, and checkpoints in between.
 async fn fill(table: &Table) {
     let (a, b, c) = (pipe("shop-a"), pipe("shop.b"), pipe("c"));
     table.full_run(&a, 0, &products(180, 100)).await;
@@ -124,6 +125,12 @@ async fn fill(table: &Table) {
         .await
         .unwrap();
     table.full_run(&c, 1, &[]).await;
+    // A commit that names an untold file.
+    let mut document = Withholding::none(pipe("d"));
+    table.withheld_run(&document, 0, &products(9, 1)).await;
+    table.withhold(&mut document, &Act::Hide).await;
+    table.withheld_run(&document, 1, &products(5, 2)).await;
+    table.withhold(&mut document, &Act::Show).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

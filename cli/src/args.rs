@@ -5,7 +5,12 @@ mod dlq;
 mod images;
 mod maintenance;
 mod pipe;
+mod plan;
 mod runs;
+mod simulate;
+mod undo;
+mod way;
+mod withhold;
 
 use std::path::PathBuf;
 
@@ -13,7 +18,12 @@ pub(crate) use dlq::{DlqCommand, WhichLetters, Who};
 pub(crate) use images::{GcArgs, ImagesArgs, ImagesCommand, RetryArgs, StatsArgs, VerifyArgs};
 pub(crate) use maintenance::{AddWindow, MaintenanceCommand, WindowTarget};
 pub(crate) use pipe::{As, Mode, NewPipeArgs, PipeCommand};
+pub(crate) use plan::{PlanArgs, ScaleArgs};
 pub(crate) use runs::{AcceptArgs, RejectArgs, RunsArgs, RunsCommand, ShowRunArgs};
+pub(crate) use simulate::SimulateArgs;
+pub(crate) use undo::{ReprocessArgs, RestoreArgs};
+pub(crate) use way::{EgressArg, WayArgs};
+pub(crate) use withhold::{BlockArgs, BlockCommand, PipeDecisionArgs, TargetArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -59,9 +69,14 @@ pub(crate) enum Command {
     /// Set a fleet up.
     #[command(subcommand)]
     Fleet(FleetCommand),
+    /// How many machines the work ahead needs, until when, and for how much.
+    Plan(PlanArgs),
+    /// Set the number of machines by the plan, for those who run this instead of
+    /// the groups' policies.
+    Scale(ScaleArgs),
     /// What is due, running, done and failed.
     Status,
-    /// One pipe: draft it from a feed or a site.
+    /// One pipe: draft it from a feed or a site; hide it, show it, retire it.
     #[command(subcommand)]
     Pipe(PipeCommand),
     /// The pipes and when they ran and run next; publish them to a fleet.
@@ -72,6 +87,20 @@ pub(crate) enum Command {
     /// The runs: how far, how long, what changed; decide about those that wait
     /// for a person.
     Runs(RunsArgs),
+    /// Read a kept input of a pipe once more, without asking the partner.
+    Reprocess(ReprocessArgs),
+    /// Bring a pipe's rows back to what an earlier run left, and pause it.
+    Restore(RestoreArgs),
+    /// Withhold a product from products and changes, or a picture from all
+    /// products, until it is unblocked, whatever later runs bring; `list` says
+    /// what is blocked.
+    Block(BlockArgs),
+    /// Let a blocked product out again, as it is by now, or fetch a blocked
+    /// picture again.
+    Unblock(TargetArgs),
+    /// Show what a fleet would do and cost under each policy of scaling; reaches
+    /// nothing.
+    Simulate(SimulateArgs),
     /// The columns of a product: type, unit, and the feed fields they come from.
     Schema,
     /// Print products of a pipe.
@@ -98,7 +127,10 @@ impl Command {
     pub(crate) fn loudness(&self) -> Loudness {
         match self {
             Self::Schedule(_) | Self::Crawl(_) => Loudness::Journal,
+            Self::Scale(scale) if scale.follow => Loudness::Journal,
             Self::Images(images) if images.command.is_none() => Loudness::Journal,
+            Self::Run(run) if run.dry_run => Loudness::Report,
+            Self::Reprocess(again) if again.dry_run => Loudness::Report,
             _ => Loudness::Warnings,
         }
     }
@@ -129,6 +161,10 @@ pub(crate) struct RunArgs {
     /// Only this pipe, whether it is due or not.
     #[arg(long, value_name = "ID")]
     pub(crate) pipe: Option<String>,
+    /// Do the whole run without keeping any of it, and show what it would
+    /// change and how it would be judged.
+    #[arg(long, requires = "pipe")]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -234,6 +270,10 @@ pub(crate) struct ProductsArgs {
     /// At most so many, in order of id.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) limit: u32,
+    /// Also products that nobody is shown: of a shadow, hidden or retired pipe,
+    /// and blocked ones; the column `withheld` says why.
+    #[arg(long)]
+    pub(crate) all: bool,
     /// How rows are printed.
     #[arg(long, value_enum, default_value_t = RowFormat::Table)]
     pub(crate) format: RowFormat,
@@ -283,9 +323,8 @@ pub(crate) struct TryFeedArgs {
     /// Products to show.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub(crate) sample: u32,
-    /// Let this host or network in, although it is not public (127.0.0.1:8080).
-    #[arg(long, value_name = "HOST:PORT|CIDR")]
-    pub(crate) allow: Vec<String>,
+    #[command(flatten)]
+    pub(crate) way: WayArgs,
 }
 
 #[derive(Debug, Args)]
@@ -298,9 +337,8 @@ pub(crate) struct TryPageArgs {
     /// Use the selectors and the currency of this pipe's [site] table.
     #[arg(long)]
     pub(crate) pipe: Option<String>,
-    /// Let this host or network in, although it is not public (127.0.0.1:8080).
-    #[arg(long, value_name = "HOST:PORT|CIDR")]
-    pub(crate) allow: Vec<String>,
+    #[command(flatten)]
+    pub(crate) way: WayArgs,
 }
 
 #[derive(Debug, Args)]
@@ -310,9 +348,8 @@ pub(crate) struct TryImageArgs {
     /// Write the variants here.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Let this host or network in, although it is not public (127.0.0.1:8080).
-    #[arg(long, value_name = "HOST:PORT|CIDR")]
-    pub(crate) allow: Vec<String>,
+    #[command(flatten)]
+    pub(crate) way: WayArgs,
 }
 
 #[derive(Debug, Args)]
@@ -325,18 +362,16 @@ pub(crate) struct TryRobotsArgs {
     /// What is asked for: a URL, or a path with its query. An empty one is the
     /// root.
     pub(crate) url: String,
-    /// Let this host or network in, although it is not public (127.0.0.1:8080).
-    #[arg(long, value_name = "HOST:PORT|CIDR")]
-    pub(crate) allow: Vec<String>,
+    #[command(flatten)]
+    pub(crate) way: WayArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct TryUrlArgs {
     /// An http(s) URL. It is asked for; of the answers only the heads are read.
     pub(crate) url: String,
-    /// Let this host or network in, although it is not public (127.0.0.1:8080).
-    #[arg(long, value_name = "HOST:PORT|CIDR")]
-    pub(crate) allow: Vec<String>,
+    #[command(flatten)]
+    pub(crate) way: WayArgs,
 }
 
 #[derive(Debug, Args)]

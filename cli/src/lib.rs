@@ -11,12 +11,14 @@ mod compose;
 mod config;
 mod end;
 mod lookup;
+mod memory;
 mod order;
 mod output;
 mod progress;
 mod secrets;
 mod service;
 mod telemetry;
+mod upkeep_beside;
 mod work;
 
 use std::process::ExitCode;
@@ -33,6 +35,7 @@ pub fn main() -> ExitCode {
 
 /// As [`main`], by a clock that is so far ahead: for tests of what takes days.
 pub fn main_ahead(ahead: Duration) -> ExitCode {
+    memory::give_back_large_blocks();
     compose::set_clock_ahead(ahead);
     let cli = args::Cli::parse();
     telemetry::init(cli.command.loudness());

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use trawler_core::dead::DeadLetter;
+use trawler_core::upkeep::UPKEEP_PIPE;
 use trawler_core::{PipeId, QueueName};
 use trawler_fleet::PipeError;
 
@@ -19,6 +20,14 @@ pub(crate) async fn current_pipe(machine: &Machine, text: &str) -> anyhow::Resul
         Some(why) => Err(why.into()),
         None => Ok(id),
     }
+}
+
+/// The pipe whose jobs are to be held, which may be those of no partner.
+pub(crate) async fn pausable_pipe(machine: &Machine, text: &str) -> anyhow::Result<PipeId> {
+    if text == UPKEEP_PIPE.as_str() {
+        return Ok(UPKEEP_PIPE.clone());
+    }
+    current_pipe(machine, text).await
 }
 
 /// The pipe id, also where the pipe is not in the folder or the current set any

@@ -18,6 +18,9 @@ pub(crate) enum Loudness {
     Warnings,
     /// Changes of state, for those who read a journal.
     Journal,
+    /// As warnings, but of the run itself nothing: a dry run's report says what it
+    /// came to, and its lines would say that it really did.
+    Report,
 }
 
 impl Loudness {
@@ -27,6 +30,7 @@ impl Loudness {
             Self::Warnings => warnings,
             // Every crate of ours begins so.
             Self::Journal => warnings.with_target("trawler", LevelFilter::INFO),
+            Self::Report => warnings.with_target("trawler_crawler::collect", LevelFilter::OFF),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::compose::{self, Machine, notices};
 use crate::config::Loaded;
 use crate::order::{Order, Plan, Role, Until};
 use crate::progress;
+use crate::upkeep_beside::UpkeepBeside;
 
 /// Longest poll of a run that ends when nothing is left.
 const IDLE_POLL_MAX: Duration = Duration::from_millis(250);
@@ -152,7 +153,14 @@ impl Crew<'_> {
         let mut tasks = JoinSet::new();
         if self.order.roles.contains(&Role::Crawl) {
             let crawler = self.machine.crawler(self.loaded, self.fetcher).await?;
-            self.hire(&mut tasks, Arc::new(crawler), workers.crawl_slots, &board);
+            let handler = UpkeepBeside {
+                crawler,
+                upkeep: self.machine.upkeep(self.loaded).await?,
+                // It plans no run here and asks for no capacity.
+                scheduler: self.machine.scheduler(self.loaded, None),
+                pipes: self.machine.pipes.clone(),
+            };
+            self.hire(&mut tasks, Arc::new(handler), workers.crawl_slots, &board);
         }
         if self.order.roles.contains(&Role::Images) {
             let images = self.machine.image_worker(self.loaded, self.fetcher)?;

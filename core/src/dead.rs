@@ -66,6 +66,10 @@ impl Input {
                     "kind": "refetch", "pipe": pipe, "refetch": refetch, "wanted": wanted,
                 }),
             },
+            CrawlJob::Upkeep { task, due } => Self {
+                words: task.to_string(),
+                facts: json!({ "kind": "upkeep", "task": task, "due": due }),
+            },
         }
     }
 

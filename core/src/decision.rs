@@ -1,5 +1,5 @@
 //! What a person decided about a run that was quarantined, or whose deletes
-//! are held.
+//! are held, and that one brought the rows of an earlier run back.
 //!
 //! Whoever accepts a run has it collected once more, from the input that was
 //! kept of it. That is a run of its own, whose number follows the accepted
@@ -31,6 +31,8 @@ pub enum Decided {
     Rejected,
     /// The run itself applied its deletes: enough equal ones came before it.
     AppliedByItself,
+    /// The run brought the rows of an earlier run back.
+    Restored,
 }
 
 impl Decided {
@@ -39,6 +41,7 @@ impl Decided {
             Self::Accepted => "accepted",
             Self::Rejected => "rejected",
             Self::AppliedByItself => "applied by itself",
+            Self::Restored => "restored",
         }
     }
 }

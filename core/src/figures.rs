@@ -37,6 +37,8 @@ pub enum Figure {
     OldestAgeSeconds,
     BacklogPerInstance,
     RunnablePipes,
+    CapacityPlanned,
+    PipesOverdue,
     DeadLetters,
     FiguresLost,
 }
@@ -98,7 +100,7 @@ macro_rules! about {
 /// Every figure: its name in CloudWatch, its name on the metrics page, how it
 /// adds up, its unit, what its series are told apart by, what it means.
 #[rustfmt::skip]
-pub const FIGURES: [About; 27] = [
+pub const FIGURES: [About; 29] = [
     about!(JobsSettled              "trawler_jobs_settled_total"               Counter      Count   QueueAndVerdict "Deliveries that ended with a verdict."),
     about!(LeasesRenewed            "trawler_leases_renewed_total"             Counter      Count   Queue           "Leases that were renewed."),
     about!(LeasesLost               "trawler_leases_lost_total"                Counter      Count   Queue           "Leases that ended while their job was worked on."),
@@ -124,6 +126,8 @@ pub const FIGURES: [About; 27] = [
     about!(OldestAgeSeconds         "trawler_oldest_age_seconds"               Gauge        Seconds Queue           "Age of the open job that has waited longest since its latest send."),
     about!(BacklogPerInstance       "trawler_backlog_per_instance_jobs"        Gauge        Count   Queue           "Open jobs for each worker in service, at least one worker assumed."),
     about!(RunnablePipes            "trawler_runnable_pipes"                   Gauge        Count   Environment     "Pipes with an open job, and none in hand."),
+    about!(CapacityPlanned          "trawler_capacity_planned"                 Gauge        Count   Environment     "1 while the scheduler sets capacity by its plan, 0 while the alarms have to."),
+    about!(PipesOverdue             "trawler_pipes_overdue"                    Gauge        Count   Environment     "Pipes whose last complete run is older than their max_age."),
     about!(DeadLetters              "trawler_dead_letters"                     Gauge        Count   Queue           "Dead jobs that wait for a person."),
     about!(FiguresLost              "trawler_figures_lost_total"               Counter      Count   Environment     "Figures that could not be delivered and were dropped."),
 ];
@@ -284,6 +288,13 @@ impl Figures {
             Metric::RunnablePipes { pipes } => {
                 self.set(Series::of(F::RunnablePipes), as_level(pipes));
             }
+            Metric::CapacityPlanned { planned } => {
+                let level = if planned { 1.0 } else { 0.0 };
+                self.set(Series::of(F::CapacityPlanned), level);
+            }
+            Metric::PipesOverdue { pipes } => {
+                self.set(Series::of(F::PipesOverdue), as_level(pipes));
+            }
             Metric::DeadLetters { queue, letters } => {
                 self.set(Series::of_queue(F::DeadLetters, queue), as_level(letters));
             }
@@ -379,7 +390,7 @@ mod tests {
     use crate::verdict::Verdict;
 
     /// Custom metrics are billed each, see `adapters/aws/src/metrics`.
-    const SERIES_MAX: usize = 48;
+    const SERIES_MAX: usize = 49;
 
     #[test]
     fn the_table_names_every_figure_once() {
@@ -447,6 +458,8 @@ mod tests {
             },
             Metric::BacklogPerInstance { queue, jobs: 1.0 },
             Metric::RunnablePipes { pipes: 1 },
+            Metric::CapacityPlanned { planned: true },
+            Metric::PipesOverdue { pipes: 1 },
             Metric::DeadLetters { queue, letters: 1 },
             Metric::FiguresLost { count: 1 },
         ];

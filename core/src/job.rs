@@ -1,12 +1,14 @@
 //! Bodies of messages. Versioned: an unknown version or shape is buried, not
 //! guessed at.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::image::KnownImage;
 use crate::ports::MESSAGE_BYTES_MAX;
 use crate::refetch::Wanted;
+use crate::upkeep::{UPKEEP_PIPE, UpkeepTask};
 use crate::{JobId, JobName, PipeId, RunId};
 
 /// The version that this program writes and the only one that it reads.
@@ -40,6 +42,11 @@ pub enum CrawlJob {
         refetch: i64,
         wanted: Wanted,
     },
+    /// Look after what is stored, of whatever pipe.
+    Upkeep {
+        task: UpkeepTask,
+        due: DateTime<Utc>,
+    },
 }
 
 impl CrawlJob {
@@ -48,6 +55,7 @@ impl CrawlJob {
             Self::Collect { run } => JobId::from(run),
             Self::Fold { pipe, fold } => JobName::fold_id(pipe, *fold),
             Self::Refetch { pipe, refetch, .. } => JobName::refetch_id(pipe, *refetch),
+            Self::Upkeep { task, due } => JobName::upkeep_id(task.kind(), *due),
         }
     }
 
@@ -55,6 +63,7 @@ impl CrawlJob {
         match self {
             Self::Collect { run } => &run.pipe,
             Self::Fold { pipe, .. } | Self::Refetch { pipe, .. } => pipe,
+            Self::Upkeep { .. } => &UPKEEP_PIPE,
         }
     }
 

@@ -1,9 +1,12 @@
-//! What the name of a job says: which run, fold or refetch it belongs to.
+//! What the name of a job says: which run, fold, refetch or upkeep it belongs to.
 //!
 //! A settled job has no record for long; who asks for it then finds the
 //! document that tells how it ended by the job's name alone.
 
+use chrono::{DateTime, Utc};
+
 use crate::refetch::Refetches;
+use crate::upkeep::{UPKEEP_PIPE, UpkeepKind};
 use crate::{JobId, PipeId, QueueName, RunId, RunSeq};
 
 /// Between pipe and number of a fold's name.
@@ -11,6 +14,9 @@ const FOLD: &str = "#images@";
 
 /// Between pipe and number of a refetch's name.
 const REFETCH: &str = "#refetch@";
+
+/// Between kind and due instant of an upkeep's name, in milliseconds.
+const DUE: &str = "@";
 
 /// A name, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +29,10 @@ pub enum JobName {
     Refetch {
         pipe: PipeId,
         refetch: i64,
+    },
+    Upkeep {
+        kind: UpkeepKind,
+        due: DateTime<Utc>,
     },
     /// An image job of this run, or of the refetch that the run id stands for.
     Image(RunId),
@@ -43,6 +53,16 @@ impl JobName {
                     return Some(Self::Refetch {
                         pipe: PipeId::parse(pipe).ok()?,
                         refetch: refetch.parse().ok()?,
+                    });
+                }
+                if let Some((pipe, rest)) = job.as_str().split_once('#')
+                    && pipe == UPKEEP_PIPE.as_str()
+                {
+                    let (kind, due) = rest.split_once(DUE)?;
+                    let mut kinds = UpkeepKind::ALL.into_iter();
+                    return Some(Self::Upkeep {
+                        kind: kinds.find(|known| known.as_str() == kind)?,
+                        due: DateTime::from_timestamp_millis(due.parse().ok()?)?,
                     });
                 }
                 let run = RunId::parse(job.as_str()).ok()?;
@@ -69,6 +89,12 @@ impl JobName {
     pub fn refetch_id(pipe: &PipeId, refetch: i64) -> JobId {
         JobId::parse(&format!("{pipe}{REFETCH}{refetch}"))
             .expect("a pipe id and a number make a job id within its bound")
+    }
+
+    pub fn upkeep_id(kind: UpkeepKind, due: DateTime<Utc>) -> JobId {
+        let due = due.timestamp_millis();
+        JobId::parse(&format!("{}#{kind}{DUE}{due}", *UPKEEP_PIPE))
+            .expect("a pipe id, a kind and a number make a job id within its bound")
     }
 
     /// The name of an image job: its run, and what it fetches in 24 hex digits.
@@ -108,6 +134,12 @@ mod tests {
                 refetch: 3,
             }),
         );
+        for kind in UpkeepKind::ALL {
+            let due = DateTime::from_timestamp_millis(1_763_780_400_000).unwrap();
+            let upkeep = JobName::upkeep_id(kind, due);
+            check(crawl, upkeep.as_str(), Some(JobName::Upkeep { kind, due }));
+        }
+        check(crawl, "trawler-upkeep#other@1", None);
         check(crawl, "shop@refetch-3", None);
         check(crawl, "job", None);
         let image = JobName::image_id(&run, "0123456789abcdef01234567");

@@ -6,10 +6,12 @@
 //! else in the workspace depends on this crate and this crate depends on none
 //! of it.
 
+pub mod blocked_images;
 pub mod book;
 pub mod dead;
 pub mod decision;
 pub mod drain;
+pub mod edition;
 pub mod environment;
 pub mod feed;
 pub mod feed_validators;
@@ -27,6 +29,7 @@ pub mod ledger;
 pub mod maintenance;
 pub mod manifest;
 pub mod open_runs;
+pub mod past;
 pub mod pause;
 pub mod personal;
 pub mod phash;
@@ -40,12 +43,16 @@ pub mod raw_input;
 pub mod recheck;
 pub mod refetch;
 pub mod removal;
+pub mod reprocess;
+pub mod restore;
 pub mod run;
 pub mod schedule;
 pub mod secret;
 pub mod site;
 pub mod tenure;
+pub mod upkeep;
 pub mod verdict;
+pub mod withheld;
 
 pub use environment::Environment;
 pub use id::{InvalidId, JobId, PipeId, QueueName, RunId, RunSeq};

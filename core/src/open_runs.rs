@@ -6,8 +6,10 @@
 //! document: a crash in between leaves an open number without a document,
 //! which is planned again.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::past::{PAST_MAX, PastRun};
 use crate::{PipeId, RunId, RunSeq};
 
 /// The document at `schedule/{pipe}`.
@@ -18,6 +20,20 @@ pub struct OpenRuns {
     pub newest: Option<RunSeq>,
     /// Runs that are planned and not over, in order.
     pub open: Vec<RunSeq>,
+    /// The last runs that did their work, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<PastRun>,
+    /// The first run that was planned, of a pipe that is not older than this
+    /// field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<RunSeq>,
+    /// Restores that were begun since the last one that came to its end: their
+    /// run documents tell how they stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restoring: Vec<RunSeq>,
+    /// When the last complete run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete: Option<DateTime<Utc>>,
 }
 
 impl OpenRuns {
@@ -26,6 +42,10 @@ impl OpenRuns {
             pipe,
             newest: None,
             open: Vec::new(),
+            past: Vec::new(),
+            first: None,
+            restoring: Vec::new(),
+            complete: None,
         }
     }
 
@@ -36,6 +56,7 @@ impl OpenRuns {
     /// Opens a run; says whether it was not open before.
     pub fn begin(&mut self, seq: RunSeq) -> bool {
         self.newest = self.newest.max(Some(seq));
+        self.first.get_or_insert(seq);
         match self.open.binary_search(&seq) {
             Ok(_) => false,
             Err(at) => {
@@ -48,6 +69,30 @@ impl OpenRuns {
     /// The run is over.
     pub fn end(&mut self, seq: RunSeq) {
         self.open.retain(|open| *open != seq);
+    }
+
+    /// The run is over and took so long; one that was over before is not
+    /// counted again.
+    pub fn end_as(&mut self, seq: RunSeq, past: Option<PastRun>) {
+        if self.open.binary_search(&seq).is_ok() {
+            self.past.extend(past);
+            let over = self.past.len().saturating_sub(PAST_MAX);
+            self.past.drain(..over);
+        }
+        self.end(seq);
+    }
+
+    /// A restore begins; of those before it these are over.
+    pub fn restores(&mut self, seq: RunSeq, over: &[RunSeq]) {
+        self.restoring.retain(|known| !over.contains(known));
+        if !self.restoring.contains(&seq) {
+            self.restoring.push(seq);
+        }
+    }
+
+    /// A run was complete, and over at this instant.
+    pub fn completed(&mut self, at: DateTime<Utc>) {
+        self.complete = self.complete.max(Some(at));
     }
 
     pub fn runs(&self) -> impl Iterator<Item = RunId> + '_ {
@@ -72,6 +117,46 @@ mod tests {
         assert_eq!(runs.open, [RunSeq(1), RunSeq(2)]);
         runs.end(RunSeq(2));
         runs.end(RunSeq(3));
-        assert_eq!((runs.newest, runs.open), (Some(RunSeq(2)), vec![RunSeq(1)]));
+        assert_eq!(
+            (runs.newest, runs.first),
+            (Some(RunSeq(2)), Some(RunSeq(2)))
+        );
+        assert_eq!(runs.open, vec![RunSeq(1)]);
+        let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+        runs.completed(at(5));
+        runs.completed(at(3));
+        assert_eq!(runs.complete, Some(at(5)));
+    }
+
+    #[test]
+    fn restores_are_known_until_they_are_over() {
+        let mut runs = OpenRuns::none(PipeId::parse("shop").unwrap());
+        runs.restores(RunSeq(1), &[]);
+        runs.restores(RunSeq(2), &[]);
+        runs.restores(RunSeq(2), &[]);
+        assert_eq!(runs.restoring, [RunSeq(1), RunSeq(2)]);
+        runs.restores(RunSeq(3), &[RunSeq(1), RunSeq(2)]);
+        assert_eq!(runs.restoring, [RunSeq(3)]);
+        assert_eq!((runs.newest, &*runs.open), (None, &[][..]));
+    }
+
+    #[test]
+    fn the_last_runs_are_remembered_once_each() {
+        let mut runs = OpenRuns::none(PipeId::parse("shop").unwrap());
+        let past = |ms| PastRun {
+            ms,
+            rows: 1,
+            image_jobs: 0,
+        };
+        for seq in 0..15 {
+            runs.begin(RunSeq(seq));
+            runs.end_as(RunSeq(seq), Some(past(seq)));
+            runs.end_as(RunSeq(seq), Some(past(99)));
+        }
+        runs.begin(RunSeq(15));
+        runs.end_as(RunSeq(15), None);
+        let kept: Vec<i64> = runs.past.iter().map(|past| past.ms).collect();
+        assert_eq!(kept, (5..15).collect::<Vec<i64>>());
+        assert!(runs.open.is_empty());
     }
 }

@@ -12,8 +12,9 @@ use crate::decision::Decided;
 use crate::feed::FeedMode;
 use crate::feed_validators::FeedValidators;
 use crate::judge::Facts;
+use crate::reprocess::Reread;
 use crate::verdict::Ending;
-use crate::{PipeSetId, RunId, RunSeq};
+use crate::{PipeId, PipeSetId, RunId, RunSeq};
 
 /// What a run did, in rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +136,13 @@ pub struct Run {
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepts: Option<RunId>,
+    /// The run whose kept input this run reads once more, if a person asked
+    /// for that (`crate::reprocess`). It is judged like any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rereads: Option<Reread>,
+    /// The run whose rows this one brought back (`crate::restore`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<RunId>,
     /// What became of it by a decision (`crate::decision`), for lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided: Option<Decided>,
@@ -144,6 +152,10 @@ pub struct Run {
     /// Key of the rejected-rows report among the blobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_report: Option<String>,
+    /// Revision of the blocked pictures that its rows were written without
+    /// (`crate::blocked_images`): what is blocked later is looked for in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_images: Option<i64>,
     /// What is kept of the feed once the run is in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validators: Option<FeedValidators>,
@@ -174,21 +186,35 @@ impl Run {
             facts: None,
             compare_with: None,
             accepts: None,
+            rereads: None,
+            restores: None,
             decided: None,
             remarks: Vec::new(),
             rejected_report: None,
+            blocked_images: None,
             validators: None,
             book: None,
             reason: String::new(),
         }
     }
 
+    /// Under it are all of a pipe, in order.
+    pub fn of_pipe(pipe: &PipeId) -> String {
+        format!("runs/{pipe}/")
+    }
+
     pub fn key(id: &RunId) -> String {
-        format!("runs/{}/{}", id.pipe, id.seq)
+        format!("{}{}", Self::of_pipe(&id.pipe), id.seq)
     }
 
     pub fn is_complete(&self) -> bool {
         self.incomplete.is_empty()
+    }
+
+    /// Whether it is in the catalogue for certain. A run that a worker left at
+    /// its commit may be there too.
+    pub fn has_landed(&self) -> bool {
+        self.version.is_some() || matches!(self.phase, RunPhase::Committed | RunPhase::Finished)
     }
 
     /// Whose columns the next run is compared with.

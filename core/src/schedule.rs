@@ -48,6 +48,11 @@ pub struct ScheduleText {
     /// IANA name, such as `Asia/Seoul`; default `UTC`.
     #[serde(default = "utc")]
     pub zone: String,
+    /// Seconds after its due instant within which a run is to be over: so many
+    /// machines are asked for. Default `plan.finish_within_s` of
+    /// `trawler.toml`; bound 60 to 604800.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_within_s: Option<u32>,
 }
 
 fn utc() -> String {

@@ -1,7 +1,8 @@
 //! What a pipe sends to its partner and nobody else: headers, credentials,
-//! parameters of its URL. Asked for when it is needed and never kept.
+//! parameters of its URL; and the way that it goes. Asked for when it is needed
+//! and never kept.
 
-use trawler_core::pipe::{FeedAuth, FetchOptions, ProxyOptions};
+use trawler_core::pipe::{Egress, FeedAuth, FetchOptions, ProxyOptions};
 use trawler_core::ports::Secrets;
 use trawler_core::secret::{SecretText, SecretValue};
 use trawler_core::verdict::Failure;
@@ -14,7 +15,56 @@ pub(crate) struct Credentials {
     headers: Vec<(String, Secret)>,
     query: Vec<(String, Secret)>,
     auth: Option<Auth>,
-    proxy: Option<Proxy>,
+    way: Way,
+}
+
+/// From where the partner is asked.
+enum Way {
+    Any,
+    /// Through the pipe's proxy.
+    Through(Box<Proxy>),
+    /// Through the operator's.
+    Fixed,
+}
+
+/// What asks the partner of a pipe, by the way that the pipe says.
+///
+/// # Errors
+///
+/// A secret that cannot be had, a proxy that cannot be used, or none where the
+/// pipe wants a fixed address.
+pub async fn fetcher_of(
+    fetch: &FetchOptions,
+    direct: &Fetcher,
+    secrets: &dyn Secrets,
+) -> Result<Fetcher, Failure> {
+    Way::of(fetch, secrets).await?.fetcher(direct)
+}
+
+impl Way {
+    async fn of(fetch: &FetchOptions, secrets: &dyn Secrets) -> Result<Self, Failure> {
+        match (fetch.egress, &fetch.proxy) {
+            (Egress::Fixed, _) => Ok(Self::Fixed),
+            (Egress::Any, Some(options)) => {
+                let proxy = way_through(options, secrets).await?;
+                Ok(Self::Through(Box::new(proxy)))
+            }
+            (Egress::Any, None) => Ok(Self::Any),
+        }
+    }
+
+    fn fetcher(&self, direct: &Fetcher) -> Result<Fetcher, Failure> {
+        match self {
+            Self::Any => Ok(direct.clone()),
+            Self::Through(proxy) => Ok(direct.through(Proxy::clone(proxy))),
+            // Asking directly would show the partner an address that it does
+            // not let in, and may hold against us.
+            Self::Fixed => {
+                let fixed = direct.fixed();
+                fixed.map_err(|error| Failure::permanent(format!("fetch.egress: {error}")))
+            }
+        }
+    }
 }
 
 impl Credentials {
@@ -40,24 +90,17 @@ impl Credentials {
             )),
             None => None,
         };
-        let proxy = match &fetch.proxy {
-            Some(options) => Some(way_through(options, secrets).await?),
-            None => None,
-        };
         Ok(Self {
             headers,
             query,
             auth,
-            proxy,
+            way: Way::of(fetch, secrets).await?,
         })
     }
 
-    /// What asks the partner: directly, or through the pipe's proxy.
-    pub(crate) fn fetcher(&self, direct: &Fetcher) -> Fetcher {
-        match &self.proxy {
-            Some(proxy) => direct.through(proxy.clone()),
-            None => direct.clone(),
-        }
+    /// What asks the partner, by the pipe's way.
+    pub(crate) fn fetcher(&self, direct: &Fetcher) -> Result<Fetcher, Failure> {
+        self.way.fetcher(direct)
     }
 
     /// The source with the parameters that the partner wants in its query.

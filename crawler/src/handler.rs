@@ -51,6 +51,12 @@ impl Handler for Crawler {
                 };
                 work.run().await
             }
+            // Whoever hires the crawler gives it to another.
+            CrawlJob::Upkeep { task, .. } => {
+                let why =
+                    format!("{task}: this worker only collects; start one that has its upkeep");
+                return Ending::Failed(Failure::permanent(why));
+            }
         };
         result.unwrap_or_else(|ending| ending)
     }

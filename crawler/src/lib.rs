@@ -38,6 +38,11 @@ mod run_document;
 mod scratch;
 pub mod site;
 mod validators;
+mod withdraw;
+mod withhold;
 
 pub use crawler::{Crawler, CrawlerOptions, KEEP_INPUT_AFTER};
+pub use credentials::fetcher_of;
 pub use fingerprint::PARSER_VERSION;
+pub use withdraw::{SHOWN_AT_ONCE, Showing, Shown, Withdrawer, Withdrawn};
+pub use withhold::{Settled, WithholdFailure, Withholder};

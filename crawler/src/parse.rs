@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
 use trawler_catalogue::{Deleted, Staged, Staging};
+use trawler_core::judge::{Counted, UNRULED_MAX, Unruled};
 use trawler_core::pipe::Pipe;
 use trawler_core::verdict::{Ending, Failure};
 use trawler_fleet::{Interrupt, JobContext, chain};
@@ -42,6 +43,7 @@ pub(crate) struct Parsed {
     pub(crate) remarks: Vec<String>,
     /// What the rows have in their columns.
     pub(crate) fill: Fill,
+    pub(crate) unmapped: Unruled,
     /// What among the rejected rows, or where the feed breaks off, looks like
     /// an error of the partner's program.
     pub(crate) error_text: Option<String>,
@@ -165,6 +167,10 @@ impl Reader {
                 .collect(),
             remarks: remarks(&outcome, &normaliser),
             fill,
+            unmapped: Unruled {
+                categories: counted(&normaliser.unmapped_categories()),
+                brands: counted(&normaliser.unmapped_brands()),
+            },
             error_text: in_report.flatten().or_else(in_input),
             rejected_report: (outcome.rejected > 0).then_some(report),
         })
@@ -241,6 +247,14 @@ fn reason_text(reason: Reason) -> String {
         .unwrap_or_default()
         .trim_matches('"')
         .replace('_', " ")
+}
+
+fn counted(unmapped: &Unmapped) -> Counted {
+    let values = unmapped.values.iter().take(UNRULED_MAX);
+    Counted {
+        rows: unmapped.rows,
+        values: values.map(|one| (one.value.clone(), one.rows)).collect(),
+    }
 }
 
 fn unmapped(what: &str, unmapped: &Unmapped) -> Option<String> {

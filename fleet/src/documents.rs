@@ -258,7 +258,24 @@ impl Documents {
 
     /// Every key under the prefix, in order.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, DocumentError> {
-        let entries = self.entries(prefix, KEYS_MAX).await?;
+        self.listed(prefix, None).await
+    }
+
+    /// Every key under the prefix that is behind `after`, in order.
+    pub(crate) async fn keys_after(
+        &self,
+        prefix: &str,
+        after: &str,
+    ) -> Result<Vec<String>, DocumentError> {
+        self.listed(prefix, Some(after)).await
+    }
+
+    async fn listed(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> Result<Vec<String>, DocumentError> {
+        let entries = self.entries(prefix, after, KEYS_MAX).await?;
         if entries.len() == KEYS_MAX {
             return Err(DocumentError::TooMany {
                 prefix: prefix.to_owned(),
@@ -322,7 +339,7 @@ impl Documents {
     where
         T: DeserializeOwned + Send + Sync + 'static,
     {
-        let entries = self.entries(prefix, limit).await?;
+        let entries = self.entries(prefix, None, limit).await?;
         let known = self.cache.find::<T>(&entries).into_iter().zip(&entries);
         let mut load = Load {
             slots: known
@@ -360,14 +377,16 @@ impl Documents {
     async fn entries(
         &self,
         prefix: &str,
+        after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Version)>, DocumentError> {
         let mut entries: Vec<(String, Version)> = Vec::new();
         while entries.len() < limit {
-            let after = entries.last().map(|(key, _)| key.clone());
+            let last = entries.last().map(|(key, _)| key.clone());
+            let last = last.as_deref().or(after);
             let want = PAGE.min(limit - entries.len());
             let page = retry(&*self.clock, StateError::is_transient, || {
-                self.state.list(prefix, after.as_deref(), want)
+                self.state.list(prefix, last, want)
             })
             .await?;
             let last_page = page.len() < want;

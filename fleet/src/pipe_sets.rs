@@ -20,12 +20,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use trawler_core::edition::Edition;
 use trawler_core::ports::{BlobError, BlobMeta};
 use trawler_core::run::Run;
 use trawler_core::{PipeSetId, RunId};
 
 use crate::pipe_set::{PipeSet, PipeSetFiles, TableFile, id_of};
-use crate::pipes::{PipeError, PipeSource};
+use crate::pipes::{CurrentSet, PipeError, PipeSource};
 use crate::retry::retry;
 use crate::{Created, DocumentError, Documents, Ports, UpdateError};
 
@@ -107,9 +108,17 @@ pub struct PipeSets {
 struct Kept {
     /// Also a queue: of many who need a set, one fetches it.
     sets: tokio::sync::Mutex<Vec<(PipeSetId, Arc<PipeSet>)>>,
-    current: tokio::sync::Mutex<Option<(Duration, PipeSetId)>>,
+    current: tokio::sync::Mutex<Option<Known>>,
     tables: Mutex<Vec<(String, Bytes)>>,
     runs: Mutex<HashMap<RunId, PipeSetId>>,
+}
+
+/// Which set is current, and when that was asked.
+#[derive(Clone)]
+struct Known {
+    asked: Duration,
+    set: PipeSetId,
+    number: u64,
 }
 
 impl PipeSets {
@@ -293,7 +302,7 @@ impl PipeSets {
         let found: Option<Run> = self.documents.get(&Run::key(run)).await?;
         let Some(set) = found.and_then(|found| found.pipe_set) else {
             // Planned before the fleet had published sets.
-            return self.current_id().await;
+            return Ok(self.known().await?.set);
         };
         let mut runs = self.runs();
         if runs.len() >= RUNS_KEPT {
@@ -303,20 +312,25 @@ impl PipeSets {
         Ok(set)
     }
 
-    async fn current_id(&self) -> Result<PipeSetId, PipeError> {
-        let mut known = self.kept.current.lock().await;
+    async fn known(&self) -> Result<Known, PipeError> {
+        let mut kept = self.kept.current.lock().await;
         let now = self.ports.clock.monotonic();
-        if let Some((asked, set)) = &*known
-            && now.saturating_sub(*asked) < LOOK_EVERY
+        if let Some(known) = &*kept
+            && now.saturating_sub(known.asked) < LOOK_EVERY
         {
-            return Ok(set.clone());
+            return Ok(known.clone());
         }
         let publication = self
             .publication()
             .await?
             .ok_or(PipeError::NothingPublished)?;
-        *known = Some((now, publication.set.clone()));
-        Ok(publication.set)
+        let known = Known {
+            asked: now,
+            set: publication.set,
+            number: publication.number,
+        };
+        *kept = Some(known.clone());
+        Ok(known)
     }
 
     async fn put_table(
@@ -397,8 +411,13 @@ impl PipeSets {
 
 #[async_trait]
 impl PipeSource for PipeSets {
-    async fn current(&self) -> Result<Arc<PipeSet>, PipeError> {
-        self.exactly(&self.current_id().await?).await
+    async fn current_set(&self) -> Result<CurrentSet, PipeError> {
+        let Known { set, number, .. } = self.known().await?;
+        Ok(CurrentSet {
+            set: self.exactly(&set).await?,
+            // A rollback makes an older set current, as a newer publication.
+            edition: Some(Edition::Published { number }),
+        })
     }
 
     async fn of_run(&self, run: &RunId) -> Result<Arc<PipeSet>, PipeError> {

@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use trawler_core::edition::Edition;
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::BlobError;
 use trawler_core::verdict::Failure;
+use trawler_core::withheld::FileState;
 use trawler_core::{PipeId, PipeSetId, RunId};
 
 use crate::pipe_set::PipeSet;
@@ -87,11 +90,36 @@ impl From<PipeError> for Failure {
     }
 }
 
+/// What counts now, and which reading of the pipe files that is.
+#[derive(Debug, Clone)]
+pub struct CurrentSet {
+    pub set: Arc<PipeSet>,
+    /// None of pipes that come from no files.
+    pub edition: Option<Edition>,
+}
+
+impl CurrentSet {
+    /// What the pipe's file says of its state; of a pipe that is gone nothing.
+    pub fn state_of(&self, pipe: &PipeId) -> Option<FileState> {
+        let pipe = self.set.pipes.get(pipe)?;
+        Some(FileState {
+            state: pipe.state,
+            edition: self.edition,
+        })
+    }
+}
+
 /// A source of pipes.
 #[async_trait]
 pub trait PipeSource: Send + Sync {
-    /// What counts for runs that are planned now; a few seconds old at most.
-    async fn current(&self) -> Result<Arc<PipeSet>, PipeError>;
+    /// What counts for runs that are planned now; a few seconds old at most in
+    /// a fleet, as old as the process in a folder.
+    async fn current_set(&self) -> Result<CurrentSet, PipeError>;
+
+    /// Its pipes.
+    async fn current(&self) -> Result<Arc<PipeSet>, PipeError> {
+        Ok(self.current_set().await?.set)
+    }
 
     /// What the run was planned with, also when something newer is current.
     async fn of_run(&self, run: &RunId) -> Result<Arc<PipeSet>, PipeError>;
@@ -109,13 +137,31 @@ impl Pipes {
         Self(Arc::new(source))
     }
 
-    /// Pipes that were read already, and the folder of their mapping tables,
-    /// which is looked at anew for every run.
-    pub fn in_folder(pipes: impl IntoIterator<Item = Pipe>, tables: Option<PathBuf>) -> Self {
+    /// Pipes that were read at this instant, and the folder of their mapping
+    /// tables, which is looked at anew for every run.
+    pub fn in_folder(
+        pipes: impl IntoIterator<Item = Pipe>,
+        read: DateTime<Utc>,
+        tables: PathBuf,
+    ) -> Self {
         Self::new(FolderPipes {
             set: Arc::new(PipeSet::of(pipes)),
-            tables,
+            edition: Some(Edition::Folder { read }),
+            tables: Some(tables),
         })
+    }
+
+    /// Pipes of no files, without mapping tables.
+    fn of_no_files(pipes: impl IntoIterator<Item = Pipe>) -> Self {
+        Self::new(FolderPipes {
+            set: Arc::new(PipeSet::of(pipes)),
+            edition: None,
+            tables: None,
+        })
+    }
+
+    pub async fn current_set(&self) -> Result<CurrentSet, PipeError> {
+        self.0.current_set().await
     }
 
     pub async fn current(&self) -> Result<Arc<PipeSet>, PipeError> {
@@ -133,26 +179,30 @@ impl Pipes {
 
 impl From<Vec<Pipe>> for Pipes {
     fn from(pipes: Vec<Pipe>) -> Self {
-        Self::in_folder(pipes, None)
+        Self::of_no_files(pipes)
     }
 }
 
 impl From<Arc<BTreeMap<PipeId, Pipe>>> for Pipes {
     fn from(pipes: Arc<BTreeMap<PipeId, Pipe>>) -> Self {
-        Self::in_folder(pipes.values().cloned(), None)
+        Self::of_no_files(pipes.values().cloned())
     }
 }
 
 /// One set for the life of the process.
 struct FolderPipes {
     set: Arc<PipeSet>,
+    edition: Option<Edition>,
     tables: Option<PathBuf>,
 }
 
 #[async_trait]
 impl PipeSource for FolderPipes {
-    async fn current(&self) -> Result<Arc<PipeSet>, PipeError> {
-        Ok(Arc::clone(&self.set))
+    async fn current_set(&self) -> Result<CurrentSet, PipeError> {
+        Ok(CurrentSet {
+            set: Arc::clone(&self.set),
+            edition: self.edition,
+        })
     }
 
     async fn of_run(&self, _: &RunId) -> Result<Arc<PipeSet>, PipeError> {

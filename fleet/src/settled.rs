@@ -26,6 +26,7 @@ use trawler_core::manifest::Manifest;
 use trawler_core::ports::{BlobError, BlobMeta};
 use trawler_core::refetch::Refetches;
 use trawler_core::run::{Run, RunPhase};
+use trawler_core::upkeep::UpkeepPlanned;
 use trawler_core::{JobId, JobName, PipeId, QueueName, RunId};
 
 use crate::documents::At;
@@ -96,6 +97,12 @@ impl Jobs {
             }
             Some(JobName::Refetch { pipe, refetch }) => {
                 let done = self.is_refetched(&pipe, refetch).await?;
+                Ok(done.then_some(JobStatus::Done))
+            }
+            Some(JobName::Upkeep { kind, due }) => {
+                let key = UpkeepPlanned::key(kind);
+                let planned: Option<UpkeepPlanned> = self.documents.get(&key).await?;
+                let done = planned.is_some_and(|planned| planned.is_done(due));
                 Ok(done.then_some(JobStatus::Done))
             }
             Some(JobName::Image(run)) => {

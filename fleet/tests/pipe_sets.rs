@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use support::{TestClock, World, pipe};
+use trawler_core::edition::Edition;
 use trawler_core::feed::FeedMode;
 use trawler_core::ports::{BlobMeta, Blobs};
 use trawler_core::run::Run;
@@ -212,4 +213,29 @@ async fn a_damaged_or_foreign_set_is_refused_and_one_bad_pipe_is_alone() {
         error.contains("pipe gone is not configured in pipe set"),
         "{error}"
     );
+}
+
+/// Whoever has looked some seconds ago goes by an older edition, also where the
+/// set of today is that of an earlier day.
+#[tokio::test]
+async fn a_publication_is_a_later_edition_also_of_an_earlier_set() {
+    let world = world();
+    let mut numbers = Vec::new();
+    let other = PipeSets::new(&world.ports);
+    for n in [1, 2, 1] {
+        publish(&world, n).await.unwrap();
+        let current = PipeSets::new(&world.ports).current_set().await.unwrap();
+        let Some(Edition::Published { number }) = current.edition else {
+            panic!("{:?}", current.edition);
+        };
+        numbers.push(number);
+        let rate = current.set.pipe(&pipe("shop")).unwrap().fetch.rate_per_s;
+        assert_eq!(rate, f64::from(n));
+        let known = other.current_set().await.unwrap();
+        assert_eq!(known.edition, Some(Edition::Published { number: 1 }));
+    }
+    assert_eq!(numbers, [1, 2, 3]);
+    world.clock.advance(Duration::from_secs(10));
+    let known = other.current_set().await.unwrap();
+    assert_eq!(known.edition, Some(Edition::Published { number: 3 }));
 }

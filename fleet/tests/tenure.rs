@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use support::{TestClock, World};
 use tokio::task::JoinHandle;
 use trawler_core::QueueName;
-use trawler_core::ports::{Capacity, CapacityError, Clock, Completion, Metric, Notice};
+use trawler_core::ports::{Capacity, CapacityError, Clock, Completion, Headcount, Metric, Notice};
 use trawler_core::tenure::{Occupancy, TenurePolicy};
 use trawler_fleet::{Drain, Slots, TakenSlot, Tenure};
 
@@ -101,9 +101,13 @@ impl Capacity for Place {
         self.call("want", |group| group.desired = i64::from(workers))
     }
 
-    async fn in_service(&self, _: QueueName) -> Result<u32, CapacityError> {
+    async fn headcount(&self, _: QueueName) -> Result<Headcount, CapacityError> {
         let count = |group: &mut GroupState| group.members.values().filter(|m| !m.gone).count();
-        Ok(u32::try_from(self.call("in_service", count)?).unwrap())
+        let in_service = u32::try_from(self.call("headcount", count)?).unwrap();
+        Ok(Headcount {
+            in_service,
+            ..Headcount::default()
+        })
     }
 
     async fn protect(&self, busy: bool) -> Result<(), CapacityError> {

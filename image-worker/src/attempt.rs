@@ -18,8 +18,8 @@ use trawler_core::verdict::{Ending, Failure};
 use trawler_fleet::manifests::ManifestError;
 use trawler_fleet::{JobContext, Ports, Removals, Stays};
 use trawler_net::{
-    FetchClass, FetchError, Fetched, Limits, NotModified, Request, Response, StatusClass, Timeouts,
-    Validators,
+    FetchClass, FetchError, Fetched, Limits, NotModified, Observer, Request, Response, StatusClass,
+    Timeouts, Validators,
 };
 
 use crate::recipe::original_key;
@@ -222,6 +222,7 @@ impl Attempt<'_> {
             .validators(validators)
             .interval_min(interval.unwrap_or_default())
             .at_once(self.pipe.id.as_str(), self.pipe.fetch.concurrency)
+            .observer(self.counter())
             .cancel(self.ctx.cancelled());
         if let Some(referer) = &self.pipe.images.referer {
             request = request
@@ -231,10 +232,17 @@ impl Attempt<'_> {
         Ok(self.way.on(request))
     }
 
+    /// Counts what comes, whatever becomes of it: a body that is too large has
+    /// been paid for too.
+    fn counter(&self) -> Observer {
+        let metrics = Arc::clone(&self.ports.metrics);
+        Arc::new(move |seen| {
+            let bytes = seen.piece_bytes;
+            metrics.record(Metric::ImageBytesDown { bytes });
+        })
+    }
+
     async fn received(&self, task: &ImageTask, response: Response<Bytes>) -> Result<Tried, Ending> {
-        self.ports.metrics.record(Metric::ImageBytesDown {
-            bytes: response.raw_bytes,
-        });
         let original = (self.options.originals == Originals::Keep).then(|| Original {
             body: response.body.clone(),
             is_stored: false,

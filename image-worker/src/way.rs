@@ -1,4 +1,5 @@
-//! The way to a pipe's images: directly, or through the pipe's proxy; with the
+//! The way to a pipe's images: directly, through the pipe's proxy, or by the
+//! fixed address that its partner lets in, and then never without it; with the
 //! cookies of this job; and on the pipe's own host with its headers and
 //! credentials, as its feed or its pages are asked for. No other host gets
 //! them, nor one that a redirect leads to: pictures come from content networks
@@ -7,7 +8,7 @@
 use std::sync::Arc;
 
 use trawler_core::job::ImageTask;
-use trawler_core::pipe::{FeedAuth, FetchOptions, Pipe, ProxyOptions, Source};
+use trawler_core::pipe::{Egress, FeedAuth, FetchOptions, Pipe, ProxyOptions, Source};
 use trawler_core::ports::Secrets;
 use trawler_core::secret::SecretText;
 use trawler_core::verdict::Failure;
@@ -36,9 +37,13 @@ impl Way {
         images: &[ImageTask],
     ) -> Result<Self, Failure> {
         let fetch = &pipe.fetch;
-        let fetcher = match &fetch.proxy {
-            Some(options) => direct.through(proxy(options, secrets).await?),
-            None => direct.clone(),
+        let fetcher = match (fetch.egress, &fetch.proxy) {
+            (Egress::Fixed, _) => {
+                let fixed = direct.fixed();
+                fixed.map_err(|error| Failure::permanent(format!("fetch.egress: {error}")))?
+            }
+            (Egress::Any, Some(options)) => direct.through(proxy(options, secrets).await?),
+            (Egress::Any, None) => direct.clone(),
         };
         // Nobody is asked for a secret that is not sent.
         let home = home_of(pipe).filter(|home| images.iter().any(|task| is_at(home, &task.url)));

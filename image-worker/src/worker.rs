@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use trawler_core::blocked_images::BlockedImages;
 use trawler_core::image::{ImageOutcome, ImageStatus, Originals};
 use trawler_core::image_ended::{EndedImages, given_up};
 use trawler_core::image_policy::ImagePolicy;
@@ -129,6 +130,13 @@ impl ImageWorker {
         Ok(Ending::Done)
     }
 
+    /// Pictures that are placeholders because somebody blocked them.
+    async fn blocked(&self) -> Result<BlockedImages, Ending> {
+        let found = self.ports.documents().get(BlockedImages::KEY).await;
+        let found: Option<BlockedImages> = found.map_err(|error| Ending::Failed(error.into()))?;
+        Ok(found.unwrap_or_default())
+    }
+
     /// Fetches what has not ended; what ends is moved into `ended`. Returns
     /// the images that may fare better soon.
     async fn fetch_all(
@@ -144,7 +152,8 @@ impl ImageWorker {
         }
         let way = Way::of(&self.fetcher, pipe, &*self.secrets, images).await;
         let way = way.map_err(Ending::Failed)?;
-        let policy = Arc::new(self.options.policy.of_pipe(&pipe.images));
+        let policy = self.options.policy.of_pipe(&pipe.images);
+        let policy = Arc::new(self.blocked().await?.with(policy));
         let attempt = Attempt {
             ports: &self.ports,
             pipe,

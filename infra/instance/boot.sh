@@ -14,9 +14,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=${TRAWLER_ROOT:-}
 
 case $role in
-    crawl) command=crawl slots=$(nproc) ;;
-    # Its jobs mostly wait for partners.
-    image) command=images slots=$((4 * $(nproc))) ;;
+    crawl) command=crawl ;;
+    image) command=images ;;
     *) echo "boot.sh: role $role: crawl or image" >&2; exit 2 ;;
 esac
 
@@ -35,9 +34,9 @@ AWS_REGION=$AWS_DEFAULT_REGION
 AWS_DEFAULT_REGION=$AWS_DEFAULT_REGION
 TRAWLER_DIR=$here
 TRAWLER_COMMAND=$command
-TRAWLER_SLOTS=$slots
 TRAWLER_INSTANCE=$instance
 TRAWLER_GROUP=$TRAWLER_GROUP
+TRAWLER_FIXED_EGRESS=${TRAWLER_FIXED_EGRESS:-}
 END
 # Besides the metadata service, the only private addresses that a worker may
 # reach: our endpoint of SQS and our proxy, if the stack has them.

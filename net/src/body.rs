@@ -195,14 +195,15 @@ async fn pump<S: Sink>(
         let count = u64::try_from(data.len()).unwrap_or(u64::MAX);
         raw_bytes = raw_bytes.saturating_add(count);
         Counters::add(&reading.counters.bytes_down, count);
-        if !reading.prefix && raw_bytes > reading.limits.raw_bytes_max {
-            return Err(raw_cap(&reading.limits).into());
-        }
         if let Some(observer) = reading.observer {
             observer(Progress {
                 raw_bytes,
+                piece_bytes: count,
                 expected,
             });
+        }
+        if !reading.prefix && raw_bytes > reading.limits.raw_bytes_max {
+            return Err(raw_cap(&reading.limits).into());
         }
         let began = Instant::now();
         if !blocks {

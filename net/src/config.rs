@@ -31,6 +31,40 @@ pub struct NetConfig {
     pub hosts: HostLimits,
     /// Within one fetch.
     pub retry: RetryPolicy,
+    /// The proxy for what has to come from one address.
+    #[serde(skip)]
+    pub fixed_egress: FixedEgress,
+}
+
+/// The proxy of the operator's whose address partners let in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum FixedEgress {
+    /// The configuration names none.
+    #[default]
+    None,
+    /// At this URL.
+    At(String),
+    /// The configuration says where it is told, and it is not told there.
+    Untold {
+        /// Who should have told, and what to do.
+        why: String,
+    },
+}
+
+/// There is no proxy for what has to come from one address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoFixedEgress {
+    /// The configuration names none.
+    #[error(
+        "a fixed address is wanted, and no proxy that has one is configured: name it in net.fixed_egress of trawler.toml (a stack has one with Egress=fixed; infra/README.md, One address), or do without egress = \"fixed\""
+    )]
+    NotConfigured,
+    /// It is named where nothing is.
+    #[error("a fixed address is wanted, and where the proxy that has one is, is not known: {why}")]
+    Untold {
+        /// Who should have told, and what to do.
+        why: String,
+    },
 }
 
 impl Default for NetConfig {
@@ -42,6 +76,7 @@ impl Default for NetConfig {
             memory_bytes: 256 * 1024 * 1024,
             hosts: HostLimits::default(),
             retry: RetryPolicy::default(),
+            fixed_egress: FixedEgress::None,
         }
     }
 }

@@ -40,7 +40,7 @@ pub enum FetchClass {
     Status(StatusClass),
     /// The crawl has spent what it grants the host.
     HostGivenUp,
-    /// The pipe's proxy is the trouble, not the host behind it.
+    /// The proxy is the trouble, not the host behind it.
     Proxy,
     /// The body is not what its Content-Encoding says.
     Decode,
@@ -227,9 +227,11 @@ pub enum Fault {
         /// What is spent.
         why: GivenUp,
     },
-    /// The pipe's proxy.
-    #[error("the proxy {proxy} {what}; check fetch.proxy of the pipe")]
+    /// The proxy: the pipe's, or that of the fixed address.
+    #[error("the proxy {proxy} {what}; check {named_in}")]
     Proxy {
+        /// Which setting names it.
+        named_in: &'static str,
         /// The proxy, without credentials.
         proxy: String,
         /// What it did or failed to do.

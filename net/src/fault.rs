@@ -132,8 +132,9 @@ fn undialed(fault: &DialFault, asked: &Target, connect: Duration) -> Fault {
         DialFault::Proxy {
             proxy,
             what,
+            named_in,
             source,
-        } => proxy_fault(proxy, what, source.as_deref()),
+        } => proxy_fault(proxy, what, named_in, source.as_deref()),
         DialFault::Timeout => too_slow(connect),
     }
 }
@@ -166,7 +167,12 @@ fn tls_fault(tls: &rustls::Error, host: &str) -> Fault {
 }
 
 /// A proxy at a refused address is refused, whatever lies behind it.
-fn proxy_fault(proxy: &str, what: &str, source: Option<&DialFault>) -> Fault {
+fn proxy_fault(
+    proxy: &str,
+    what: &str,
+    named_in: &'static str,
+    source: Option<&DialFault>,
+) -> Fault {
     let source: Option<BoxError> = match source {
         Some(DialFault::Judge(JudgeFault::Refused(refusal))) => {
             return Fault::Refused(refusal.clone());
@@ -181,6 +187,7 @@ fn proxy_fault(proxy: &str, what: &str, source: Option<&DialFault>) -> Fault {
     Fault::Proxy {
         proxy: proxy.to_owned(),
         what: what.to_owned(),
+        named_in,
         source,
     }
 }

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 use crate::attempt::Failure;
 use crate::client::client;
 use crate::clients::Clients;
-use crate::config::{NetConfig, NetConfigFault, Parts};
-use crate::dial::{Dialer, Proxy, Route};
+use crate::config::{FixedEgress, NetConfig, NetConfigFault, NoFixedEgress, Parts};
+use crate::dial::{Dialer, Proxy, ProxyFault, Route};
 use crate::error::{Fault, FetchError, Phase};
 use crate::fault::judge_fault;
 use crate::gate::HostGate;
@@ -49,12 +49,17 @@ pub enum BuildError {
     /// The extra certificates cannot be read.
     #[error("the extra certificates are not PEM")]
     Roots(#[source] rustls::pki_types::pem::Error),
+    /// The proxy of the fixed address cannot be used.
+    #[error("net.fixed_egress of trawler.toml cannot be used")]
+    FixedEgress(#[source] ProxyFault),
 }
 
 /// The one fetcher. Cheap to clone; clones share pool, gate and counters.
 #[derive(Clone)]
 pub struct Fetcher {
     pub(crate) inner: Arc<Inner>,
+    /// The same through the operator's proxy, whose connections all pipes share.
+    fixed: Result<Arc<Inner>, NoFixedEgress>,
 }
 
 pub(crate) struct Inner {
@@ -94,7 +99,7 @@ impl Fetcher {
         };
         let user_agent = HeaderValue::from_str(config.user_agent.trim())
             .expect("validated to be printable ASCII");
-        Ok(Self {
+        let direct = Self {
             inner: Arc::new(Inner {
                 transport: Transport::Direct(clients),
                 dialer,
@@ -107,7 +112,40 @@ impl Fetcher {
                 connect,
                 wall: parts.wall,
             }),
+            fixed: Err(NoFixedEgress::NotConfigured),
+        };
+        let fixed = match &config.fixed_egress {
+            FixedEgress::At(url) => {
+                let proxy = Proxy::of_the_operator(url).map_err(BuildError::FixedEgress)?;
+                Ok(direct.through(proxy).inner)
+            }
+            FixedEgress::Untold { why } => Err(NoFixedEgress::Untold { why: why.clone() }),
+            FixedEgress::None => Err(NoFixedEgress::NotConfigured),
+        };
+        Ok(Self { fixed, ..direct })
+    }
+
+    /// The same fetcher through the operator's proxy (`net.fixed_egress`), for
+    /// partners that let in one address: look-ups, gate and counters shared.
+    ///
+    /// # Errors
+    ///
+    /// There is none, and what to do; never a direct way in its place.
+    pub fn fixed(&self) -> Result<Self, NoFixedEgress> {
+        let inner = self.fixed.clone()?;
+        Ok(Self {
+            inner,
+            fixed: self.fixed.clone(),
         })
+    }
+
+    /// Which way its requests take, for what is remembered of a host by way:
+    /// none, or the proxy.
+    pub fn way(&self) -> String {
+        match &self.inner.dialer.route {
+            Route::Direct => String::new(),
+            Route::Through(proxy) => proxy.shown(),
+        }
     }
 
     /// The same fetcher through a pipe's proxy: connections of its own, gate,
@@ -129,6 +167,7 @@ impl Fetcher {
                 connect: inner.connect,
                 wall: Arc::clone(&inner.wall),
             }),
+            fixed: self.fixed.clone(),
         }
     }
 

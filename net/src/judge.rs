@@ -78,6 +78,28 @@ impl Judge {
         }
     }
 
+    /// The addresses of a host that the operator of this process names, which
+    /// are not judged: the word is the operator's, as an entry of `net.allow` is.
+    /// For no host that a pipe or a partner names.
+    pub(crate) async fn unjudged(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, JudgeFault> {
+        let found = match literal(host) {
+            Some(address) => vec![address],
+            None => {
+                let found = self.resolver.addresses(host).await;
+                found.map_err(|source| JudgeFault::Dns {
+                    host: host.to_owned(),
+                    source: Some(source),
+                })?
+            }
+        };
+        let found = found.into_iter();
+        Ok(found.map(|address| (address, port).into()).collect())
+    }
+
     /// All addresses of a host, each with what is said of it and the port. A
     /// port of another protocol is refused before a name is looked up.
     pub(crate) async fn verdicts(&self, host: &str, port: u16) -> Result<Vec<Judged>, JudgeFault> {

@@ -65,7 +65,7 @@ mod tunnel;
 mod validators;
 
 pub use auth::Auth;
-pub use config::{NetConfig, NetConfigFault, Parts};
+pub use config::{FixedEgress, NetConfig, NetConfigFault, NoFixedEgress, Parts};
 pub use cookies::{CookieJar, JarCookie, SavedCookies};
 pub use dial::{Proxy, ProxyFault};
 pub use error::{Fault, FetchClass, FetchError, Measure, Phase, StatusClass};
@@ -86,7 +86,7 @@ pub use response::{Fetched, NotModified, Response};
 pub use retry::{Failed, RETRY_AFTER_MAX, Retry, RetryPolicy, retry_after, seed_of};
 pub use secret::Secret;
 pub use sink::{FileBody, Prefix, Truncation};
-pub use ssh::NoAddress;
+pub use ssh::{NoAddress, SshHost, SshStream, Unreached};
 pub use stats::FetchStats;
 pub use target::{Target, URL_BYTES_MAX, UrlFault, shown};
 pub use tls::TlsFault;

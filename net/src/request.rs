@@ -50,6 +50,8 @@ impl Codings {
 pub struct Progress {
     /// Bytes as served, of this attempt.
     pub raw_bytes: u64,
+    /// Those of the piece that has just come.
+    pub piece_bytes: u64,
     /// Content-Length, if the server sent it.
     pub expected: Option<u64>,
 }

@@ -1,14 +1,20 @@
-//! Where an SSH server may be reached: the address policy for what does not
-//! speak HTTP.
+//! Connections to SSH servers: the address policy for what does not speak HTTP,
+//! and the way of the fetcher, directly or through a proxy.
 //!
-//! Connects to nothing; whoever does connects to the addresses that come from
-//! here alone (invariant 8).
+//! A connection goes to the addresses that were judged here alone, or names one
+//! of them to the proxy (invariant 8). SSH itself is the caller's.
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::dial::{DialFault, Dialer, Stream};
 use crate::fetcher::{Fetcher, millis};
-use crate::judge::literal;
+use crate::judge::{JudgeFault, literal};
 use crate::policy::Refusal;
 
 /// Why there is no address to connect to.
@@ -35,10 +41,114 @@ pub enum NoAddress {
     },
 }
 
+/// Why there is no connection to a server that may be connected to.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreached {
+    /// The address of the pipe's proxy is not let in.
+    #[error("refused by the address policy")]
+    Refused(#[from] Refusal),
+    /// It does not answer, or the proxy does not.
+    #[error("cannot connect to {host}:{port}")]
+    Failed {
+        /// The server.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// What failed on the way.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// An SSH server whose addresses were judged, and the way to it.
+pub struct SshHost {
+    dialer: Dialer,
+    patience: Duration,
+    host: String,
+    port: u16,
+    judged: Vec<SocketAddr>,
+}
+
+impl SshHost {
+    /// Those of its addresses that may be connected to; one at least.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.judged
+    }
+
+    /// A connection to one of them.
+    pub async fn connect(&self) -> Result<SshStream, Unreached> {
+        let dialed = self.dialer.dial_judged(&self.judged, &self.host, self.port);
+        let dialed = tokio::time::timeout(self.patience, dialed).await;
+        let fault = match dialed.unwrap_or(Err(DialFault::Timeout)) {
+            Ok(stream) => return Ok(SshStream(stream)),
+            Err(fault) => fault,
+        };
+        Err(match fault {
+            DialFault::Proxy {
+                source: Some(source),
+                proxy,
+                what,
+                named_in,
+            } => match *source {
+                DialFault::Judge(JudgeFault::Refused(refusal)) => Unreached::Refused(refusal),
+                source => self.failed(DialFault::Proxy {
+                    source: Some(Box::new(source)),
+                    proxy,
+                    what,
+                    named_in,
+                }),
+            },
+            fault => self.failed(fault),
+        })
+    }
+
+    fn failed(&self, fault: DialFault) -> Unreached {
+        Unreached::Failed {
+            host: self.host.clone(),
+            port: self.port,
+            source: match fault {
+                // It says the same as the error that it would be the source of.
+                DialFault::Tcp { source, .. } => source.into(),
+                fault => fault.into(),
+            },
+        }
+    }
+}
+
+/// The bytes of a connection.
+pub struct SshStream(Stream);
+
+impl AsyncRead for SshStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for SshStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
 impl Fetcher {
-    /// The addresses of an SSH server that may be connected to now, or why there
-    /// is none.
-    pub async fn judge_ssh(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, NoAddress> {
+    /// An SSH server with the addresses that may be connected to now, or why
+    /// there is none.
+    pub async fn ssh(&self, host: &str, port: u16) -> Result<SshHost, NoAddress> {
         let judge = &self.inner.judge;
         let found = match literal(host) {
             Some(address) => vec![address],
@@ -68,7 +178,13 @@ impl Fetcher {
             }
         }
         match (allowed.is_empty(), refusal) {
-            (false, _) => Ok(allowed),
+            (false, _) => Ok(SshHost {
+                dialer: self.inner.dialer.clone(),
+                patience: self.inner.connect,
+                host: host.to_owned(),
+                port,
+                judged: allowed,
+            }),
             (true, Some(refusal)) => Err(refusal.into()),
             (true, None) => Err(NoAddress::Dns {
                 host: host.to_owned(),
@@ -92,8 +208,8 @@ mod tests {
                 ..NetConfig::of("test")
             };
             let fetcher = Fetcher::with_parts(&config, Parts::default()).unwrap();
-            let found = match fetcher.judge_ssh(host, port).await {
-                Ok(addresses) => format!("{addresses:?}"),
+            let found = match fetcher.ssh(host, port).await {
+                Ok(server) => format!("{:?}", server.addresses()),
                 Err(NoAddress::Refused(refusal)) => refusal.to_string(),
                 Err(error) => error.to_string(),
             };

@@ -7,12 +7,15 @@ use std::collections::{BTreeSet, HashMap};
 use trawler_core::job::CrawlJob;
 use trawler_core::ledger::JobRecord;
 use trawler_core::open_runs::OpenRuns;
+use trawler_core::past::PastRun;
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::BATCH_MAX;
-use trawler_core::run::Run;
+use trawler_core::run::{Run, RunPhase};
+use trawler_core::withheld::Withholding;
 use trawler_core::{PipeId, PipeSetId, QueueName, RunId};
 use trawler_fleet::Created;
 
+use crate::capacity::in_order;
 use crate::decide::Acceptance;
 use crate::error::SchedulerError;
 use crate::look::Look;
@@ -20,7 +23,7 @@ use crate::tick::{Scheduler, TickReport};
 
 /// Runs of one pipe that may be unsettled: one that is worked on and one that
 /// waits. More would only repeat what the waiting one will do.
-const UNSETTLED_RUNS_MAX: usize = 2;
+pub(crate) const UNSETTLED_RUNS_MAX: usize = 2;
 
 impl Scheduler {
     pub(crate) async fn plan_due(
@@ -40,8 +43,14 @@ impl Scheduler {
         }
         let unsettled = look.unsettled_runs();
         let mut jobs = Vec::new();
-        for pipe in set.pipes.values() {
-            if look.unreadable.contains(&OpenRuns::key(&pipe.id)) {
+        // The queue hands out in the order in which it was sent to.
+        let options = self.planning.as_ref();
+        for pipe in in_order(&set, look, options) {
+            let unreadable = |key: &String| look.unreadable.contains(key);
+            if unreadable(&OpenRuns::key(&pipe.id)) || unreadable(&Withholding::key(&pipe.id)) {
+                continue;
+            }
+            if !look.state(pipe).is_collected() {
                 continue;
             }
             let due = Due {
@@ -190,11 +199,28 @@ impl Scheduler {
         }
     }
 
-    /// The run is over, or will not be.
+    /// The run is over, or will not be. What it took is kept with it.
     pub(crate) async fn end_run(&self, run: &RunId) -> Result<(), SchedulerError> {
         let end = |runs: &mut OpenRuns| runs.end(run.seq);
         self.documents
             .change(&OpenRuns::key(&run.pipe), end)
+            .await?;
+        Ok(())
+    }
+
+    /// As `end_run`, of a run that is known: a complete one is remembered.
+    pub(crate) async fn end_over(&self, run: &Run) -> Result<(), SchedulerError> {
+        let is_complete = run.phase == RunPhase::Finished && run.is_complete();
+        let complete = run.finished.filter(|_| is_complete);
+        let past = PastRun::of(run);
+        let end = |runs: &mut OpenRuns| {
+            runs.end_as(run.id.seq, past);
+            if let Some(at) = complete {
+                runs.completed(at);
+            }
+        };
+        self.documents
+            .change(&OpenRuns::key(&run.id.pipe), end)
             .await?;
         Ok(())
     }

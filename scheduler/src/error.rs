@@ -1,8 +1,9 @@
 //! Why a tick did not come to its end. The next one tries again.
 
+use trawler_core::pipe::PipeState;
 use trawler_core::ports::{BlobError, QueueError};
 use trawler_core::schedule::ScheduleError;
-use trawler_core::{PipeId, QueueName};
+use trawler_core::{JobId, PipeId, QueueName};
 use trawler_fleet::manifests::ManifestError;
 use trawler_fleet::{DocumentError, JobsError, PipeError};
 
@@ -26,6 +27,22 @@ pub enum SchedulerError {
         #[source]
         source: ScheduleError,
     },
+    #[error(
+        "pipe {pipe} is {state} and not collected; {}",
+        match state {
+            PipeState::Draft => "look at it with `trawler try`, then set state = \"shadow\" or \"live\" in its file",
+            _ => "`trawler pipe show` takes back what a person said, and state = \"live\" in its file what that says",
+        }
+    )]
+    NotCollected { pipe: PipeId, state: PipeState },
+    #[error(
+        "pipe {pipe} is {state}, and what is decided about it is not carried out: its fold {fold} is dead; mend what it died of and `trawler dlq redrive --job {fold}`, or purge it"
+    )]
+    LeftUndone {
+        pipe: PipeId,
+        state: PipeState,
+        fold: JobId,
+    },
     #[error(transparent)]
     Pipes(#[from] PipeError),
 }
@@ -46,7 +63,7 @@ impl SchedulerError {
                 ManifestError::Blob(BlobError::Refused { .. } | BlobError::Unavailable { .. })
                 | ManifestError::Jobs(_) => false,
             },
-            Self::Schedule { .. } => true,
+            Self::Schedule { .. } | Self::NotCollected { .. } | Self::LeftUndone { .. } => true,
             Self::Pipes(PipeError::Document(error)) => unreadable(error),
             Self::Pipes(error) => !error.is_transient(),
             Self::Jobs(_) | Self::Sweep { .. } => false,

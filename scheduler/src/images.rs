@@ -8,13 +8,13 @@
 //! jobs. That is one listing a 1,000 results, at most once in `fold_after`
 //! where it finds nothing new.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use trawler_core::folds::Folds;
 use trawler_core::job::CrawlJob;
 use trawler_core::ledger::JobStatus;
 use trawler_core::manifest::Manifest;
-use trawler_core::{JobName, PipeId, QueueName, RunId};
+use trawler_core::{JobId, JobName, PipeId, QueueName, RunId};
 use trawler_fleet::Jobs;
 use trawler_fleet::manifests::{self, Ledger};
 
@@ -39,7 +39,7 @@ impl Scheduler {
         let folding = folding(look);
         for manifest in open {
             let pipe = &manifest.run.pipe;
-            if ready.contains(pipe) || folding.contains(pipe) {
+            if ready.contains(pipe) || folding.contains_key(pipe) {
                 continue;
             }
             let waiting = unsettled.get(&manifest.run).copied().unwrap_or_default();
@@ -128,7 +128,7 @@ impl Scheduler {
     /// Plans the pipe's next fold, unless one is under way. The number is
     /// taken before the job is recorded, so that a crash in between leaves a
     /// number without a job, which is recorded then.
-    async fn plan_fold(&self, pipe: &PipeId) -> Result<bool, SchedulerError> {
+    pub(crate) async fn plan_fold(&self, pipe: &PipeId) -> Result<bool, SchedulerError> {
         let key = Folds::key(pipe);
         let folds: Folds = self.documents.get(&key).await?.unwrap_or_default();
         if folds.newest > folds.done {
@@ -171,18 +171,39 @@ impl Scheduler {
     }
 }
 
+/// Why no fold of a pipe is planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Folding {
+    UnderWay,
+    /// It waits for a person.
+    Dead(JobId),
+}
+
 /// Pipes with a fold that is under way, or dead and waiting for a person.
-fn folding(look: &Look) -> BTreeSet<PipeId> {
-    let jobs = look.crawl.iter().map(|at| &at.document);
-    let waiting = jobs.filter(|job| match job.status {
-        JobStatus::Open | JobStatus::Parked => true,
-        JobStatus::Dead => !Jobs::is_purged(job),
-        JobStatus::Done | JobStatus::Superseded => false,
-    });
-    waiting
-        .filter_map(|job| match JobName::parse(QueueName::Crawl, &job.job) {
-            Some(JobName::Fold { pipe, .. }) => Some(pipe),
-            Some(JobName::Collect(_) | JobName::Refetch { .. } | JobName::Image(_)) | None => None,
-        })
-        .collect()
+pub(crate) fn folding(look: &Look) -> BTreeMap<PipeId, Folding> {
+    let mut found = BTreeMap::new();
+    for job in look.crawl.iter().map(|at| &at.document) {
+        let folding = match job.status {
+            JobStatus::Open | JobStatus::Parked => Folding::UnderWay,
+            JobStatus::Dead if !Jobs::is_purged(job) => Folding::Dead(job.job.clone()),
+            JobStatus::Dead | JobStatus::Done | JobStatus::Superseded => continue,
+        };
+        match JobName::parse(QueueName::Crawl, &job.job) {
+            Some(JobName::Fold { pipe, .. }) => {
+                // One that is at work carries out what a dead one did not.
+                let known = found.entry(pipe).or_insert_with(|| folding.clone());
+                if folding == Folding::UnderWay {
+                    *known = folding;
+                }
+            }
+            Some(
+                JobName::Collect(_)
+                | JobName::Refetch { .. }
+                | JobName::Upkeep { .. }
+                | JobName::Image(_),
+            )
+            | None => {}
+        }
+    }
+    found
 }

@@ -17,7 +17,7 @@
 //!
 //! | | listings and writes | reads | |
 //! |---|---|---|---|
-//! | an idle tick | 9: six pages of `schedule/` (5,000 keys and the end), one each of `jobs/crawl`, `jobs/image` and `manifests` | 0 | 1,440 x 9 x $5/M = $0.065 a day |
+//! | an idle tick | 10: six pages of `schedule/` (5,000 keys and the end), one each of `withheld`, `jobs/crawl`, `jobs/image` and `manifests` | 0 | 1,440 x 10 x $5/M = $0.072 a day |
 //! | the first tick of a process | 64: these and a prune pass | 5,001: each schedule document | |
 //! | a prune pass, hourly | 55 more: 36 pages of settled manifests, 18 of logs, parts, results, lists and checkpoints, a write | 1 | 24 x 55 x $5/M = $0.007 a day |
 //! | an unchanged run | 13: schedule twice, run document 6 times, job record 4 times, a first look at the pipe | 17 | 5,000 x (13 x $5/M + 17 x $0.40/M) = $0.36 a day |
@@ -28,6 +28,7 @@
 //! counted but in the one case that `images` names; a fold lists those of its
 //! own pipe.
 
+mod capacity;
 mod decide;
 mod due;
 mod error;
@@ -36,12 +37,19 @@ mod images;
 mod jobs;
 mod look;
 mod outcome;
+pub mod plan;
 mod prune;
 mod refetch;
+mod reprocess;
 mod settled;
 mod sweep;
 mod tick;
+mod upkeep;
+mod withheld;
 
+pub use capacity::{Apply, GroupPlan, Level, PlanError, PlanOptions, PlanReport, Prices, Scaled};
 pub use decide::{DecideError, Decider};
 pub use error::SchedulerError;
+pub use reprocess::ReprocessError;
 pub use tick::{Scheduler, SchedulerOptions, TickReport};
+pub use upkeep::UpkeepRule;

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use trawler_core::manifest::Manifest;
 use trawler_core::open_runs::OpenRuns;
+use trawler_core::pipe::{Pipe, PipeState};
+use trawler_core::withheld::Withholding;
 use trawler_core::{JobId, JobName, PipeId, QueueName, RunId};
 use trawler_fleet::{At, DocumentError, JobBrief, manifests};
 
@@ -20,6 +22,8 @@ use crate::tick::{Scheduler, TickReport};
 /// All open work, as it was a moment ago.
 pub(crate) struct Look {
     pub(crate) schedules: BTreeMap<PipeId, Arc<OpenRuns>>,
+    /// What is withheld, of pipes of which anything ever was.
+    pub(crate) withheld: BTreeMap<PipeId, Arc<Withholding>>,
     /// Keys of documents that cannot be read, and were told.
     pub(crate) unreadable: HashSet<String>,
     /// In the place of open manifests, the oldest first.
@@ -38,6 +42,11 @@ impl Scheduler {
             .load_readable::<OpenRuns>("schedule/", usize::MAX);
         let schedules = schedules.await?;
         keep_all(schedules.unreadable, report, &mut unreadable)?;
+        let withheld = self
+            .documents
+            .load_readable::<Withholding>(Withholding::ALL, usize::MAX);
+        let withheld = withheld.await?;
+        keep_all(withheld.unreadable, report, &mut unreadable)?;
         let manifests = manifests::open(&self.documents).await?;
         keep_all(manifests.unreadable, report, &mut unreadable)?;
         let crawl = self.jobs.survey(QueueName::Crawl).await?;
@@ -47,6 +56,11 @@ impl Scheduler {
         let by_pipe = schedules.documents.into_iter();
         Ok(Look {
             schedules: by_pipe.map(|runs| (runs.pipe.clone(), runs)).collect(),
+            withheld: withheld
+                .documents
+                .into_iter()
+                .map(|withheld| (withheld.pipe.clone(), withheld))
+                .collect(),
             unreadable,
             manifests: manifests.documents,
             crawl: crawl.jobs,
@@ -57,6 +71,15 @@ impl Scheduler {
 }
 
 impl Look {
+    /// What counts of the pipe's file and of what persons said.
+    pub(crate) fn state(&self, pipe: &Pipe) -> PipeState {
+        let said = self.withheld.get(&pipe.id);
+        match said.and_then(|withheld| withheld.said) {
+            Some(PipeState::Retired) => PipeState::Retired,
+            Some(_) | None => pipe.state,
+        }
+    }
+
     pub(crate) fn jobs(&self, queue: QueueName) -> &[At<JobBrief>] {
         match queue {
             QueueName::Crawl => &self.crawl,

@@ -57,20 +57,18 @@ impl Scheduler {
         job: Option<&Arc<JobBrief>>,
         report: &mut TickReport,
     ) -> Result<bool, SchedulerError> {
-        let is_over = match job {
+        let found: Option<Run> = match job {
             Some(job) => self.close(run, job, report).await?,
-            None => {
-                let found: Option<Run> = self.documents.get(&Run::key(run)).await?;
-                found.is_some_and(|run| run.phase.is_over())
-            }
+            None => self.documents.get(&Run::key(run)).await?,
         };
-        if is_over {
-            self.end_run(run).await?;
+        let over = found.filter(|run| run.phase.is_over());
+        if let Some(over) = &over {
+            self.end_over(over).await?;
         } else if job.is_none() {
             self.heal(run).await?;
             report.jobs_sent += 1;
         }
-        Ok(is_over)
+        Ok(over.is_some())
     }
 
     /// Runs that were redriven and died again are in no schedule document.
@@ -102,14 +100,13 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Writes how the job ended into a run that does not say so; says whether
-    /// the run is over.
+    /// Writes how the job ended into a run that does not say so; gives the run.
     async fn close(
         &self,
         run: &RunId,
         job: &JobBrief,
         report: &mut TickReport,
-    ) -> Result<bool, SchedulerError> {
+    ) -> Result<Option<Run>, SchedulerError> {
         let phase = match job.status {
             JobStatus::Dead => Some(RunPhase::Failed),
             JobStatus::Superseded => Some(RunPhase::Superseded),
@@ -133,6 +130,6 @@ impl Scheduler {
             })
             .await?;
         report.runs_closed += u64::from(closed);
-        Ok(changed.is_some_and(|run| run.phase.is_over()))
+        Ok(changed)
     }
 }

@@ -15,6 +15,7 @@ use trawler_core::refetch::{Ages, Failed, Refetches, Wanted};
 use trawler_core::{JobId, JobName, PipeId, QueueName};
 
 use crate::error::SchedulerError;
+use crate::look::Look;
 use crate::tick::{Scheduler, TickReport};
 
 /// Pipes whose retry is planned in one tick, so that a tick stays short.
@@ -92,7 +93,11 @@ impl Scheduler {
         Ok(Ages::Due { since, until })
     }
 
-    pub(crate) async fn plan_retries(&self, report: &mut TickReport) -> Result<(), SchedulerError> {
+    pub(crate) async fn plan_retries(
+        &self,
+        look: &Look,
+        report: &mut TickReport,
+    ) -> Result<(), SchedulerError> {
         let schedule = self.options.retry.as_ref();
         let due = schedule.and_then(|schedule| schedule.latest_at_or_before(self.now()));
         let Some(due) = due.filter(|due| self.memory().retried < Some(*due)) else {
@@ -112,7 +117,7 @@ impl Scheduler {
         let mut last = None;
         for (id, pipe) in pipes.by_ref().take(RETRIES_A_TICK) {
             last = Some(id.to_string());
-            if !pipe.images.collect {
+            if !pipe.images.collect || !look.state(pipe).is_collected() {
                 continue;
             }
             match self.retry_due(id, due).await {

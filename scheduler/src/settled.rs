@@ -7,6 +7,7 @@ use trawler_core::folds::Folds;
 use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::refetch::Refetches;
 use trawler_core::run::Run;
+use trawler_core::upkeep::UpkeepPlanned;
 use trawler_core::{JobName, QueueName};
 use trawler_fleet::{At, JobBrief, Jobs, LOG_RECORDS};
 
@@ -82,6 +83,15 @@ impl Scheduler {
                     .documents
                     .change(&Refetches::key(&pipe), |refetches: &mut Refetches| {
                         refetches.done = refetches.done.max(refetch);
+                    })
+                    .await?;
+                Ok(told.is_some())
+            }
+            Some(JobName::Upkeep { kind, due }) => {
+                let told = self
+                    .documents
+                    .change(&UpkeepPlanned::key(kind), |planned: &mut UpkeepPlanned| {
+                        planned.done = planned.done.max(due);
                     })
                     .await?;
                 Ok(told.is_some())

@@ -1,6 +1,6 @@
 //! One look at everything, and the loop round it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,12 +8,15 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use trawler_core::ports::Capacity;
 use trawler_core::schedule::Schedule;
+use trawler_core::upkeep::UpkeepKind;
 use trawler_core::{JobId, PipeId, RunId};
 use trawler_fleet::manifests::{self, Filler, Windows};
 use trawler_fleet::{Documents, Drain, Jobs, Pipes, Ports, chain};
 
+use crate::capacity::{DueTimes, PlanOptions};
 use crate::error::SchedulerError;
 use crate::look::Look;
+use crate::upkeep::UpkeepRule;
 
 /// Settings of the scheduler.
 #[derive(Debug, Clone)]
@@ -28,6 +31,8 @@ pub struct SchedulerOptions {
     pub windows: Windows,
     /// When failed images are tried again between runs; `None` for never.
     pub retry: Option<Schedule>,
+    /// Upkeep by schedule; none where a kind is missing.
+    pub upkeep: Vec<UpkeepRule>,
 }
 
 impl Default for SchedulerOptions {
@@ -39,6 +44,7 @@ impl Default for SchedulerOptions {
             settled_kept: chrono::Duration::days(7),
             windows: Windows::default(),
             retry: None,
+            upkeep: Vec::new(),
         }
     }
 }
@@ -57,10 +63,13 @@ pub struct TickReport {
     pub folds_planned: u64,
     /// Jobs that fetch images between runs.
     pub refetches_planned: u64,
+    pub upkeep_planned: u64,
     pub runs_closed: u64,
     /// Records of settled jobs that left the ledger.
     pub records_taken: u64,
     pub pruned: u64,
+    /// Groups that were asked to have another number of instances.
+    pub groups_set: u64,
     /// What could not be looked after and needs a person, a sentence each;
     /// everything else was.
     pub problems: Vec<String>,
@@ -77,6 +86,7 @@ impl TickReport {
             + self.image_jobs_sent
             + self.folds_planned
             + self.refetches_planned
+            + self.upkeep_planned
             > 0
     }
 
@@ -108,6 +118,8 @@ pub struct Scheduler {
     pub(crate) filler: Filler,
     /// Tells how many workers there are; without it nobody asks.
     pub(crate) capacity: Option<Arc<dyn Capacity>>,
+    /// How capacity is planned; `None`: not here.
+    pub(crate) planning: Option<PlanOptions>,
     memory: Mutex<Memory>,
 }
 
@@ -119,10 +131,14 @@ pub(crate) struct Memory {
     pub(crate) pruned: Option<DateTime<Utc>>,
     /// The due instant whose retries of failed images are all planned.
     pub(crate) retried: Option<DateTime<Utc>>,
+    /// The due instant of each kind of upkeep that needs no further look.
+    pub(crate) looked_after: BTreeMap<UpkeepKind, DateTime<Utc>>,
     /// Dead jobs, at their epoch, whose run is closed.
     pub(crate) closed: HashSet<(JobId, u64)>,
     /// When the results of a run were counted and too few.
     pub(crate) counted: HashMap<RunId, DateTime<Utc>>,
+    /// When pipes are due next.
+    pub(crate) due: DueTimes,
 }
 
 impl Scheduler {
@@ -135,6 +151,7 @@ impl Scheduler {
             options,
             filler: Filler::default(),
             capacity: None,
+            planning: None,
             memory: Mutex::default(),
         }
     }
@@ -145,13 +162,23 @@ impl Scheduler {
         self
     }
 
+    /// Sets the capacity of the groups by what is due, and before it is due.
+    /// Needs [`Scheduler::with_capacity`].
+    pub fn with_planning(mut self, options: PlanOptions) -> Self {
+        self.planning = Some(options);
+        self
+    }
+
     /// Looks at everything once.
     pub async fn tick(&self) -> Result<TickReport, SchedulerError> {
         let mut report = TickReport::default();
         let mut look = self.look(&mut report).await?;
         self.close_runs(&mut look, &mut report).await?;
+        // Instances boot while messages are sent.
+        self.set_capacity(&look, &mut report).await;
         self.plan_due(&look, &mut report).await?;
-        self.plan_retries(&mut report).await?;
+        self.plan_retries(&look, &mut report).await?;
+        self.plan_upkeep(&mut report).await?;
         self.keep_moving(&look, &mut report).await?;
         Ok(report)
     }
@@ -170,6 +197,7 @@ impl Scheduler {
     pub async fn run_now(&self, pipe: &PipeId) -> Result<RunId, SchedulerError> {
         let set = self.pipes.current().await?;
         let pipe = set.pipe(pipe)?;
+        self.check_collected(&pipe.id).await?;
         let run = RunId::new(pipe.id.clone(), self.now());
         self.plan_now(pipe, &run, set.id.as_ref()).await?;
         Ok(run)
@@ -207,6 +235,7 @@ impl Scheduler {
         self.sweep_dead(report).await;
         self.move_jobs(look, report).await?;
         self.move_images(look, report).await?;
+        self.settle_withheld(look, report).await?;
         self.take_settled(look, report).await?;
         self.prune(look, report).await?;
         self.record_gauges(look).await;

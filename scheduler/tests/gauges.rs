@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use support::{TestClock, World, pipe_of};
 use trawler_core::QueueName;
 use trawler_core::pipe::Pipe;
-use trawler_core::ports::{Capacity, CapacityError, Completion, Metric};
+use trawler_core::ports::{Capacity, CapacityError, Completion, Headcount, Metric};
 use trawler_fleet::Take;
 use trawler_scheduler::{Scheduler, SchedulerOptions};
 
@@ -29,14 +29,17 @@ impl Capacity for Workers {
         Ok(())
     }
 
-    async fn in_service(&self, _: QueueName) -> Result<u32, CapacityError> {
+    async fn headcount(&self, _: QueueName) -> Result<Headcount, CapacityError> {
         match self.0.load(Ordering::SeqCst) {
             0 => Err(CapacityError::Unavailable {
                 verb: "count",
                 what: "workers".to_owned(),
                 source: "the line is dead".into(),
             }),
-            workers => Ok(workers),
+            in_service => Ok(Headcount {
+                in_service,
+                ..Headcount::default()
+            }),
         }
     }
 
@@ -84,6 +87,7 @@ async fn a_tick_records_what_waits_and_for_how_long() {
     assert_eq!(recorded(Metric::BacklogPerInstance { queue, jobs: 1.5 }), 1);
     assert_eq!(recorded(Metric::DeadLetters { queue, letters: 0 }), 1);
     assert_eq!(recorded(Metric::RunnablePipes { pipes: 2 }), 1);
+    assert_eq!(recorded(Metric::PipesOverdue { pipes: 0 }), 1);
     let image = QueueName::Image;
     let none = Metric::QueueDepth {
         queue: image,

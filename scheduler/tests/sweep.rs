@@ -25,7 +25,7 @@ const CRAWL: QueueName = QueueName::Crawl;
 const IMAGE: QueueName = QueueName::Image;
 
 fn scheduler(world: &World) -> Scheduler {
-    let pipes = Pipes::in_folder([], None);
+    let pipes = Pipes::from(Vec::new());
     Scheduler::new(world.ports.clone(), pipes, SchedulerOptions::default())
 }
 

@@ -78,6 +78,7 @@ impl Met {
                 Err(_) => "image job".to_owned(),
                 Ok(CrawlJob::Fold { .. }) => "fold".to_owned(),
                 Ok(CrawlJob::Refetch { .. }) => "refetch".to_owned(),
+                Ok(CrawlJob::Upkeep { .. }) => "upkeep".to_owned(),
                 Ok(CrawlJob::Collect { run }) => {
                     let run: Option<Run> = documents.get(&Run::key(&run)).await.unwrap();
                     format!("run, {}", run.unwrap().phase.as_str())

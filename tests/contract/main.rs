@@ -17,6 +17,7 @@ mod emulated_s3;
 mod local_adapter;
 mod machine;
 mod naive;
+mod paper;
 mod processes;
 mod queue;
 mod simulation;
@@ -43,6 +44,16 @@ mod local {
 mod memory {
     mod catalogue {
         catalogue_contract!(crate::catalogue::MemoryCatalogueHarness::fresh);
+    }
+}
+
+/// Over a store that is only read.
+mod on_paper {
+    mod state {
+        state_contract!(crate::paper::PaperStateHarness::fresh);
+    }
+    mod blobs {
+        blobs_contract!(crate::paper::PaperBlobsHarness::fresh);
     }
 }
 

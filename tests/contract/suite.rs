@@ -184,6 +184,8 @@ macro_rules! catalogue_contract {
                 a_run_commits_once_and_never_after_a_later_one,
                 a_lost_lease_is_refused_before_every_put,
                 two_writers_of_one_pipe_conflict,
+                what_does_not_land_leaves_no_files,
+                what_may_have_landed_keeps_its_files,
                 other_applications_have_their_own_transactions,
                 a_crash_before_the_commit_leaves_orphans_and_a_whole_table,
                 orphans_are_removed_and_named_files_are_kept,

@@ -5,7 +5,7 @@
 use super::read;
 
 /// Structs whose fields are keys, each with its file.
-const TABLES: [(&str, &[&str]); 25] = [
+const TABLES: [(&str, &[&str]); 26] = [
     (
         "cli/src/config/fleet.rs",
         &["MetricsConfig", "CapacityConfig", "NoticesConfig"],
@@ -13,6 +13,7 @@ const TABLES: [(&str, &[&str]); 25] = [
     ("cli/src/config/images.rs", &["ImagesConfig"]),
     ("cli/src/config/mod.rs", &["Config"]),
     ("cli/src/config/net.rs", &["NetConfig"]),
+    ("cli/src/config/plan.rs", &["PlanConfig"]),
     ("cli/src/config/queue.rs", &["QueueConfig"]),
     (
         "cli/src/config/store.rs",

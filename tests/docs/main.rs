@@ -7,6 +7,7 @@
 mod fleet_tour;
 mod keys;
 mod local_tour;
+mod onboard_tour;
 mod site_tour;
 mod tour;
 
@@ -18,12 +19,17 @@ use std::path::{Path, PathBuf};
 const INVARIANTS: u32 = 11;
 
 /// What people read.
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "docs/crawl-a-shop.md",
     "docs/fuzzing.md",
     "docs/image-facts.md",
+    "docs/onboard.md",
+    "docs/onboard.ko.md",
+    "docs/undo.md",
+    "docs/withheld.md",
+    "docs/simulator.md",
     "infra/README.md",
 ];
 

@@ -27,6 +27,8 @@ mod outage;
 mod partners;
 mod people;
 mod place;
+mod planned;
+mod scale;
 mod storm;
 mod wait;
 mod zombie;

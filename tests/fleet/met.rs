@@ -87,6 +87,7 @@ fn kind(job: &JobRecord) -> &'static str {
         Err(_) => "image job",
         Ok(CrawlJob::Fold { .. }) => "fold",
         Ok(CrawlJob::Refetch { .. }) => "refetch",
+        Ok(CrawlJob::Upkeep { .. }) => "upkeep",
         Ok(CrawlJob::Collect { .. }) => "run",
     }
 }

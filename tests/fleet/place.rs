@@ -64,7 +64,14 @@ fn auto_scaling(action: &str, form: &[(&str, &str)]) -> String {
 }
 
 /// A group of moto's with so many instances; their ids.
-fn make_group(name: &str, desired: &str) -> Vec<String> {
+pub(crate) fn make_group(name: &str, desired: &str) -> Vec<String> {
+    make_group_of(Moto::shared(), name, desired);
+    values(&described(name), "InstanceId")
+}
+
+/// As [`make_group`], of a moto of one's own.
+pub(crate) fn make_group_of(moto: &Moto, name: &str, desired: &str) {
+    let endpoint = moto.endpoint();
     let template = format!("{name}-template");
     let form = [
         ("Action", "CreateLaunchTemplate"),
@@ -72,8 +79,9 @@ fn make_group(name: &str, desired: &str) -> Vec<String> {
         ("LaunchTemplateData.ImageId", IMAGE),
         ("LaunchTemplateData.InstanceType", "c7g.large"),
     ];
-    query(&Moto::shared().endpoint(), "ec2", "2016-11-15", &form);
+    query(&endpoint, "ec2", "2016-11-15", &form);
     let form = [
+        ("Action", "CreateAutoScalingGroup"),
         ("AutoScalingGroupName", name),
         ("MinSize", "0"),
         ("MaxSize", "6"),
@@ -82,13 +90,19 @@ fn make_group(name: &str, desired: &str) -> Vec<String> {
         ("LaunchTemplate.LaunchTemplateName", template.as_str()),
         ("LaunchTemplate.Version", "$Latest"),
     ];
-    auto_scaling("CreateAutoScalingGroup", &form);
-    values(&described(name), "InstanceId")
+    query(&endpoint, "autoscaling", "2011-01-01", &form);
 }
 
-fn described(group: &str) -> String {
-    let form = [("AutoScalingGroupNames.member.1", group)];
-    auto_scaling("DescribeAutoScalingGroups", &form)
+pub(crate) fn described(group: &str) -> String {
+    described_by(Moto::shared(), group)
+}
+
+pub(crate) fn described_by(moto: &Moto, group: &str) -> String {
+    let form = [
+        ("Action", "DescribeAutoScalingGroups"),
+        ("AutoScalingGroupNames.member.1", group),
+    ];
+    query(&moto.endpoint(), "autoscaling", "2011-01-01", &form)
 }
 
 fn is_protected(instance: &str) -> bool {
@@ -145,7 +159,7 @@ fn figure(page: &str, series: &str) -> Option<f64> {
 }
 
 /// Sum of a metric that CloudWatch was given; `None` when it has none.
-fn stored(namespace: &str, name: &str, dimensions: &[(&str, &str)]) -> Option<f64> {
+pub(crate) fn stored(namespace: &str, name: &str, dimensions: &[(&str, &str)]) -> Option<f64> {
     let day = chrono::Duration::days(1);
     let text = |at: DateTime<Utc>| at.to_rfc3339();
     let (start, end) = (text(Utc::now() - day), text(Utc::now() + day));

@@ -23,6 +23,9 @@ const SOURCE_MIB: u64 = 4;
 const MEMORY_MIB: u64 = 16;
 /// What Linux lets both ends of a connection buffer at most.
 const BUFFERED_MIB: u64 = 10;
+/// Bodies that never end, or say that they will not soon; and one more for all
+/// the small ones.
+const ENDLESS: u64 = 2 + 1;
 
 /// How long one image may take, and how long a partner may say nothing.
 const IMAGE_S: u64 = 6;
@@ -104,10 +107,11 @@ fn configure(folder: &Folder, hosts: &[String]) {
 }
 
 /// A server of the crafted files that are no larger than a source may be, and a
-/// feed of them; what becomes of each product's image.
-fn crafted() -> (Server, BTreeMap<String, &'static str>) {
+/// feed of them; what becomes of each product's image, and the bytes of all.
+fn crafted() -> (Server, BTreeMap<String, &'static str>, u64) {
     let small = bombs().filter(|bomb| bomb.file.len() as u64 <= SOURCE_MIB << 20);
     let files: Vec<_> = small.collect();
+    let bytes = files.iter().map(|bomb| bomb.file.len() as u64).sum();
     let name = |at: usize| format!("crafted-{at:02}");
     let expected = files.iter().enumerate();
     let expected = expected.map(|(at, bomb)| (name(at), bomb.status)).collect();
@@ -126,7 +130,7 @@ fn crafted() -> (Server, BTreeMap<String, &'static str>) {
         let bomb = at.ok().and_then(|at| files.get(at));
         bomb.map_or_else(Answer::not_found, |bomb| Answer::of(bomb.file.clone()))
     });
-    (server, expected)
+    (server, expected, bytes)
 }
 
 /// Asks for a bomb, so that the shop has made it: packing takes seconds of a
@@ -168,7 +172,7 @@ async fn hostile() -> (Shop, BTreeMap<String, (String, &'static str)>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn partners_that_mean_harm_cost_little_time_and_memory() {
     let (shop, of_shop) = hostile().await;
-    let (server, of_server) = crafted();
+    let (server, of_server, crafted_bytes) = crafted();
     let before = shop.stats().image.body_bytes;
     let folder = Folder::new(&[], "");
     configure(&folder, &[shop.addr().to_string(), server.host()]);
@@ -213,11 +217,18 @@ async fn partners_that_mean_harm_cost_little_time_and_memory() {
         check(rows.get(id), &title.unwrap_or_default(), status);
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
-    // Nobody reads more of an endless body than may be kept; what was under way
-    // when it stopped lies in the buffers of both ends.
-    let bodies = 3 * ((SOURCE_MIB + BUFFERED_MIB) << 20);
+    // Nobody reads more of an endless body than may be kept, and the piece that
+    // tells; what was under way when it stopped lies in the buffers of both ends.
+    let read = ended.json()["figures"]["image_bytes_down"].as_u64();
+    let read = read.unwrap() - crafted_bytes;
     let sent = shop.stats().image.body_bytes - before;
-    println!("{} KiB sent", sent >> 10);
-    assert!(sent < bodies, "{sent} bytes sent");
+    println!("{} KiB read of {} KiB sent", read >> 10, sent >> 10);
+    assert!(
+        read < ENDLESS * ((SOURCE_MIB + 1) << 20),
+        "{read} bytes read"
+    );
+    assert!(read <= sent, "{read} bytes read of {sent}");
+    let buffered = ENDLESS * (BUFFERED_MIB << 20);
+    assert!(sent < read + buffered, "{sent} bytes sent, {read} read");
     shop.stop().await;
 }

@@ -1,12 +1,13 @@
 //! Alarms, policies and the dashboard: their operators, their metric math, and
 //! that the figures they look at are figures that the program tells.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use trawler_core::QueueName;
 use trawler_core::figures::{By, FIGURES, VERDICTS};
 
+use crate::metric_math::evaluate;
 use crate::template::{Deployed, ENVIRONMENT, number, text};
 
 const OPERATORS: [&str; 4] = [
@@ -240,6 +241,100 @@ fn groups_grow_by_backlog_and_never_shrink_by_it() {
             }
             other => panic!("{name}: {other}"),
         }
+    }
+}
+
+/// The scheduler owns capacity while it tells so in every minute; when it is
+/// silent, or says that it has no plan, alarms and policies act.
+#[test]
+fn alarms_and_policies_stand_back_while_the_scheduler_plans() {
+    let deployed = Deployed::with(&[]);
+    let looks = |place: &str, metrics: &Value, returned: &str, expected: &str| {
+        let metrics = metrics.as_array().unwrap();
+        let of = |id: &str| metrics.iter().find(|metric| metric["Id"] == id).unwrap();
+        let planned = &of("planned")["MetricStat"];
+        assert_eq!(
+            planned["Metric"]["MetricName"], "CapacityPlanned",
+            "{place}"
+        );
+        assert_eq!(planned["Stat"], "Maximum", "{place}");
+        let expression = text(&of(returned)["Expression"]);
+        assert!(expression.starts_with(expected), "{place}: {expression}");
+    };
+    for role in ["Crawl", "Image"] {
+        let alarm = deployed.properties(&format!("{role}WakeAlarm"));
+        looks(
+            role,
+            &alarm["Metrics"],
+            "wake",
+            "IF(FILL(planned, 0) == 0 AND ",
+        );
+        // One minute without a figure wakes nobody.
+        assert_eq!(number(&alarm["EvaluationPeriods"]), 2);
+        assert_eq!(number(&alarm["DatapointsToAlarm"]), 2);
+        let policy = deployed.properties(&format!("{role}BacklogPolicy"));
+        let tracking = &policy["TargetTrackingConfiguration"];
+        let metrics = &tracking["CustomizedMetricSpecification"]["Metrics"];
+        looks(role, metrics, "backlog", "IF(FILL(planned, 0) > 0, 0, ");
+    }
+}
+
+/// The expression that an alarm or a policy looks at.
+fn returned(metrics: &Value) -> String {
+    let mut metrics = metrics.as_array().unwrap().iter();
+    let returned =
+        metrics.find(|metric| metric["Expression"].is_string() && metric["ReturnData"] != false);
+    text(&returned.unwrap()["Expression"])
+}
+
+#[test]
+fn a_group_wakes_for_messages_when_nobody_is_there_and_nobody_plans() {
+    let deployed = Deployed::with(&[]);
+    for role in ["Crawl", "Image"] {
+        let alarm = deployed.properties(&format!("{role}WakeAlarm"));
+        let expression = returned(&alarm["Metrics"]);
+        let check = |values: &[(&'static str, f64)], expected: f64| {
+            let values = values.iter().copied().collect();
+            let found = evaluate(&expression, &values);
+            assert_eq!(found, Some(expected), "{role} {values:?}: {expression}");
+        };
+        check(&[("visible", 1.0)], 1.0);
+        check(&[("visible", 1.0), ("planned", 0.0)], 1.0);
+        check(
+            &[("visible", 1.0), ("inservice", 0.0), ("pending", 0.0)],
+            1.0,
+        );
+        check(&[("visible", 1.0), ("planned", 1.0)], 0.0);
+        check(&[("visible", 1.0), ("inservice", 1.0)], 0.0);
+        check(&[("visible", 1.0), ("pending", 1.0)], 0.0);
+        check(&[("visible", 0.0)], 0.0);
+        check(&[], 0.0);
+        // What the expression says is 1 or 0, and the alarm is for 1.
+        assert_eq!(number(&alarm["Threshold"]), 1);
+        let operator = text(&alarm["ComparisonOperator"]);
+        assert_eq!(operator, "GreaterThanOrEqualToThreshold");
+    }
+}
+
+#[test]
+fn a_group_is_tracked_by_all_its_messages_for_each_machine() {
+    let deployed = Deployed::with(&[]);
+    for role in ["Crawl", "Image"] {
+        let policy = deployed.properties(&format!("{role}BacklogPolicy"));
+        let metrics = &policy["TargetTrackingConfiguration"]["CustomizedMetricSpecification"];
+        let expression = returned(&metrics["Metrics"]);
+        let check = |planned: Option<f64>, inservice: Option<f64>, expected: f64| {
+            let mut values: BTreeMap<_, _> = [("visible", 30.0), ("inflight", 10.0)].into();
+            values.extend(planned.map(|planned| ("planned", planned)));
+            values.extend(inservice.map(|there| ("inservice", there)));
+            let found = evaluate(&expression, &values);
+            assert_eq!(found, Some(expected), "{role} {values:?}: {expression}");
+        };
+        check(None, Some(4.0), 10.0);
+        check(Some(0.0), Some(4.0), 10.0);
+        check(None, Some(0.0), 40.0);
+        check(None, None, 40.0);
+        check(Some(1.0), Some(4.0), 0.0);
     }
 }
 

@@ -72,6 +72,7 @@ impl Machine {
             ("ArmSha256", sum),
             ("X86Sha256", sum),
             ("SqsAccess", "endpoint"),
+            ("Egress", "fixed"),
         ]);
         let name = format!(
             "Crawl{}LaunchTemplate",
@@ -168,6 +169,7 @@ fn a_machine_fetches_checks_and_starts_its_worker_and_says_so() {
         "AWS_REGION=eu-west-1\n",
         "TRAWLER_INSTANCE=i-0abc\n",
         "TRAWLER_GROUP=check-crawl\n",
+        "TRAWLER_FIXED_EGRESS=http://FixedEgressProxy.PrivateIp:3128\n",
     ] {
         assert!(role.contains(line), "{role}");
     }
@@ -177,7 +179,8 @@ fn a_machine_fetches_checks_and_starts_its_worker_and_says_so() {
             .contains("\"/trawler/check/crawl\"")
     );
     let reach = machine.file("etc/systemd/system/trawler.service.d/reach.conf");
-    assert_eq!(reach.matches("IPAddressAllow=").count(), 2, "{reach}");
+    // The endpoint in two zones, and the proxy.
+    assert_eq!(reach.matches("IPAddressAllow=").count(), 3, "{reach}");
     for unit in [
         "trawler.service",
         "trawler-gone.service",

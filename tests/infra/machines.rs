@@ -255,6 +255,78 @@ fn what_is_private_is_denied_by_the_network_the_unit_and_the_proxy_alike() {
     );
 }
 
+/// Ports of partners, as squid writes them: `22`, `1024-65535`.
+fn ports(deployed: &Deployed, group: &str) -> BTreeSet<String> {
+    let rules = deployed.properties(group)["SecurityGroupEgress"].clone();
+    let rules = rules.as_array().unwrap().iter();
+    let range = |rule: &Value| match (text(&rule["FromPort"]), text(&rule["ToPort"])) {
+        (from, to) if from == to => from,
+        (from, to) => format!("{from}-{to}"),
+    };
+    rules.map(range).collect()
+}
+
+#[test]
+fn the_fixed_address_is_all_that_its_proxy_has_and_workers_are_told_where_it_is() {
+    let deployed = Deployed::with(&[("Egress", "fixed")]);
+    let proxy = deployed.properties("FixedEgressProxy");
+    let interface = &proxy["NetworkInterfaces"][0];
+    // By another address a partner would see somebody it does not know.
+    assert_eq!(text(&interface["AssociatePublicIpAddress"]), "false");
+    // Of two that there are while one is replaced, both could not have it.
+    assert!(interface.get("PrivateIpAddress").is_none(), "{interface}");
+    // A bucket of this region would see the endpoint's.
+    let by = deployed.properties("FixedEgressRoute")["RouteTableId"].clone();
+    let of_endpoint = deployed.properties("S3Endpoint")["RouteTableIds"].clone();
+    assert!(!of_endpoint.as_array().unwrap().contains(&by), "{by}");
+    let association = deployed.properties("FixedEgressAssociation");
+    assert_eq!(association["InstanceId"], "FixedEgressProxy");
+    let address = &template()["Resources"]["FixedEgressAddress"];
+    assert_eq!(address["DeletionPolicy"], "Retain", "partners know it");
+    let outputs = &template()["Outputs"];
+    assert_eq!(
+        deployed.resolve(&outputs["FixedAddress"]["Value"]),
+        "FixedEgressAddress"
+    );
+
+    // What workers may reach directly, they may reach through it, by CONNECT alone.
+    let script = text(&proxy["UserData"]);
+    let line = |start: &str| {
+        let found = script
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(start));
+        found.unwrap_or_else(|| panic!("no line {start} in {script}"))
+    };
+    let by_proxy: BTreeSet<String> = line("acl partners port ")
+        .split(' ')
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(by_proxy, ports(&deployed, "WorkerSecurityGroup"));
+    assert_eq!(by_proxy, ports(&deployed, "FixedEgressSecurityGroup"));
+    let rules: Vec<&str> = script
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("http_access "))
+        .collect();
+    let denied = ["!workers", "private", "!partners", "!connect"].map(|of| format!("deny {of}"));
+    assert_eq!(rules[..4], denied);
+    assert_eq!(rules[4..], ["allow workers", "deny all"]);
+
+    for (egress, told) in [
+        (
+            "fixed",
+            "TRAWLER_FIXED_EGRESS='http://FixedEgressProxy.PrivateIp:3128'",
+        ),
+        ("any", "TRAWLER_FIXED_EGRESS=''"),
+    ] {
+        let templates = Deployed::with(&[("Egress", egress)]).of_type("AWS::EC2::LaunchTemplate");
+        assert_eq!(templates.len(), 4);
+        for (name, properties) in templates {
+            let script = text(&properties["LaunchTemplateData"]["UserData"]);
+            assert!(script.contains(told), "{name}: {script}");
+        }
+    }
+}
+
 #[test]
 fn without_an_endpoint_and_a_proxy_nothing_private_is_let_in() {
     let out = rules(&Deployed::with(&[]), "true");

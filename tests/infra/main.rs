@@ -18,10 +18,12 @@ mod function;
 mod groups;
 mod lint;
 mod machines;
+mod metric_math;
 mod policy;
 mod queues;
 mod readme;
 mod rights;
+mod simulated;
 mod template;
 mod tools;
 

@@ -18,7 +18,9 @@ impl Rights {
     pub(crate) fn of(deployed: &Deployed, role: &str) -> Self {
         let properties = deployed.properties(role);
         let mut grants = Vec::new();
-        for policy in properties["Policies"].as_array().unwrap() {
+        let policies = properties["Policies"].as_array().unwrap().iter();
+        // What a condition leaves out is null.
+        for policy in policies.filter(|policy| !policy.is_null()) {
             take(&policy["PolicyDocument"], &mut grants);
         }
         for name in many(&properties["ManagedPolicyArns"]) {

@@ -81,7 +81,7 @@ impl Journey {
 
 fn config(images: &str, px: u32) -> String {
     format!(
-        "[images]\nretry = \"never\"\n{images}\n\n[[images.variants]]\nname = \"small\"\n\
+        "[catalogue]\nrestore_days = 1\n\n[images]\nretry = \"never\"\n{images}\n\n[[images.variants]]\nname = \"small\"\n\
          width = {px}\nheight = {px}\nfit = \"contain\"\nformat = \"jpeg\"\nquality = 70\n"
     )
 }

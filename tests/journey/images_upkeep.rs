@@ -11,6 +11,7 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use chrono::Timelike;
 use image::{ImageFormat, RgbImage};
 use serde_json::{Value, json};
 use trawler_core::QueueName;
@@ -96,7 +97,9 @@ impl Journey {
         let (serving, named) = (Arc::clone(&partner), Arc::clone(&host));
         let server = Server::start(move |path| serving.answer(path, &named.lock().unwrap()));
         *host.lock().unwrap() = server.url("");
-        let folder = Folder::new(&[server.host()], &format!("{more}{SMALL_VARIANT}"));
+        // So that images need not be kept for longer than the journey says.
+        let more = format!("[catalogue]\nrestore_days = 1\n\n{more}{SMALL_VARIANT}");
+        let folder = Folder::new(&[server.host()], &more);
         let feed = "format = \"naver-ep\"\nmode = \"full\"";
         folder.pipe("shop", &pipe(&server.url("/feed"), feed, NEVER_AGAIN));
         Self {
@@ -417,4 +420,49 @@ async fn verify_finds_a_removed_and_a_damaged_image_and_repairs_both() {
     assert_eq!(stats["all"]["bytes"], bytes, "{stats:#}");
     shop.stop().await;
     check_ledger(&folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unused_images_go_and_damaged_ones_are_repaired_by_the_clock() {
+    // Half an hour away, so that looking again at once finds nothing due: a second
+    // verification may meet the repair at work, and have it done once more.
+    let minute = (chrono::Utc::now().minute() + 30) % 60;
+    let hourly = format!(
+        "[images]\nretry = \"never\"\ngc = \"{minute} * * * *\"\ngc_grace_days = 1\n\
+         verify = \"{minute} * * * *\"\nverify_products = 10\n"
+    );
+    let journey = Journey::new(&hourly);
+    let (partner, folder) = (&journey.partner, &journey.folder);
+    partner.show("/a.png", 1);
+    partner.show("/b.png", 2);
+    partner.sell(&[("a", "/a.png"), ("b", "/b.png")]);
+    let once = |hours| folder.hours_later(hours, &["run", "--once"]).with_code(0);
+    once(0);
+    let (of_a, of_b) = (journey.file_of("a"), journey.file_of("b"));
+
+    // Stored objects may be read-only; it is replaced as a bad disk would do it.
+    let good = fs::read(&of_b).unwrap();
+    fs::remove_file(&of_b).unwrap();
+    fs::write(&of_b, &good[1..]).unwrap();
+    let pause = |verb| folder.trawler(&[verb, "--pipe", "trawler-upkeep"]);
+    pause("pause").with_code(0);
+    folder.hours_later(2, &["run", "--once"]).with_code(3);
+    assert_ne!(fs::read(&of_b).unwrap(), good);
+    pause("resume").with_code(0);
+    once(2);
+    assert_eq!(fs::read(&of_b).unwrap(), good);
+    assert_eq!(journey.asked_for("/b.png"), 2);
+    assert_eq!(journey.asked_for("/a.png"), 1);
+
+    partner.sell(&[("a", "/a.png")]);
+    once(27);
+    assert_eq!(folder.rows("shop").len(), 1);
+    // A reader may be a day behind; then it is marked, and a day later it goes.
+    for (hours, is_there) in [(40, true), (54, true), (70, true), (80, false)] {
+        once(hours);
+        assert_eq!(of_b.exists(), is_there, "{hours}");
+    }
+    assert!(of_a.exists());
+    assert!(folder.dead_letters().is_empty());
+    check_ledger(folder).await;
 }

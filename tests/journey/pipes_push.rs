@@ -121,6 +121,9 @@ fn what_is_wrong_is_not_published() {
     let relative = "[source]\nkind = \"file\"\npath = \"feeds/a.tsv\"\n[feed]\nformat = \"naver-ep\"\nmode = \"full\"\n[schedule]\ncron = \"0 3 * * *\"\n";
     fleet.folder.pipe("odd", relative);
     refused(&push, &["source.path", "feeds/a.tsv", "absolute"]);
+    let fixed = relative.replace("feeds/a.tsv", "/feeds/a.tsv") + "[fetch]\negress = \"fixed\"\n";
+    fleet.folder.pipe("odd", &fixed);
+    refused(&push, &["fetch.egress", "net.fixed_egress"]);
     std::fs::remove_file(fleet.folder.path().join("pipes/odd.toml")).unwrap();
     fleet.write("mappings/category.csv", "no,header,of,ours\n");
     refused(&push, &["category.csv"]);

@@ -226,6 +226,33 @@ fn a_fleet_reads_parameters_and_publishes_none() {
     assert!(ended.stdout.contains("/secrets/nobody"), "{ended:?}");
 }
 
+#[test]
+fn a_worker_that_stays_sends_the_secret_of_today() {
+    let server = partner();
+    let fleet = Fleet::new("rotated", &[server.host()]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let token = format!("file:{}", file.path().display());
+    let fetch = format!("auth = {{ kind = \"bearer\", token = {token:?} }}");
+    let mut crawler = None;
+    for (ran, (name, secret)) in [("first", "of-monday"), ("second", "of-tuesday")]
+        .into_iter()
+        .enumerate()
+    {
+        fs::write(file.path(), secret).unwrap();
+        let text = pipe_with(&server.url(&format!("/{name}")), &fetch);
+        fleet.folder.pipe(name, &text);
+        fleet.push();
+        crawler = crawler.or_else(|| Some(fleet.start(&["crawl"])));
+        assert_eq!(fleet.tick()["runs_planned"], 1);
+        fleet.until_runs_end(ran + 1);
+        let heads = server.heads();
+        let asked = heads.split("get /").find(|head| head.starts_with(name));
+        let sent = asked.unwrap().contains(&format!("bearer {secret}"));
+        assert!(sent, "{heads}");
+    }
+    assert_eq!(crawler.unwrap().leave(), 0);
+}
+
 fn put_parameter(name: &str, value: &str) {
     use std::io::{Read, Write};
     let body = serde_json::json!({ "Name": name, "Type": "SecureString", "Value": value });

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use trawler_tests::ConnectProxy;
 use trawler_tests::sshd::{self, Sshd};
 
 use crate::inbox::{feed, pipe_from, run, titles};
@@ -143,6 +144,49 @@ fn a_large_feed_comes_whole_over_connections_that_agree_on_keys_anew() {
     world.upload("feed.tsv", &feed(&told), HOUR);
     assert_eq!(run(&world.folder, "shop").0, 60_000);
     assert!(world.bytes_down() > 7_000_000);
+}
+
+/// Nobody is at this address; only the proxy knows the way to the server.
+const PARTNER: (&str, u16) = ("203.0.113.7", 2222);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_sftp_server_that_lets_in_one_address_is_come_to_through_the_fleets_proxy() {
+    let world = World::new();
+    world.upload("feed.tsv", &feed(&[("1", "A")]), HOUR);
+    let partner = format!("{}:{}", PARTNER.0, PARTNER.1);
+    let server = ([127, 0, 0, 1], world.server.port()).into();
+    let proxy = ConnectProxy::leading(&[(&partner, server)]).await;
+    let source = world.source("out", "pattern = \"*.tsv\"");
+    let source = source.replace("127.0.0.1", PARTNER.0);
+    let port = format!("port = {}", world.server.port());
+    let source = source.replace(&port, &format!("port = {}", PARTNER.1));
+    let configure = |net: &str| {
+        let more = format!("[net]\nallow = [{partner:?}]\nconnect_s = 2\n{net}\n{ONE_ATTEMPT}");
+        fs::write(world.folder.path().join("trawler.toml"), more).unwrap();
+    };
+    configure(&format!("fixed_egress = \"http://{}\"", proxy.addr()));
+    let fixed = "\n[fetch]\negress = \"fixed\"\n";
+    world.folder.pipe("shop", &(pipe_from(&source) + fixed));
+    assert_eq!(run(&world.folder, "shop").0, 1);
+    let seen = proxy.seen();
+    assert!(
+        !seen.is_empty() && seen.iter().all(|tunnel| tunnel.target == partner),
+        "{seen:?}"
+    );
+
+    // A proxy of the pipe's own is its way too, if it may be talked to.
+    let own = format!(
+        "\n[fetch]\nproxy = {{ url = \"http://{}\" }}\n",
+        proxy.addr()
+    );
+    world.folder.pipe("shop", &(pipe_from(&source) + &own));
+    world.fails(&["sftp://", "loopback", "net.allow"]);
+    assert_eq!(proxy.seen().len(), seen.len());
+
+    // Without the proxy nothing is asked.
+    configure("");
+    world.folder.pipe("shop", &(pipe_from(&source) + fixed));
+    world.fails(&["fetch.egress", "net.fixed_egress"]);
 }
 
 #[test]

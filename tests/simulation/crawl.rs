@@ -309,9 +309,9 @@ impl Handler for Crawl {
         let ended = match CrawlJob::decode(&job.record.body) {
             Ok(CrawlJob::Collect { run }) => self.collect(&run, job, ctx).await,
             Ok(CrawlJob::Fold { pipe, fold }) => self.fold(&pipe, fold, ctx).await,
-            Ok(CrawlJob::Refetch { .. }) => Err(Ending::Failed(Failure::permanent(
-                "nobody plans a refetch here",
-            ))),
+            Ok(CrawlJob::Refetch { .. } | CrawlJob::Upkeep { .. }) => Err(Ending::Failed(
+                Failure::permanent("nobody plans a refetch or upkeep here"),
+            )),
             Err(error) => Err(Ending::Failed(Failure::permanent(error.to_string()))),
         };
         ended.unwrap_or_else(|ending| ending)

@@ -10,7 +10,8 @@ use trawler_core::verdict::Ending;
 use trawler_crawler::site::robots::Availability;
 use trawler_crawler::site::robots_files::RobotsFiles;
 use trawler_fleet::Drain;
-use trawler_net::{Fetcher, NetConfig, RetryPolicy};
+use trawler_net::{Fetcher, NetConfig, Proxy, RetryPolicy};
+use trawler_tests::ConnectProxy;
 
 use crate::clock::TestClock;
 use crate::desk::{Desk, Made, START, product_page, sitemap, status};
@@ -93,6 +94,34 @@ async fn a_robots_file_is_kept_for_less_than_a_day() {
         (13 * HOUR, 200, Found, true),
     ])
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_host_answers_to_one_address_is_not_taken_for_its_answer_to_another() {
+    let mut host = Host::new(Duration::ZERO);
+    let at = host.made.host();
+    let proxy = ConnectProxy::leading(&[(&at, at.parse().unwrap())]).await;
+    let config = NetConfig {
+        allow: vec![
+            at.parse().unwrap(),
+            proxy.addr().to_string().parse().unwrap(),
+        ],
+        retry: RetryPolicy::never(),
+        ..NetConfig::of(AGENT)
+    };
+    let direct = Fetcher::new(&config).unwrap();
+    // As one that lets in one address alone: to others it has nothing to say.
+    host.answers.store(404, Ordering::SeqCst);
+    host.fetcher = direct.clone();
+    assert_eq!(host.known().await, (Unavailable, true));
+    host.answers.store(200, Ordering::SeqCst);
+    let url = format!("http://{}", proxy.addr());
+    for asked in [true, false] {
+        host.fetcher = direct.through(Proxy::new(&url).unwrap());
+        assert_eq!(host.known().await, (Found, asked));
+    }
+    host.fetcher = direct;
+    assert_eq!(host.known().await, (Unavailable, false));
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Looking after stored images: what there is ([`Upkeep::stats`]), whether it
 //! is what the catalogue says ([`Upkeep::verify`]), what failed
 //! ([`Upkeep::failed`]), and the removal of what nothing refers to any more
-//! ([`Upkeep::remove_unused`]).
+//! ([`Upkeep::remove_unused`]). And bringing a pipe back to what an earlier run
+//! left ([`Upkeep::restore`]).
 //!
 //! It works from the catalogue, the blobs and State, and does no image's work
 //! itself: what has to be fetched again is listed for a refetch, which the
@@ -16,6 +17,7 @@ mod failed;
 mod listing;
 mod references;
 mod remove;
+mod restore;
 mod spill;
 mod stats;
 mod sweep;
@@ -30,6 +32,7 @@ use trawler_fleet::Ports;
 pub use error::UpkeepError;
 pub use failed::FailedImages;
 pub use remove::{RemoveOptions, Removed, Resting};
+pub use restore::{RestoreError, RestoreOptions, Restored};
 pub use stats::{ImageStats, Stats, StatsOptions};
 pub use verify::{Extent, Finding, Repair, Verified, VerifyOptions, What};
 

@@ -127,9 +127,10 @@ async fn of_checkpoints(
     let prefix = format!("checkpoints/{}/", QueueName::Image);
     let keys = documents.keys(&prefix).await?;
     let total = Some(keys.len() as u64);
-    let ids = keys
+    let ids: Vec<JobId> = keys
         .iter()
-        .filter_map(|key| JobId::parse(&key[prefix.len()..]).ok());
+        .filter_map(|key| JobId::parse(&key[prefix.len()..]).ok())
+        .collect();
     let jobs = &jobs;
     let mut reads = stream::iter(ids)
         .map(|job| async move {

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use trawler_core::QueueName;
-use trawler_core::ports::{Capacity, CapacityError, Completion};
+use trawler_core::ports::{Capacity, CapacityError, Completion, Headcount};
 
 /// One process works on every queue. Wishes are accepted and change nothing:
 /// the answer to `want` "comes later, if at all".
@@ -16,8 +16,15 @@ impl Capacity for OneMachine {
         Ok(())
     }
 
-    async fn in_service(&self, _queue: QueueName) -> Result<u32, CapacityError> {
-        Ok(1)
+    async fn headcount(&self, _queue: QueueName) -> Result<Headcount, CapacityError> {
+        Ok(Headcount {
+            in_service: 1,
+            busy: 1,
+            wanted: 1,
+            min: 1,
+            max: 1,
+            ..Headcount::default()
+        })
     }
 
     async fn protect(&self, _busy: bool) -> Result<(), CapacityError> {

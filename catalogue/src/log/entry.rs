@@ -5,18 +5,41 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{CatalogueError, Result};
-use crate::log::action::{Line, pipe_of};
+use crate::log::action::{Line, file_ref, pipe_of};
+use crate::table::reader::FileRef;
+use crate::table::writer::WrittenFile;
 
 /// Key of commitInfo by which a writer knows its own commit again.
 pub(crate) const TOKEN: &str = "token";
+
+/// Key of commitInfo of files that a commit keeps and tells nobody of. Readers of
+/// the table and of its changes pass it over.
+pub(crate) const UNTOLD: &str = "untold";
 
 /// Entries asked for at a time when many are wanted.
 const READ_AHEAD_MAX: usize = 32;
 
 pub(crate) fn entry_path(version: i64) -> Path {
     Path::from(format!("_delta_log/{version:020}.json"))
+}
+
+/// A file under [`UNTOLD`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Untold {
+    path: String,
+    size: u64,
+}
+
+impl Untold {
+    pub(crate) fn of(file: &WrittenFile) -> Self {
+        Self {
+            path: file.path.clone(),
+            size: file.size,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -56,6 +79,23 @@ impl Entry {
         let info = self.lines.iter().find_map(|line| line.commit_info.as_ref());
         info.and_then(|info| info.get("timestamp")?.as_i64())
             .unwrap_or(0)
+    }
+
+    /// Files with rows that went or changed unheard, as they were.
+    pub(crate) fn untold(&self) -> Result<Vec<FileRef>> {
+        let info = self.lines.iter().find_map(|line| line.commit_info.as_ref());
+        let Some(untold) = info.and_then(|info| info.get(UNTOLD)) else {
+            return Ok(Vec::new());
+        };
+        let untold = Vec::<Untold>::deserialize(untold).map_err(|error| {
+            let (version, reason) = (self.version, format!("{UNTOLD}: {error}"));
+            CatalogueError::MalformedLog { version, reason }
+        })?;
+        let size = |bytes: u64| i64::try_from(bytes).ok();
+        let untold = untold.iter();
+        untold
+            .map(|file| file_ref(&file.path, size(file.size), self.version))
+            .collect()
     }
 
     pub(crate) fn summary(&self) -> Summary {

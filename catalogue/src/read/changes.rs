@@ -334,11 +334,13 @@ fn sources(entry: &Entry) -> Result<Vec<Source>> {
 }
 
 /// The files in which the rows stand that a commit took away or changed, as
-/// they were: its change files, and where it has none the files it removed.
+/// they were: its change files, and where it has none the files it removed; and
+/// those of rows that nobody was shown.
 pub(crate) fn gone_sources(entry: &Entry) -> Result<Vec<FileRef>> {
     let sources = sources(entry)?.into_iter();
     let gone = sources.filter(|source| source.kind != Some(INSERT));
-    Ok(gone.map(|source| source.file).collect())
+    let gone = gone.map(|source| source.file).chain(entry.untold()?);
+    Ok(gone.collect())
 }
 
 /// One column of the table, which change files have as well.

@@ -3,6 +3,7 @@
 
 pub(crate) mod candidates;
 pub(crate) mod changes;
+pub(crate) mod fill;
 pub(crate) mod json;
 pub(crate) mod products;
 pub(crate) mod stored_images;

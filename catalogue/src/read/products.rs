@@ -18,6 +18,7 @@ use crate::log::state::DataFile;
 use crate::schema::{ID, project, table_schema};
 use crate::sorted::ids;
 use crate::table::reader::{OpenFile, Pages};
+use crate::withhold::{is_shown, reasons, shown, with_reasons};
 use crate::work::{Cancelled, off_reactor};
 
 /// Most rows of one page; 10,000 rows of a kilobyte are 10 MiB.
@@ -33,7 +34,8 @@ pub struct ProductPage {
 
 impl Catalogue {
     /// Products of a pipe after an id, in order of id, at most `limit` (and
-    /// [`PAGE_ROWS_MAX`]). `columns` of `None` is all; the id always comes.
+    /// [`PAGE_ROWS_MAX`]), without those that are withheld. `columns` of `None`
+    /// is all; the id always comes.
     pub async fn products(
         &self,
         snapshot: &Snapshot,
@@ -43,18 +45,63 @@ impl Catalogue {
         columns: Option<&[&str]>,
     ) -> Result<ProductPage> {
         let schema = wanted(columns)?;
+        let reading = Reading {
+            read: with_reasons(&schema),
+            schema,
+            shown: Shown::Public,
+            limit: limit.clamp(1, PAGE_ROWS_MAX),
+        };
+        self.page(snapshot, pipe, after, reading).await
+    }
+
+    /// As [`Catalogue::products`] with all columns, and with rows that are
+    /// withheld.
+    pub async fn stored_products(
+        &self,
+        snapshot: &Snapshot,
+        pipe: &PipeId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ProductPage> {
+        let reading = Reading {
+            read: table_schema(),
+            schema: table_schema(),
+            shown: Shown::All,
+            limit: limit.clamp(1, PAGE_ROWS_MAX),
+        };
+        self.page(snapshot, pipe, after, reading).await
+    }
+
+    async fn page(
+        &self,
+        snapshot: &Snapshot,
+        pipe: &PipeId,
+        after: Option<&str>,
+        reading: Reading,
+    ) -> Result<ProductPage> {
         let files = snapshot.files(pipe)?;
-        let limit = limit.clamp(1, PAGE_ROWS_MAX);
         let after = after.map(str::to_owned);
         let store = Arc::clone(&self.store);
         off_reactor(&self.threads, move |cancelled| async move {
-            page(&store, &files, after.as_deref(), limit, &schema, &cancelled).await
+            page(&store, &files, after.as_deref(), &reading, &cancelled).await
         })
         .await
     }
 
-    /// One product with all columns; no row when there is none.
+    /// One product with all columns; no row when there is none, or when it is
+    /// withheld.
     pub async fn product(
+        &self,
+        snapshot: &Snapshot,
+        pipe: &PipeId,
+        id: &str,
+    ) -> Result<Option<RecordBatch>> {
+        let found = self.stored_product(snapshot, pipe, id).await?;
+        Ok(found.filter(|row| is_shown(reasons(row), 0)))
+    }
+
+    /// As [`Catalogue::product`], also when it is withheld.
+    pub async fn stored_product(
         &self,
         snapshot: &Snapshot,
         pipe: &PipeId,
@@ -72,6 +119,49 @@ impl Catalogue {
             find(&store, &file, &id).await
         })
         .await
+    }
+}
+
+/// Which rows are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Public,
+    All,
+}
+
+/// How a page is read.
+struct Reading {
+    /// Columns that are given, and those that are read for it.
+    schema: SchemaRef,
+    read: SchemaRef,
+    shown: Shown,
+    limit: usize,
+}
+
+/// Rows that are read at a time where many are withheld.
+const PASSED_AT_A_TIME: u64 = 8_192;
+
+impl Reading {
+    /// What is given of the rows read, at most `left`; and how many of the
+    /// batch's rows that takes in.
+    fn given(&self, batch: &RecordBatch, left: usize) -> Result<(RecordBatch, usize)> {
+        let read = batch.num_rows();
+        let (batch, taken) = match self.shown {
+            Shown::All => (batch.slice(0, left.min(read)), left.min(read)),
+            Shown::Public => {
+                let known = reasons(batch);
+                let mut rows = (0..read).filter(|row| is_shown(known, *row));
+                let taken = rows.nth(left).unwrap_or(read);
+                (shown(batch.slice(0, taken))?, taken)
+            }
+        };
+        let fields = self.schema.fields().iter();
+        let places: Vec<usize> = fields
+            .filter_map(|field| self.read.index_of(field.name()).ok())
+            .collect();
+        let given = batch.project(&places);
+        let given = given.map_err(CatalogueError::arrow("read a page of products"))?;
+        Ok((given, taken))
     }
 }
 
@@ -96,10 +186,10 @@ async fn page(
     store: &Arc<dyn ObjectStore>,
     files: &[Arc<DataFile>],
     after: Option<&str>,
-    limit: usize,
-    schema: &SchemaRef,
+    reading: &Reading,
     cancelled: &Cancelled,
 ) -> Result<ProductPage> {
+    let limit = reading.limit;
     let first = after.map_or(0, |after| {
         files.partition_point(|file| file.max_id.as_str() <= after)
     });
@@ -114,20 +204,27 @@ async fn page(
             }
             Some(_) | None => 0,
         };
-        let left = (limit - rows) as u64;
-        let mut stream = open.scan(schema, Some(open.rows(from, left)))?;
-        while let Some(batch) = stream.next().await {
-            cancelled.check()?;
-            let batch = batch?;
-            rows += batch.num_rows();
-            batches.push(batch);
+        let mut next = from;
+        let mut at_a_time = (limit - rows) as u64;
+        while rows < limit && next < file.rows {
+            let mut stream = open.scan(&reading.read, Some(open.rows(next, at_a_time)))?;
+            while rows < limit
+                && let Some(batch) = stream.next().await
+            {
+                cancelled.check()?;
+                let (given, taken) = reading.given(&batch?, limit - rows)?;
+                rows += given.num_rows();
+                next += taken as u64;
+                batches.push(given);
+            }
+            at_a_time = PASSED_AT_A_TIME;
         }
         if rows == limit {
-            is_last = at + 1 == files.len() && from + left >= file.rows;
+            is_last = at + 1 == files.len() && next >= file.rows;
             break;
         }
     }
-    let rows = concat_batches(schema, &batches)
+    let rows = concat_batches(&reading.schema, &batches)
         .map_err(CatalogueError::arrow("put a page of products together"))?;
     let last = rows.num_rows().checked_sub(1);
     let next = last

@@ -63,7 +63,7 @@ pub(crate) struct GcArgs {
     #[arg(long)]
     pub(crate) delete: bool,
     /// Days within which a reader of the catalogue or of its changes still finds
-    /// every image that they name.
+    /// every image that they name; catalogue.restore_days if that is more.
     #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=3650))]
     pub(crate) grace_days: u16,
 }

@@ -2,10 +2,26 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::{PipeDecisionArgs, WayArgs};
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PipeCommand {
     /// Look at a feed or a site and write a commented pipe file for it.
     New(NewPipeArgs),
+    /// Take the pipe's products out of products and changes; it is collected as
+    /// ever.
+    Hide(PipeDecisionArgs),
+    /// Take `hide` or `retire` back: the products are there again, as they are
+    /// by now.
+    Show(PipeDecisionArgs),
+    /// Take the pipe's products out of products and changes, and collect it no
+    /// more.
+    Retire(PipeDecisionArgs),
+    /// Who hid, showed, retired, blocked and unblocked what, when and why.
+    Decisions {
+        /// The pipe.
+        pipe: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -28,9 +44,8 @@ pub(crate) struct NewPipeArgs {
     /// Print the pipe file instead of writing it.
     #[arg(long)]
     pub(crate) print: bool,
-    /// Let this host or network in, although it is not public (127.0.0.1:8080).
-    #[arg(long, value_name = "HOST:PORT|CIDR")]
-    pub(crate) allow: Vec<String>,
+    #[command(flatten)]
+    pub(crate) way: WayArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -4,15 +4,16 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use trawler_core::pipe::{Pipe, Source};
+use trawler_core::pipe::{Egress, Pipe, Source};
 use trawler_core::site::Render;
 use trawler_crawler::feed::check_options;
 use trawler_crawler::mappings::Mappings;
 use trawler_crawler::render::find_chromium;
 use trawler_crawler::site::crawl::check_site;
+use trawler_net::NoFixedEgress;
 
 use crate::compose;
-use crate::config::{self, ConfigError, Loaded};
+use crate::config::{self, Config, ConfigError, Loaded};
 use crate::end::{End, Misuse};
 use crate::output;
 
@@ -77,6 +78,7 @@ fn deep_errors(loaded: &Loaded) -> Vec<ConfigError> {
         tell(config_file, "images.variants", error.to_string());
     }
     errors.extend(pipe_errors(&loaded.dir, &loaded.pipes));
+    errors.extend(egress_errors(&loaded.config, &loaded.dir, &loaded.pipes));
     errors.extend(browser_error(loaded));
     errors
 }
@@ -119,6 +121,23 @@ pub(super) fn pipe_errors(dir: &Path, pipes: &[Pipe]) -> Vec<ConfigError> {
         }
     }
     errors
+}
+
+/// Pipes that want a fixed address where none is configured. One that a
+/// machine finds in its environment counts: of that nothing is known here.
+pub(super) fn egress_errors(config: &Config, dir: &Path, pipes: &[Pipe]) -> Vec<ConfigError> {
+    if config.net.fixed_egress.is_some() {
+        return Vec::new();
+    }
+    let wanting = pipes
+        .iter()
+        .filter(|pipe| pipe.fetch.egress == Egress::Fixed);
+    let told = wanting.map(|pipe| {
+        let file = dir.join("pipes").join(format!("{}.toml", pipe.id));
+        let finding = NoFixedEgress::NotConfigured.to_string();
+        ConfigError::told(file, "fetch.egress", finding)
+    });
+    told.collect()
 }
 
 fn remarks(loaded: &Loaded) -> Vec<String> {

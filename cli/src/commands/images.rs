@@ -6,10 +6,7 @@ mod shower;
 mod stats;
 mod verify;
 
-use std::sync::Arc;
-
 use trawler_core::PipeId;
-use trawler_upkeep::Upkeep;
 
 use crate::args::{ImagesArgs, ImagesCommand};
 use crate::compose::{Machine, Purpose};
@@ -27,15 +24,6 @@ pub(crate) async fn run(loaded: Loaded, args: &ImagesArgs, as_json: bool) -> any
         Some(ImagesCommand::Gc(args)) => gc::run(&loaded, args, as_json).await,
         Some(ImagesCommand::Verify(args)) => verify::run(&loaded, args, as_json).await,
     }
-}
-
-async fn upkeep(machine: &Machine, loaded: &Loaded) -> anyhow::Result<Upkeep> {
-    Ok(Upkeep {
-        ports: machine.ports.clone(),
-        catalogue: Arc::clone(machine.catalogue().await?),
-        // Not the crawler's, which clears what it finds in its own.
-        scratch: loaded.store_dir().join("scratch-upkeep"),
-    })
 }
 
 /// A machine that may work, if that was asked for.

@@ -1,9 +1,11 @@
 //! The commands, one a file.
 
+mod block_image;
 mod changes;
 mod check;
 mod demo;
 mod dlq;
+mod dry_run;
 mod fleet;
 mod function;
 mod images;
@@ -12,14 +14,20 @@ mod maintenance;
 mod pause;
 mod pipe;
 mod pipes;
+mod plan;
 mod products;
+mod reprocess;
+mod restore;
 mod roles;
 mod run;
 mod runs;
+mod scale;
 mod schema;
 mod sets;
+mod simulate;
 mod status;
 mod trial;
+mod withhold;
 
 use std::path::{Path, PathBuf};
 
@@ -34,10 +42,13 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<End> {
     match cli.command {
         Command::Demo(args) => demo::run(&args, json).await,
         Command::Init { folder } => init::run(&folder, json),
+        Command::Simulate(args) => simulate::run(args, json).await,
         Command::Schema => schema::run(json),
         Command::Check => check::run(dir, json),
         Command::Run(args) => run::run(load(dir)?, &args, json).await,
         Command::Status => status::run(&load(dir)?, json).await,
+        Command::Plan(args) => plan::run(load(dir)?, &args, json).await,
+        Command::Scale(args) => scale::run(load(dir)?, &args, json).await,
         Command::Schedule(args) => roles::schedule(load(dir)?, &args, json).await,
         Command::Crawl(args) => roles::crawl(load(dir)?, &args).await,
         Command::Images(args) => images::run(load(dir)?, &args, json).await,
@@ -48,6 +59,10 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<End> {
             Some(command) => sets::run(&load_without_pipes(dir)?, command, json).await,
         },
         Command::Runs(args) => runs::run(&load(dir)?, &args, json).await,
+        Command::Reprocess(args) => reprocess::run(&load(dir)?, &args, json).await,
+        Command::Restore(args) => restore::run(&load(dir)?, &args, json).await,
+        Command::Block(args) => withhold::block(&load(dir)?, args, json).await,
+        Command::Unblock(args) => withhold::unblock(&load(dir)?, &args, json).await,
         Command::Products(args) => products::run(&load(dir)?, &args, json).await,
         Command::Changes(args) => changes::run(&load(dir)?, &args, json).await,
         Command::Try(step) => trial::run(dir, step, json).await,

@@ -9,7 +9,7 @@ use crate::args::{PauseArgs, ScopeArgs};
 use crate::compose::Machine;
 use crate::config::Loaded;
 use crate::end::End;
-use crate::lookup::{current_pipe, queue};
+use crate::lookup::{pausable_pipe, queue};
 use crate::output;
 
 pub(crate) async fn pause(loaded: &Loaded, args: &PauseArgs, as_json: bool) -> anyhow::Result<End> {
@@ -58,7 +58,7 @@ fn told(scope: &PauseScope, verb: &str, as_json: bool) -> anyhow::Result<End> {
 
 async fn scope(machine: &Machine, args: &ScopeArgs) -> anyhow::Result<PauseScope> {
     if let Some(text) = &args.pipe {
-        return Ok(PauseScope::Pipe(current_pipe(machine, text).await?));
+        return Ok(PauseScope::Pipe(pausable_pipe(machine, text).await?));
     }
     match &args.queue {
         Some(text) => Ok(PauseScope::Queue(queue(text)?)),

@@ -1,4 +1,5 @@
-//! `trawler pipe new`: looks at a feed or a site, says what it is, and writes a
+//! `trawler pipe`: what is decided about a pipe is in `withhold`, the rest is
+//! here. `trawler pipe new` looks at a feed or a site, says what it is, and writes a
 //! pipe file that nobody had to type. An existing file is never touched.
 
 use std::fs::OpenOptions;
@@ -9,15 +10,17 @@ use anyhow::{Context, bail};
 use serde_json::json;
 use trawler_core::PipeId;
 use trawler_core::feed::FeedMode;
-use trawler_core::pipe::Pipe;
+use trawler_core::pipe::{Egress, Pipe};
 use trawler_core::product::Currency;
 use trawler_crawler::feed::check_options;
 use trawler_crawler::onboard::{AsWhat, Draft, FeedDraft, Hints, How, Place, What, look};
 use trawler_crawler::site::crawl::check_site;
 use url::Url;
 
+use super::load;
 use super::trial::{plain, web_url};
-use crate::args::{As, Mode, NewPipeArgs, PipeCommand};
+use super::withhold::{self, Verb};
+use crate::args::{As, EgressArg, Mode, NewPipeArgs, PipeCommand};
 use crate::compose;
 use crate::config::{self, Config};
 use crate::end::{End, Misuse};
@@ -26,6 +29,12 @@ use crate::output::{self, Row};
 pub(crate) async fn run(dir: &Path, command: PipeCommand, as_json: bool) -> anyhow::Result<End> {
     match command {
         PipeCommand::New(args) => new(dir, &args, as_json).await,
+        PipeCommand::Hide(args) => withhold::pipe(&load(dir)?, Verb::Hide, &args, as_json).await,
+        PipeCommand::Show(args) => withhold::pipe(&load(dir)?, Verb::Show, &args, as_json).await,
+        PipeCommand::Retire(args) => {
+            withhold::pipe(&load(dir)?, Verb::Retire, &args, as_json).await
+        }
+        PipeCommand::Decisions { pipe } => withhold::decisions(&load(dir)?, &pipe, as_json).await,
     }
 }
 
@@ -38,8 +47,11 @@ async fn new(dir: &Path, args: &NewPipeArgs, as_json: bool) -> anyhow::Result<En
     let place = place(dir, args)?;
     let hints = hints(args)?;
     let config = configuration(dir)?;
-    let fetcher = compose::fetcher(&config, &args.allow)?;
-    let draft = look(&fetcher, &config.net.user_agent(), &place, hints).await?;
+    let fetcher = compose::fetcher_by(&config, &args.way, None).await?;
+    let mut draft = look(&fetcher, &config.net.user_agent(), &place, hints).await?;
+    if args.way.egress == Some(EgressArg::Fixed) {
+        draft.egress = Egress::Fixed;
+    }
     let text = draft.text(&id);
     verify(&id, &text)?;
     if let What::Feed(feed) = &draft.what
@@ -287,7 +299,9 @@ fn tell_next(dir: &Path, id: &PipeId, args: &NewPipeArgs, draft: &Draft) {
             say!("  trawler -C {dir} try page {} --pipe {id}", plain(page));
         }
     }
-    say!("  trawler -C {dir} run --once --pipe {id}");
+    say!(
+        "and when it is as it should be, set state = \"shadow\" or \"live\" in the file, and\n  trawler -C {dir} run --once --pipe {id}"
+    );
 }
 
 fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {

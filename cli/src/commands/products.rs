@@ -11,7 +11,7 @@ use crate::lookup::known_pipe;
 use crate::output::{self, Row};
 
 /// What a table shows; the other formats have every column that is not empty.
-const COLUMNS: [&str; 8] = [
+const COLUMNS: [&str; 9] = [
     "id",
     "title",
     "price_minor",
@@ -20,7 +20,11 @@ const COLUMNS: [&str; 8] = [
     "image_status",
     "first_seen",
     "updated",
+    "withheld",
 ];
+
+/// Those that are shown to whoever does not ask for withheld rows.
+const SHOWN: usize = COLUMNS.len() - 1;
 
 pub(crate) async fn run(
     loaded: &Loaded,
@@ -32,12 +36,15 @@ pub(crate) async fn run(
     let catalogue = machine.catalogue().await?;
     let snapshot = catalogue.snapshot().await?;
     if let Some(id) = &args.id {
-        let found = catalogue.product(&snapshot, &pipe, id).await?;
+        let found = match args.all {
+            true => catalogue.stored_product(&snapshot, &pipe, id).await?,
+            false => catalogue.product(&snapshot, &pipe, id).await?,
+        };
         let rows = found.map(|batch| rows_as_json(&batch)).unwrap_or_default();
         if rows.is_empty() {
             eprintln!("pipe {pipe} has no product {id:?}");
         }
-        print(&rows, None, args.format, as_json)?;
+        print(&rows, None, args, as_json)?;
         return Ok(if rows.is_empty() {
             End::Failed
         } else {
@@ -49,31 +56,49 @@ pub(crate) async fn run(
     let limit = args.limit as usize;
     let next = loop {
         let want = (limit - rows.len()).min(PAGE_ROWS_MAX);
-        let page = catalogue
-            .products(&snapshot, &pipe, after.as_deref(), want, None)
-            .await?;
+        let after_id = after.as_deref();
+        let page = match args.all {
+            true => {
+                let page = catalogue.stored_products(&snapshot, &pipe, after_id, want);
+                page.await?
+            }
+            false => {
+                let page = catalogue.products(&snapshot, &pipe, after_id, want, None);
+                page.await?
+            }
+        };
         rows.extend(rows_as_json(&page.rows));
         match page.next {
             Some(next) if rows.len() < limit => after = Some(next),
             next => break next,
         }
     };
-    print(&rows, next.as_deref(), args.format, as_json)?;
+    print(&rows, next.as_deref(), args, as_json)?;
     Ok(End::Done)
 }
 
-fn print(rows: &[Row], next: Option<&str>, format: RowFormat, as_json: bool) -> anyhow::Result<()> {
+fn print(
+    rows: &[Row],
+    next: Option<&str>,
+    args: &ProductsArgs,
+    as_json: bool,
+) -> anyhow::Result<()> {
     if as_json {
         let rows: Vec<Row> = rows.iter().map(output::without_nulls).collect();
         return output::json(&json!({ "products": rows, "next": next }));
     }
+    let columns = match args.all {
+        true => &COLUMNS[..],
+        false => &COLUMNS[..SHOWN],
+    };
+    let format = args.format;
     match format {
-        RowFormat::Table => output::list(rows, &COLUMNS)?,
+        RowFormat::Table => output::list(rows, columns)?,
         RowFormat::Jsonl => {
             let rows: Vec<Row> = rows.iter().map(output::without_nulls).collect();
-            output::rows(&rows, &COLUMNS, format)?;
+            output::rows(&rows, columns, format)?;
         }
-        RowFormat::Csv => output::rows(rows, &COLUMNS, format)?,
+        RowFormat::Csv => output::rows(rows, columns, format)?,
     }
     if let Some(next) = next {
         eprintln!("more: --after {next}");

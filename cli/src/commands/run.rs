@@ -1,14 +1,16 @@
 //! `trawler run`: collects what is due, once or for ever.
 
 use serde_json::json;
+use trawler_core::PipeId;
 use trawler_core::ports::Notice;
 use trawler_core::run::{Run, RunPhase};
+use trawler_scheduler::SchedulerError;
 
-use super::{runs, status};
+use super::{dry_run, runs, status};
 use crate::args::RunArgs;
 use crate::compose::{Machine, Purpose};
 use crate::config::Loaded;
-use crate::end::End;
+use crate::end::{End, Misuse};
 use crate::lookup;
 use crate::order::{Order, Plan, Role, Until};
 use crate::output::{self, Row};
@@ -16,9 +18,16 @@ use crate::progress::Show;
 use crate::work::{self, Worked};
 
 pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow::Result<End> {
+    if let (true, Some(pipe)) = (args.dry_run, &args.pipe) {
+        return dry_run::of_pipe(&loaded, pipe, as_json).await;
+    }
     let machine = Machine::open_for(&loaded, Purpose::Work).await?;
     let plan = match &args.pipe {
-        Some(text) => Plan::Now(vec![lookup::current_pipe(&machine, text).await?]),
+        Some(text) => {
+            let pipe = lookup::current_pipe(&machine, text).await?;
+            check_collected(&machine, &loaded, &pipe).await?;
+            Plan::Now(vec![pipe])
+        }
         None => Plan::Due,
     };
     super::roles::check_pipes(&machine, &loaded).await?;
@@ -76,6 +85,17 @@ pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow
         );
     }
     Ok(end)
+}
+
+/// Which pipe may run is the scheduler's word; asked here, it is misuse.
+async fn check_collected(machine: &Machine, loaded: &Loaded, pipe: &PipeId) -> anyhow::Result<()> {
+    match machine.scheduler(loaded, None).check_collected(pipe).await {
+        Ok(()) => Ok(()),
+        Err(error @ SchedulerError::NotCollected { .. }) => {
+            Err(Misuse::new(error.to_string()).into())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Why it ended before anybody else would have ended it.

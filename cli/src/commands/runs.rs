@@ -14,6 +14,8 @@ use crate::end::End;
 use crate::lookup::known_pipe;
 use crate::output::{self, Row};
 
+pub(super) use show::parsed;
+
 pub(crate) const COLUMNS: [&str; 12] = [
     "run",
     "phase",

@@ -66,7 +66,8 @@ pub(crate) async fn run(
         }
         PipesCommand::Diff { from, to } => {
             let sets = open(loaded).await?;
-            let (from, to) = (files_of(&sets, &from).await?, files_of(&sets, &to).await?);
+            let from = files_of(loaded, &sets, &from).await?;
+            let to = files_of(loaded, &sets, &to).await?;
             diff::print(&from, &to, as_json)
         }
     }
@@ -79,7 +80,7 @@ async fn open(loaded: &Loaded) -> anyhow::Result<PipeSets> {
 
 async fn push(loaded: &Loaded, args: &PushArgs, as_json: bool) -> anyhow::Result<End> {
     let folder = args.folder.clone().unwrap_or_else(|| loaded.dir.clone());
-    let pipes = checked(&folder)?;
+    let pipes = checked(loaded, &folder)?;
     let files = files_in(&folder, pipes)?;
     let sets = open(loaded).await?;
     let parent = match &args.parent {
@@ -98,10 +99,11 @@ async fn push(loaded: &Loaded, args: &PushArgs, as_json: bool) -> anyhow::Result
 }
 
 /// The pipes of a folder, if nothing is wrong with them and their tables.
-fn checked(folder: &Path) -> anyhow::Result<Vec<ReadPipe>> {
+fn checked(loaded: &Loaded, folder: &Path) -> anyhow::Result<Vec<ReadPipe>> {
     let read = config::read_pipes(folder).map_err(Misuse::config)?;
     let pipes: Vec<_> = read.iter().map(|read| read.pipe.clone()).collect();
     let mut errors = check::pipe_errors(folder, &pipes);
+    errors.extend(check::egress_errors(&loaded.config, folder, &pipes));
     for pipe in &pipes {
         // What lies on one machine is not on the others.
         if let Source::File(source) = &pipe.source
@@ -297,10 +299,10 @@ async fn named(sets: &PipeSets, text: &str) -> anyhow::Result<PipeSetId> {
 }
 
 /// A published set, or what a push of the folder would publish.
-async fn files_of(sets: &PipeSets, text: &str) -> anyhow::Result<PipeSetFiles> {
+async fn files_of(loaded: &Loaded, sets: &PipeSets, text: &str) -> anyhow::Result<PipeSetFiles> {
     let folder = PathBuf::from(text);
     if folder.join("pipes").is_dir() {
-        let pipes = checked(&folder)?;
+        let pipes = checked(loaded, &folder)?;
         return files_in(&folder, pipes);
     }
     let set = named(sets, text).await?;

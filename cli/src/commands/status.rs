@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::json;
 use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::pipe::Pipe;
 use trawler_core::run::{Run, RunPhase};
 use trawler_core::verdict::PAUSED;
-use trawler_core::{PipeSetId, QueueName};
+use trawler_core::{PipeId, PipeSetId, QueueName};
 
 use super::pipes;
 use crate::compose::Machine;
@@ -18,15 +18,25 @@ use crate::output;
 
 pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
     let machine = Machine::open(loaded).await?;
-    let now = Utc::now();
+    let now = machine.ports.clock.now();
     let runs = machine.runs("runs/").await?;
     let mut phases: BTreeMap<RunPhase, u64> = BTreeMap::new();
     for run in &runs {
         *phases.entry(run.phase).or_default() += 1;
     }
     let set = pipes::current(&machine).await?;
-    let due = set.pipes.values().filter(|pipe| is_due(pipe, &runs, now));
+    let withheld = pipes::withheld(&machine).await?;
+    let state = |pipe: &Pipe| pipes::state(pipe, withheld.get(&pipe.id).map(|said| &**said));
+    let due = set
+        .pipes
+        .values()
+        .filter(|pipe| state(pipe).is_collected() && is_due(pipe, &runs, now));
     let due = due.count();
+    let mut states: BTreeMap<&str, u64> = BTreeMap::new();
+    for pipe in set.pipes.values() {
+        *states.entry(state(pipe).as_str()).or_default() += 1;
+    }
+    let overdue = overdue(set.pipes.values(), &runs, now);
     let mut queues = serde_json::Map::new();
     for queue in QueueName::ALL {
         queues.insert(queue.to_string(), queue_report(&machine, queue, now).await?);
@@ -36,7 +46,9 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
     let catalogue = machine.catalogue_figures().await?;
     let report = json!({
         "environment": loaded.config.environment, "pipe_set": set.id,
-        "pipes": set.pipes.len(), "due": due, "runs": phases, "queues": queues,
+        "pipes": set.pipes.len(), "states": states, "due": due,
+        "overdue": overdue.iter().map(|(pipe, over)| json!({ "pipe": pipe, "overdue_s": over.num_seconds() }))
+            .collect::<Vec<_>>(), "runs": phases, "queues": queues,
         "paused": paused.iter().map(|(scope, _)| scope.to_string()).collect::<Vec<_>>(),
         "dead_letters": dead, "catalogue": catalogue,
     });
@@ -54,7 +66,16 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
             .map_or("none is published", PipeSetId::short);
         say!("pipe set     {shown}");
     }
-    say!("pipes        {} ({due} due now)", set.pipes.len());
+    let shown: Vec<String> = states
+        .iter()
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    say!(
+        "pipes        {} ({due} due now): {}",
+        set.pipes.len(),
+        or_none(&shown)
+    );
+    say_overdue(&overdue);
     let shown: Vec<String> = phases
         .iter()
         .map(|(phase, count)| format!("{count} {}", phase.as_str()))
@@ -78,6 +99,38 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
         catalogue.version
     );
     Ok(End::Done)
+}
+
+/// Pipes whose last complete run is older than they allow, the latest first.
+fn overdue<'a>(
+    pipes: impl Iterator<Item = &'a Pipe>,
+    runs: &[Run],
+    now: DateTime<Utc>,
+) -> Vec<(&'a PipeId, Duration)> {
+    let mut found: Vec<(&PipeId, Duration)> = pipes
+        .filter_map(|pipe| {
+            let of_pipe = runs.iter().filter(|run| run.id.pipe == pipe.id);
+            Some((&pipe.id, pipes::overdue(pipe, of_pipe, now)?))
+        })
+        .collect();
+    found.sort_by_key(|(_, over)| std::cmp::Reverse(*over));
+    found
+}
+
+/// Overdue pipes that are named.
+const OVERDUE_MAX: usize = 20;
+
+fn say_overdue(overdue: &[(&PipeId, Duration)]) {
+    if overdue.is_empty() {
+        return;
+    }
+    say!("overdue      {} pipe(s)", overdue.len());
+    for (pipe, over) in overdue.iter().take(OVERDUE_MAX) {
+        say!("  {pipe} by {}", output::span(*over));
+    }
+    if overdue.len() > OVERDUE_MAX {
+        say!("  and {} more", overdue.len() - OVERDUE_MAX);
+    }
 }
 
 /// Whether a run is due that is not planned yet.
@@ -179,7 +232,7 @@ pub(crate) async fn print_parked(machine: &Machine) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use trawler_core::{JobId, PipeId};
+    use trawler_core::JobId;
 
     use super::*;
 

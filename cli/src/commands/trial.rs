@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use trawler_core::PipeId;
 use trawler_core::feed::FeedOptions;
 use trawler_core::image::ImageStatus;
+use trawler_core::pipe::Pipe;
 use trawler_crawler::feed::{Step, TryFeedReport, try_feed};
 use trawler_crawler::mappings::Mappings;
 use trawler_image_worker::try_image;
@@ -21,7 +22,7 @@ use url::Url;
 
 pub(super) use show::plain;
 
-use crate::args::{TryCommand, TryFeedArgs, TryImageArgs};
+use crate::args::{TryCommand, TryFeedArgs, TryImageArgs, WayArgs};
 use crate::compose;
 use crate::config::{self, Config};
 use crate::end::{End, Misuse};
@@ -50,12 +51,12 @@ fn configuration(dir: &Path) -> anyhow::Result<Config> {
 }
 
 async fn feed(dir: &Path, args: &TryFeedArgs, as_json: bool) -> anyhow::Result<End> {
-    let options = feed_options(dir, args)?;
+    let (options, pipe) = feed_options(dir, args)?;
     let kept = tempfile::tempdir().context("make a temporary folder")?;
     let path = match web_url(&args.input) {
         Some(url) => {
             let config = configuration(dir)?;
-            let fetcher = compose::fetcher(&config, &args.allow)?;
+            let fetcher = compose::fetcher_by(&config, &args.way, pipe.as_ref()).await?;
             let request = Request::get_url(&url)?.limits(Limits::feed());
             let target = kept.path().join("feed");
             match fetcher.fetch_to_file(&request, &target).await? {
@@ -70,10 +71,10 @@ async fn feed(dir: &Path, args: &TryFeedArgs, as_json: bool) -> anyhow::Result<E
     let sample = args.sample as usize;
     // A pipe's own mapping tables count where --format names a pipe.
     let mappings = Mappings::in_folder(dir.join("mappings"));
-    let pipe = PipeId::parse(&args.format).map_err(|error| Misuse::new(error.to_string()))?;
+    let id = PipeId::parse(&args.format).map_err(|error| Misuse::new(error.to_string()))?;
     let report = tokio::task::spawn_blocking(move || -> anyhow::Result<TryFeedReport> {
         let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
-        let mut normaliser = mappings.load(&pipe)?.normaliser;
+        let mut normaliser = mappings.load(&id)?.normaliser;
         Ok(try_feed(
             file,
             &options,
@@ -96,20 +97,19 @@ async fn feed(dir: &Path, args: &TryFeedArgs, as_json: bool) -> anyhow::Result<E
     })
 }
 
-/// The options of the named pipe, or the defaults of the named format.
-fn feed_options(dir: &Path, args: &TryFeedArgs) -> anyhow::Result<FeedOptions> {
+/// The options of the named pipe, which comes along, or the defaults of the named
+/// format.
+fn feed_options(dir: &Path, args: &TryFeedArgs) -> anyhow::Result<(FeedOptions, Option<Pipe>)> {
     let text = format!(
         "format = \"{}\"\nmode = \"full\"\n",
         args.format.escape_default()
     );
-    let mut options = match toml::from_str::<FeedOptions>(&text) {
-        Ok(options) => options,
+    let (mut options, pipe) = match toml::from_str::<FeedOptions>(&text) {
+        Ok(options) => (options, None),
         Err(error) if dir.join("trawler.toml").exists() => {
             let loaded = config::load(dir).map_err(Misuse::config)?;
-            let pipe = loaded
-                .pipes
-                .iter()
-                .find(|pipe| pipe.id.as_str() == args.format);
+            let mut pipes = loaded.pipes.into_iter();
+            let pipe = pipes.find(|pipe| pipe.id.as_str() == args.format);
             let known = || {
                 Misuse::new(format!(
                     "--format {}: no such pipe, and no format: {}",
@@ -117,7 +117,8 @@ fn feed_options(dir: &Path, args: &TryFeedArgs) -> anyhow::Result<FeedOptions> {
                     error.message()
                 ))
             };
-            pipe.ok_or_else(known)?.reading().into_owned()
+            let pipe = pipe.ok_or_else(known)?;
+            (pipe.reading().into_owned(), Some(pipe))
         }
         Err(error) => {
             return Err(
@@ -139,7 +140,7 @@ fn feed_options(dir: &Path, args: &TryFeedArgs) -> anyhow::Result<FeedOptions> {
         })
         .collect();
     if problems.is_empty() {
-        Ok(options)
+        Ok((options, pipe))
     } else {
         Err(Misuse::new(problems.join("\n")).into())
     }
@@ -148,7 +149,7 @@ fn feed_options(dir: &Path, args: &TryFeedArgs) -> anyhow::Result<FeedOptions> {
 async fn image(dir: &Path, args: &TryImageArgs, as_json: bool) -> anyhow::Result<End> {
     let config = configuration(dir)?;
     let bytes = match web_url(&args.input) {
-        Some(url) => fetch(dir, &url, &args.allow).await?.bytes,
+        Some(url) => fetch(dir, &url, &args.way, None).await?.bytes,
         None => read_file(&args.input)?,
     };
     let limits = compose::image_limits(&config);
@@ -185,8 +186,8 @@ struct Got {
     url: Url,
 }
 
-async fn fetch(dir: &Path, url: &Url, allow: &[String]) -> anyhow::Result<Got> {
-    let fetcher = compose::fetcher(&configuration(dir)?, allow)?;
+async fn fetch(dir: &Path, url: &Url, way: &WayArgs, pipe: Option<&Pipe>) -> anyhow::Result<Got> {
+    let fetcher = compose::fetcher_by(&configuration(dir)?, way, pipe).await?;
     match fetcher.fetch_bytes(&Request::get_url(url)?).await? {
         Fetched::Body(response) => Ok(Got {
             content_type: response.content_type().map(str::to_owned),

@@ -6,33 +6,40 @@ mod aws;
 mod fanout;
 mod local;
 pub(crate) mod notices;
+mod paper;
+mod planning;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::sync::OnceCell;
 use trawler_aws::MetricsSender;
 use trawler_catalogue::{Catalogue, CatalogueOptions, SortLimits};
 use trawler_core::dead::DeadLetter;
+use trawler_core::pipe::Pipe;
 use trawler_core::ports::{Blobs, Capacity, Clock, Metrics, Queue, Secrets, State};
 use trawler_core::run::Run;
 use trawler_core::{PipeId, QueueName};
 use trawler_crawler::render::{BrowserSettings, Browsers};
-use trawler_crawler::{Crawler, CrawlerOptions, KEEP_INPUT_AFTER};
-use trawler_fleet::{Pauses, PipeSets, Pipes, Ports};
+use trawler_crawler::{Crawler, CrawlerOptions, KEEP_INPUT_AFTER, fetcher_of};
+use trawler_fleet::{Pauses, PipeSets, Pipes, Ports, chain};
 use trawler_image_worker::{ImageWorker, ImageWorkerOptions, Limits, Studio};
 use trawler_local::{CountingMetrics, SystemClock};
 use trawler_net::{AllowedHost, Fetcher, HostLimits, NetConfig};
 use trawler_scheduler::{Scheduler, SchedulerOptions};
+use trawler_upkeep::Upkeep;
 
+use crate::args::{EgressArg, WayArgs};
 use crate::config::{Config, Loaded, Place, QueueKind};
 use crate::end::Misuse;
 use crate::secrets::ProcessSecrets;
 
 pub(crate) use aws::{Aws, sqs_error};
+pub(crate) use planning::plan_options;
 
 use fanout::Fanout;
 use local::Local;
@@ -48,6 +55,11 @@ pub(crate) fn set_clock_ahead(ahead: Duration) {
 fn clock() -> Arc<dyn Clock> {
     let ahead = AHEAD.get().copied().unwrap_or_default();
     Arc::new(SystemClock::ahead(ahead))
+}
+
+/// By the clock of this process.
+pub(crate) fn now() -> DateTime<Utc> {
+    clock().now()
 }
 
 /// Most documents of one kind that a command looks at.
@@ -70,6 +82,8 @@ pub(crate) struct Machine {
     catalogue: OnceCell<Arc<Catalogue>>,
     catalogue_place: Place,
     catalogue_options: CatalogueOptions,
+    /// Of crawl jobs, where it is not the store's.
+    scratch: Option<PathBuf>,
 }
 
 /// What a machine is opened for.
@@ -129,7 +143,10 @@ impl Machine {
             pauses: Pauses::new(&ports),
             pipes: match &sets {
                 Some(sets) => Pipes::new(sets.clone()),
-                None => Pipes::in_folder(loaded.pipes.clone(), Some(loaded.dir.join("mappings"))),
+                None => {
+                    let mappings = loaded.dir.join("mappings");
+                    Pipes::in_folder(loaded.pipes.clone(), loaded.read, mappings)
+                }
             },
             sets,
             secrets: Arc::new(ProcessSecrets::new(aws.as_ref(), &ports.clock)),
@@ -147,7 +164,14 @@ impl Machine {
                     .unwrap_or(i64::MAX),
                 ..CatalogueOptions::default()
             },
+            scratch: None,
         })
+    }
+
+    /// Folder for what crawl jobs have on disk while they are at work.
+    fn scratch(&self, loaded: &Loaded) -> PathBuf {
+        let own = self.scratch.clone();
+        own.unwrap_or_else(|| loaded.store_dir().join("scratch"))
     }
 
     /// Opened with its first use: not every command and role has one.
@@ -245,14 +269,11 @@ impl Machine {
             jobs: self.ports.jobs(),
             fetcher: fetcher.clone(),
             robots: Arc::default(),
-            browsers: browsers(loaded),
+            browsers: browsers(loaded, &self.scratch(loaded)),
             options: CrawlerOptions {
-                scratch: loaded.store_dir().join("scratch"),
+                scratch: self.scratch(loaded),
                 base: loaded.dir.clone(),
-                sort: SortLimits {
-                    buffer_bytes: loaded.config.catalogue.sort_mib << 20,
-                    ..SortLimits::default()
-                },
+                sort: sort_limits(&loaded.config),
                 user_agent: loaded.config.net.user_agent(),
                 redirects_max: loaded.config.net.redirects_max,
                 first_byte_ms: loaded.config.net.first_byte_s * 1000,
@@ -263,6 +284,15 @@ impl Machine {
                 ),
                 remaking: Some(loaded.config.images.remaking()),
             },
+        })
+    }
+
+    pub(crate) async fn upkeep(&self, loaded: &Loaded) -> anyhow::Result<Upkeep> {
+        Ok(Upkeep {
+            ports: self.ports.clone(),
+            catalogue: Arc::clone(self.catalogue().await?),
+            // Not the crawler's, which clears what it finds in its own.
+            scratch: loaded.store_dir().join("scratch-upkeep"),
         })
     }
 
@@ -310,10 +340,17 @@ impl Machine {
                 ),
                 settled_kept: chrono::Duration::days(i64::from(config.settled_days)),
                 retry: loaded.config.images.retry_schedule(),
+                upkeep: loaded
+                    .config
+                    .images
+                    .upkeep(loaded.config.catalogue.restore_days),
                 ..SchedulerOptions::default()
             },
         );
         match groups {
+            Some(groups) if loaded.config.plan.enabled => scheduler
+                .with_capacity(Arc::clone(groups))
+                .with_planning(plan_options(&loaded.config)),
             Some(groups) => scheduler.with_capacity(Arc::clone(groups)),
             None => scheduler,
         }
@@ -364,11 +401,32 @@ pub(crate) fn fetcher(config: &Config, allow: &[String]) -> anyhow::Result<Fetch
     let settings = NetConfig {
         allow: parsed.map_err(|error| Misuse::new(error.to_string()))?,
         connect_ms: config.net.connect_s * 1000,
+        fixed_egress: config.net.fixed_egress(|name| std::env::var(name).ok()),
         memory_bytes: config.net.memory_mib * 1024 * 1024,
         hosts: HostLimits::default(),
         ..NetConfig::of(config.net.user_agent())
     };
-    Fetcher::new(&settings).map_err(|error| Misuse::new(error.to_string()).into())
+    Fetcher::new(&settings).map_err(|error| Misuse::new(chain(&error)).into())
+}
+
+/// What asks for what a person looks at: by the way that the command line says,
+/// else by that of the pipe that is named, with its proxy.
+pub(crate) async fn fetcher_by(
+    config: &Config,
+    way: &WayArgs,
+    pipe: Option<&Pipe>,
+) -> anyhow::Result<Fetcher> {
+    let direct = fetcher(config, &way.allow)?;
+    let found = match (way.egress, pipe) {
+        (Some(EgressArg::Fixed), _) => direct.fixed().map_err(|error| error.to_string()),
+        (Some(EgressArg::Any), _) | (None, None) => Ok(direct),
+        (None, Some(pipe)) => {
+            let secrets = ProcessSecrets::new(None, &clock());
+            let found = fetcher_of(&pipe.fetch, &direct, &secrets).await;
+            found.map_err(|failure| failure.reason)
+        }
+    };
+    found.map_err(|reason| Misuse::new(reason).into())
 }
 
 /// Renders images on as many threads as there are cores, unless said
@@ -397,10 +455,18 @@ pub(crate) fn image_limits(config: &Config) -> Limits {
     }
 }
 
+/// Memory of one sort.
+pub(crate) fn sort_limits(config: &Config) -> SortLimits {
+    SortLimits {
+        buffer_bytes: config.catalogue.sort_mib << 20,
+        ..SortLimits::default()
+    }
+}
+
 /// None runs before a pipe needs one.
-fn browsers(loaded: &Loaded) -> Arc<Browsers> {
+fn browsers(loaded: &Loaded, scratch: &Path) -> Arc<Browsers> {
     let config = &loaded.config;
-    let profiles = loaded.store_dir().join("scratch").join(".browsers");
+    let profiles = scratch.join(".browsers");
     Browsers::new(BrowserSettings {
         chromium: config.workers.chromium.clone(),
         browsers: config.workers.browsers,

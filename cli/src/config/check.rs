@@ -42,6 +42,7 @@ impl Config {
         self.images.check(bounds);
         self.metrics.check(bounds);
         self.capacity.check(bounds);
+        self.plan.check(bounds);
         bounds.within(
             "retry.attempts_max",
             u64::from(self.retry.attempts_max),

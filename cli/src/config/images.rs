@@ -6,6 +6,8 @@ use trawler_core::image_policy::{ImagePolicy, OnBlank, OnDamaged, PLACEHOLDERS_M
 use trawler_core::placeholder::Placeholder;
 use trawler_core::recheck::Remaking;
 use trawler_core::schedule::{CRON_RULE, Schedule};
+use trawler_core::upkeep::UpkeepTask;
+use trawler_scheduler::UpkeepRule;
 
 use super::check::Bounds;
 
@@ -37,6 +39,21 @@ pub(crate) struct ImagesConfig {
     /// 8, 16, 30 days and every 30 days: five fields as of a pipe's cron, in UTC,
     /// or `"never"`. Default `"45 4 * * *"`.
     pub(crate) retry: String,
+    /// When images that nothing refers to any more are removed, as by `trawler
+    /// images gc --delete`: five fields, in UTC, or `"never"`. Two days are the
+    /// least that an image takes to go: one to be marked, one to be removed.
+    /// Default `"never"`.
+    pub(crate) gc: String,
+    /// Days within which whoever reads the catalogue or its changes still finds
+    /// every image that they name; `catalogue.restore_days` if that is more.
+    /// Default 7, bound 1 to 3650.
+    pub(crate) gc_grace_days: u16,
+    /// When a sample of the stored images is read, compared with the catalogue
+    /// and repaired, as by `trawler images verify --repair`: five fields, in UTC,
+    /// or `"never"`. Default `"never"`.
+    pub(crate) verify: String,
+    /// Products of that sample. Default 1000, bound 1 to 1000000.
+    pub(crate) verify_products: u64,
     /// Pictures that stand for "no picture yet", of any partner:
     /// `"sha256:{64 hex digits}"` for files of these bytes,
     /// `"phash:{16 hex digits}"` for whatever looks so, `"phash:{16 hex
@@ -89,6 +106,10 @@ impl Default for ImagesConfig {
             memory_mib: 768,
             timeout_s: 300,
             retry: "45 4 * * *".to_owned(),
+            gc: NEVER.to_owned(),
+            gc_grace_days: 7,
+            verify: NEVER.to_owned(),
+            verify_products: 1_000,
             placeholders: Vec::new(),
             blank: OnBlank::default(),
             damaged: OnDamaged::default(),
@@ -112,6 +133,25 @@ impl ImagesConfig {
     /// `None` for never; what is wrong was told by `check`.
     pub(crate) fn retry_schedule(&self) -> Option<Schedule> {
         Schedule::parse(&self.retry, "UTC").ok()
+    }
+
+    /// What is looked after by schedule; what is wrong was told by `check`. An
+    /// image stays for so many days at least: a restore brings back rows that name
+    /// it.
+    pub(crate) fn upkeep(&self, restore_days: u16) -> Vec<UpkeepRule> {
+        let gc = UpkeepTask::Gc {
+            grace_days: self.gc_grace_days.max(restore_days),
+        };
+        let verify = UpkeepTask::Verify {
+            products: self.verify_products,
+        };
+        let rules = [(gc, &self.gc), (verify, &self.verify)].into_iter();
+        rules
+            .filter_map(|(task, cron)| {
+                let schedule = Schedule::parse(cron, "UTC").ok()?;
+                Some(UpkeepRule { task, schedule })
+            })
+            .collect()
     }
 
     /// What is said of the pictures of all pipes.
@@ -140,12 +180,20 @@ impl ImagesConfig {
             1,
             VARIANTS_MAX,
         );
-        bounds.unless(
-            self.retry == NEVER || self.retry_schedule().is_some(),
-            "images.retry",
-            &self.retry,
-            &format!("\"{NEVER}\", or {CRON_RULE}"),
-        );
+        for (key, cron) in [
+            ("images.retry", &self.retry),
+            ("images.gc", &self.gc),
+            ("images.verify", &self.verify),
+        ] {
+            bounds.unless(
+                cron == NEVER || Schedule::parse(cron, "UTC").is_ok(),
+                key,
+                cron,
+                &format!("\"{NEVER}\", or {CRON_RULE}"),
+            );
+        }
+        bounds.within("images.gc_grace_days", self.gc_grace_days.into(), 1, 3_650);
+        bounds.within("images.verify_products", self.verify_products, 1, 1_000_000);
         bounds.within("images.remake_days", u64::from(self.remake_days), 0, 3_650);
         let cache_control = &self.cache_control;
         let visible = cache_control.bytes().all(|b| (0x20..0x7f).contains(&b));

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use trawler_core::PipeId;
 use trawler_core::pipe::Pipe;
@@ -14,6 +15,7 @@ use super::Config;
 use super::check::Bounds;
 use super::error::ConfigError;
 use super::position::line_of_key;
+use crate::compose;
 
 /// Largest configuration or pipe file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -27,6 +29,9 @@ pub(crate) struct Loaded {
     pub(crate) dir: PathBuf,
     pub(crate) config: Config,
     pub(crate) pipes: Vec<Pipe>,
+    /// When reading the pipes began: what is edited from then on is not known
+    /// here.
+    pub(crate) read: DateTime<Utc>,
 }
 
 impl Loaded {
@@ -39,6 +44,7 @@ impl Loaded {
 /// Reads a folder, or says everything that is wrong with it.
 pub(crate) fn load(dir: &Path) -> Result<Loaded, Vec<ConfigError>> {
     let mut errors = Vec::new();
+    let read = compose::now();
     let config = load_config(&dir.join("trawler.toml"), &mut errors);
     let folder = dir.join("pipes");
     let is_wanted = match &config {
@@ -56,6 +62,7 @@ pub(crate) fn load(dir: &Path) -> Result<Loaded, Vec<ConfigError>> {
             dir: dir.to_owned(),
             config,
             pipes: pipes.into_iter().map(|read| read.pipe).collect(),
+            read,
         }),
         Some(_) | None => Err(errors),
     }
@@ -70,6 +77,7 @@ pub(crate) fn load_config_only(dir: &Path) -> Result<Loaded, Vec<ConfigError>> {
             dir: dir.to_owned(),
             config,
             pipes: Vec::new(),
+            read: compose::now(),
         }),
         Some(_) | None => Err(errors),
     }

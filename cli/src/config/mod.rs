@@ -9,6 +9,7 @@ mod fleet;
 mod images;
 mod load;
 mod net;
+mod plan;
 mod position;
 mod queue;
 mod store;
@@ -24,6 +25,7 @@ pub(crate) use fleet::{CapacityConfig, Imds, MetricsConfig, NoticesConfig};
 pub(crate) use images::ImagesConfig;
 pub(crate) use load::{Loaded, ReadPipe, load, load_config_only, read_pipes};
 pub(crate) use net::NetConfig;
+pub(crate) use plan::PlanConfig;
 pub(crate) use queue::{QueueConfig, QueueKind};
 pub(crate) use store::{CatalogueConfig, Encryption, Place, StoreConfig};
 pub(crate) use template::{EXAMPLE_PIPE, TRAWLER_TOML};
@@ -47,6 +49,7 @@ pub(crate) struct Config {
     pub(crate) images: ImagesConfig,
     pub(crate) metrics: MetricsConfig,
     pub(crate) capacity: CapacityConfig,
+    pub(crate) plan: PlanConfig,
     pub(crate) notices: NoticesConfig,
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use trawler_aws::S3Location;
+use trawler_core::restore::{RESTORE_DAYS, RESTORE_DAYS_MAX};
 
 use super::check::Bounds;
 
@@ -152,6 +153,10 @@ pub(crate) struct CatalogueConfig {
     /// Commits between two checkpoints of the table's log. Default 100, bound
     /// 10 to 10000.
     pub(crate) checkpoint_every: u64,
+    /// Days for which `trawler restore` can bring back what a later run
+    /// replaced; the images of that time are kept as long. Default 7, bound 1
+    /// to 90.
+    pub(crate) restore_days: u16,
 }
 
 impl Default for CatalogueConfig {
@@ -160,11 +165,17 @@ impl Default for CatalogueConfig {
             file_rows: 200_000,
             sort_mib: 64,
             checkpoint_every: 100,
+            restore_days: RESTORE_DAYS,
         }
     }
 }
 
 impl CatalogueConfig {
+    /// How long a replaced state can be brought back.
+    pub(crate) fn restorable(&self) -> chrono::Duration {
+        chrono::Duration::days(i64::from(self.restore_days))
+    }
+
     pub(crate) fn check(&self, bounds: &mut Bounds) {
         bounds.within(
             "catalogue.file_rows",
@@ -178,6 +189,12 @@ impl CatalogueConfig {
             self.checkpoint_every,
             10,
             10_000,
+        );
+        bounds.within(
+            "catalogue.restore_days",
+            u64::from(self.restore_days),
+            1,
+            u64::from(RESTORE_DAYS_MAX),
         );
     }
 }

@@ -11,6 +11,10 @@ use crate::RunSeq;
 /// of a run's document.
 pub const EXAMPLES_MAX: usize = 10;
 
+/// Values of one kind that no rule covers: what a person writes rules for at a
+/// sitting, and 2 KB of a run's document.
+pub const UNRULED_MAX: usize = 20;
+
 /// What a run is judged by, as it stands in its document.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -37,6 +41,41 @@ pub struct Facts {
     pub error_text: Option<String>,
     #[serde(skip_serializing_if = "Examples::is_empty")]
     pub examples: Examples,
+    /// What the mapping tables of the pipe have no rule for.
+    #[serde(skip_serializing_if = "Unruled::is_empty")]
+    pub unmapped: Unruled,
+}
+
+/// Values that no rule of a mapping table covers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Unruled {
+    #[serde(skip_serializing_if = "Counted::is_empty")]
+    pub categories: Counted,
+    #[serde(skip_serializing_if = "Counted::is_empty")]
+    pub brands: Counted,
+}
+
+/// Values of one kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counted {
+    /// Rows that have any of them.
+    pub rows: u64,
+    /// The most frequent ones with their rows, at most [`UNRULED_MAX`].
+    pub values: Vec<(String, u64)>,
+}
+
+impl Unruled {
+    pub fn is_empty(&self) -> bool {
+        self.categories.is_empty() && self.brands.is_empty()
+    }
+}
+
+impl Counted {
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
 }
 
 /// How many rows have a value, by column.

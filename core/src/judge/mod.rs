@@ -19,7 +19,7 @@ mod ruling;
 use serde::{Deserialize, Serialize};
 
 pub use error_text::error_text;
-pub use facts::{Before, EXAMPLES_MAX, Examples, Facts, Filled};
+pub use facts::{Before, Counted, EXAMPLES_MAX, Examples, Facts, Filled, UNRULED_MAX, Unruled};
 pub use options::{JudgeOptions, KEEP_RAW_MAX};
 pub use prices::{FACTORS, PriceMove, PriceMoves};
 pub use repeat::{EQUAL_SHARE, LOOK_BACK, SPAN_MIN, is_repeated};

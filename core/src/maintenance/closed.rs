@@ -75,10 +75,12 @@ impl Touches {
                     hosts: pipe.source.host().map(str::to_owned).into_iter().collect(),
                     catalogue: true,
                 },
-                Ok(CrawlJob::Fold { .. } | CrawlJob::Refetch { .. }) => Self {
-                    catalogue: true,
-                    ..Self::default()
-                },
+                Ok(CrawlJob::Fold { .. } | CrawlJob::Refetch { .. } | CrawlJob::Upkeep { .. }) => {
+                    Self {
+                        catalogue: true,
+                        ..Self::default()
+                    }
+                }
                 Err(_) => Self::default(),
             },
             QueueName::Image => match ImageJob::decode(body) {

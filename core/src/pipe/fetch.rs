@@ -14,6 +14,24 @@ pub const HEADERS_MAX: usize = 32;
 /// Longest header value, in bytes.
 pub const HEADER_BYTES_MAX: usize = 4096;
 
+/// From which address a partner is asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Egress {
+    /// That of whichever machine works, or of the pipe's own proxy.
+    #[default]
+    Any,
+    /// That of the operator's proxy, `net.fixed_egress`, and of no other.
+    Fixed,
+}
+
+impl Egress {
+    /// Whether it need not be written down.
+    fn is_any(&self) -> bool {
+        *self == Self::Any
+    }
+}
+
 /// How the partner's servers are treated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -47,6 +65,13 @@ pub struct FetchOptions {
     /// is told addresses that were judged here and no names. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<ProxyOptions>,
+    /// From which address the partner is asked for all that the pipe fetches:
+    /// `"any"`, which is that of whichever machine works, or `"fixed"`, for
+    /// partners that let in one address alone: through the proxy that
+    /// `net.fixed_egress` names, and never without it. Not beside `proxy`.
+    /// Default `"any"`.
+    #[serde(skip_serializing_if = "Egress::is_any")]
+    pub egress: Egress,
     /// Longest whole download of a feed, in seconds; default 3600, bound 1 to
     /// 36000. What a site may take says `site.limits`.
     pub timeout_s: u64,
@@ -65,6 +90,7 @@ impl Default for FetchOptions {
             auth: None,
             cookies: true,
             proxy: None,
+            egress: Egress::Any,
             timeout_s: 3600,
             feed_mib_max: 4096,
         }
@@ -192,6 +218,9 @@ impl FetchOptions {
         }
         if let Some(proxy) = &self.proxy {
             proxy.problems(found);
+            let allowed = "either egress = \"fixed\", which is the fleet's proxy, or a proxy of the pipe's own, not both";
+            let found_both = "\"fixed\" beside fetch.proxy";
+            found.unless(self.egress.is_any(), "fetch.egress", &found_both, allowed);
         }
         if self.auth.is_some() {
             let twice = self

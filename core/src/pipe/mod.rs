@@ -9,6 +9,7 @@ mod newest;
 mod problems;
 mod sftp;
 mod source;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -24,15 +25,17 @@ use crate::problem::Problem;
 use crate::schedule::{CRON_RULE, Schedule, ScheduleError, ScheduleText, ZONE_RULE};
 use crate::secret::SecretRef;
 use crate::site::SiteOptions;
+use crate::upkeep::UPKEEP_PIPE;
 
 use problems::Problems;
 
-pub use fetch::{FeedAuth, FetchOptions, HEADER_BYTES_MAX, HEADERS_MAX, ProxyOptions};
+pub use fetch::{Egress, FeedAuth, FetchOptions, HEADER_BYTES_MAX, HEADERS_MAX, ProxyOptions};
 pub use images::ImageOptions;
 pub use inbox::{INBOX, InboxSource};
 pub use newest::{Choice, FileRule, Newest, Passed, SeenFile};
 pub use sftp::{SSH_PORT, SftpAuth, SftpSource};
 pub use source::{FileSource, HttpSource, SiteSource, Source};
+pub use standing::{AgeText, PipeState};
 
 /// One pipe, as its file `pipes/{id}.toml` says. The file name is the id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +47,26 @@ pub struct Pipe {
     /// Name for people; default: the id.
     #[serde(default)]
     pub name: String,
+    /// Where the pipe is on its way: `draft` is not collected, only tried;
+    /// `shadow` is collected and stored, and not in products and changes;
+    /// `live` is; `hidden` is collected and taken out of them; `retired` is
+    /// taken out of them and not collected any more. Default `live`.
+    #[serde(default)]
+    pub state: PipeState,
+    /// Who answers for the pipe; default none, at most 200 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
+    /// Whom to ask at the partner; default none, at most 200 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub contact: String,
+    /// What people should know; default none, at most 4,000 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub notes: String,
+    /// How long ago the last complete run may be until the pipe counts as
+    /// overdue, such as `36h`; in m, h or d, 1m to 366d. Default: it never
+    /// does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<AgeText>,
     pub source: Source,
     /// How the feed is read; has to be said, and only for a pipe that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +93,9 @@ pub struct Pipe {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub off_peak: Vec<WindowText>,
 }
+
+/// Longest time that a run may be given: a week.
+const FINISH_WITHIN_S_MAX: u64 = 7 * 24 * 60 * 60;
 
 fn unnamed() -> PipeId {
     PipeId::parse("unnamed").expect("a constant that follows the rule")
@@ -124,6 +150,13 @@ impl Pipe {
     /// Every value outside its bound, in the order of the file.
     pub fn problems(&self) -> Vec<Problem> {
         let mut found = Problems::default();
+        found.unless(
+            self.id != *UPKEEP_PIPE,
+            "the file's name",
+            &self.id,
+            "any other, since the jobs that look after stored images have this one",
+        );
+        self.standing_problems(&mut found);
         self.source.problems(&mut found);
         match self.schedule() {
             Ok(_) => {}
@@ -137,6 +170,10 @@ impl Pipe {
             Err(ScheduleError::Zone(zone)) => {
                 found.push("schedule.zone", &format!("{zone:?}"), ZONE_RULE);
             }
+        }
+        if let Some(seconds) = self.schedule.finish_within_s {
+            let key = "schedule.finish_within_s";
+            found.within(key, u64::from(seconds), 60, FINISH_WITHIN_S_MAX);
         }
         self.fetch.problems(&mut found);
         if matches!(self.source, Source::Inbox(_) | Source::Sftp(_)) {

@@ -35,6 +35,24 @@ impl CapacityError {
     }
 }
 
+/// The workers of one queue, as the platform has them now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Headcount {
+    /// Could receive now.
+    pub in_service: u32,
+    /// Of these, so many are not to be taken away.
+    pub busy: u32,
+    /// Asked for and not in service yet, whether the platform has begun or not.
+    pub booting: u32,
+    /// On their way out.
+    pub leaving: u32,
+    /// What was asked for last, by whoever asked.
+    pub wanted: u32,
+    /// What the platform allows.
+    pub min: u32,
+    pub max: u32,
+}
+
 /// What [`Capacity::complete`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completion {
@@ -54,8 +72,13 @@ pub trait Capacity: Send + Sync {
     /// platform does not allow is cut to its bounds.
     async fn want(&self, queue: QueueName, workers: u32) -> Result<(), CapacityError>;
 
+    /// The workers of the queue. May be some seconds old.
+    async fn headcount(&self, queue: QueueName) -> Result<Headcount, CapacityError>;
+
     /// Workers that could receive now.
-    async fn in_service(&self, queue: QueueName) -> Result<u32, CapacityError>;
+    async fn in_service(&self, queue: QueueName) -> Result<u32, CapacityError> {
+        Ok(self.headcount(queue).await?.in_service)
+    }
 
     /// Keeps this worker from being chosen for scale-in while it is busy.
     /// Asks the platform only when the answer would change. Cancel-safe.

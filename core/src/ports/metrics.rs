@@ -85,6 +85,16 @@ pub enum Metric {
     RunnablePipes {
         pipes: u64,
     },
+    /// Whether the scheduler has set the capacity of the groups by its plan.
+    /// While it has, the alarms on the queues leave them alone.
+    CapacityPlanned {
+        planned: bool,
+    },
+    /// Pipes whose last complete run is older than the `max_age` that their
+    /// file allows.
+    PipesOverdue {
+        pipes: u64,
+    },
     /// Dead jobs of the ledger. Messages that name no job are not among them.
     DeadLetters {
         queue: QueueName,

@@ -1,7 +1,7 @@
 //! What was read becomes one commit: diff, judge, files, log entry.
 
 use trawler_catalogue::{
-    CommitOutcome, Diff, Fence, Mode, PreparedCommit, Snapshot, Staged, Staging, Txn,
+    CommitError, CommitOutcome, Diff, Fence, Mode, PreparedCommit, Snapshot, Staged, Staging, Txn,
 };
 use trawler_core::RunId;
 use trawler_core::book::BookRef;
@@ -10,9 +10,10 @@ use trawler_core::feed_validators::FeedValidators;
 use trawler_core::judge::Deletes;
 use trawler_core::ports::Metric;
 use trawler_core::run::{RunCounts, RunPhase};
-use trawler_core::verdict::Ending;
+use trawler_core::verdict::{Ending, Failure};
 
 use super::judged::Judged;
+use super::withheld::Decisions;
 use super::{Collect, Landed};
 use crate::failure::{catalogue_failure, commit_failure};
 use crate::parse::Parsed;
@@ -27,7 +28,12 @@ pub(super) struct Collected<'a> {
     pub(super) accepts: Option<&'a RunId>,
 }
 
+/// Times that a run compares and writes again because somebody decided what is
+/// withheld meanwhile: more is no coincidence.
+const DISTURBED_MAX: u32 = 8;
+
 /// What a run learned of its source. Only a complete one vouches for it.
+#[derive(Clone)]
 pub(super) enum Learned {
     Feed(FeedValidators),
     Site(BookRef),
@@ -57,26 +63,54 @@ impl Collect<'_> {
             Staging::new(scratch.path(), self.crawler.options.sort).map_err(catalogue_failure)?;
         let nothing = staging.finish().map_err(catalogue_failure)?;
         let catalogue = &self.crawler.catalogue;
-        let diff = catalogue
-            .diff(snapshot, &self.pipe.id, &nothing, Mode::Summary)
-            .await
-            .map_err(catalogue_failure)?;
-        let prepared = catalogue
-            .write(&diff, &self.stamp(), Deletes::Apply)
-            .await
-            .map_err(catalogue_failure)?;
-        self.commit(&prepared).await
+        let mut snapshot = snapshot.clone();
+        for _ in 0..DISTURBED_MAX {
+            let diff = catalogue
+                .diff(&snapshot, &self.pipe.id, &nothing, Mode::Summary)
+                .await
+                .map_err(catalogue_failure)?;
+            let prepared = catalogue
+                .write(&diff, &self.stamp(), Deletes::Apply)
+                .await
+                .map_err(catalogue_failure)?;
+            if let Some(landed) = self.commit(prepared).await? {
+                return Ok(landed);
+            }
+            snapshot = self.new_snapshot().await?;
+        }
+        Err(self.disturbed())
     }
 
     pub(super) async fn commit_rows(
         &self,
-        snapshot: Snapshot,
+        mut snapshot: Snapshot,
         collected: Collected<'_>,
     ) -> Result<Landed, Ending> {
+        let report = self.put_rejected_report(&collected.parsed).await?;
+        let metrics = &self.crawler.ports.metrics;
+        let rows = collected.parsed.staged.rows();
+        metrics.record(Metric::ProductsRead { rows });
+        for _ in 0..DISTURBED_MAX {
+            let landed = self.commit_once(&snapshot, &collected, report.clone());
+            if let Some(landed) = landed.await? {
+                return Ok(landed);
+            }
+            snapshot = self.new_snapshot().await?;
+        }
+        Err(self.disturbed())
+    }
+
+    /// `None` when somebody else changed what the rows were compared with: a
+    /// decision about what is withheld, which no lease holds off.
+    async fn commit_once(
+        &self,
+        snapshot: &Snapshot,
+        collected: &Collected<'_>,
+        report: Option<String>,
+    ) -> Result<Option<Landed>, Ending> {
         let parsed = &collected.parsed;
-        let report = self.put_rejected_report(parsed).await?;
-        let diff = self.diff(&snapshot, &parsed.staged).await?;
-        let mut judged = self.judge(&snapshot, &collected, &diff).await?;
+        let diff = self.diff(snapshot, &parsed.staged).await?;
+        let mut judged = self.judge(snapshot, collected, &diff).await?;
         let counts = RunCounts {
             rows: parsed.staged.rows(),
             rejected: parsed.rejected + diff.refused,
@@ -85,21 +119,26 @@ impl Collect<'_> {
             bytes_down: collected.bytes_down,
             ..RunCounts::default()
         };
-        let metrics = &self.crawler.ports.metrics;
-        metrics.record(Metric::ProductsRead { rows: counts.rows });
         let remarks = [&*judged.remarks, &*parsed.remarks, &*passed_over(&diff)].concat();
         if !judged.quarantine.is_empty() {
-            return self.quarantine(judged, counts, &remarks, report).await;
+            let landed = self.quarantine(judged, counts, &remarks, report).await?;
+            return Ok(Some(landed));
         }
         self.ctx.step().await?;
         let stamp = self.stamp();
-        let written = self.crawler.catalogue.write(&diff, &stamp, judged.deletes);
+        let Decisions {
+            not_shown,
+            blocked_images,
+        } = self.decisions().await?;
+        let catalogue = &self.crawler.catalogue;
+        let written = catalogue.write_withholding(&diff, &stamp, judged.deletes, not_shown);
         let prepared = self.ctx.unless_told(written).await?;
         let prepared = prepared.map_err(catalogue_failure)?;
-        self.judge_prices(&mut judged, &collected, &diff, &prepared);
+        self.judge_prices(&mut judged, collected, &diff, &prepared);
         if !judged.quarantine.is_empty() {
             self.discard(prepared).await;
-            return self.quarantine(judged, counts, &remarks, report).await;
+            let landed = self.quarantine(judged, counts, &remarks, report).await?;
+            return Ok(Some(landed));
         }
         let held = match judged.deletes {
             Deletes::Hold => diff.deletes,
@@ -116,12 +155,13 @@ impl Collect<'_> {
         };
         // Also of an accepted run only what was read whole is vouched for.
         let is_whole = judged.incomplete.is_empty() && parsed.incomplete.is_empty();
-        let learned = collected.learned.filter(|_| is_whole);
-        self.will_commit(&judged, learned, counts, &remarks, report)
+        let learned = collected.learned.clone().filter(|_| is_whole);
+        self.will_commit(&judged, learned, counts, &remarks, report, blocked_images)
             .await?;
         self.ctx.step().await?;
-        let landed = self.commit(&prepared).await?;
-        if matches!(landed, Landed::InCatalogue) {
+        let landed = self.commit(prepared).await?;
+        if matches!(landed, Some(Landed::InCatalogue)) {
+            let metrics = &self.crawler.ports.metrics;
             let rows = counts.changes();
             metrics.record(Metric::ProductsChanged { rows });
             let rows = counts.rewritten;
@@ -138,6 +178,7 @@ impl Collect<'_> {
         counts: RunCounts,
         remarks: &[String],
         report: Option<String>,
+        blocked_images: i64,
     ) -> Result<(), Ending> {
         let (validators, book) = match learned {
             Some(Learned::Feed(validators)) => (Some(validators), None),
@@ -155,6 +196,7 @@ impl Collect<'_> {
                 run.facts = Some(Box::new(judged.facts.clone()));
                 run.remarks = remarks.to_vec();
                 run.rejected_report.clone_from(&report);
+                run.blocked_images = Some(blocked_images);
                 run.counts = counts;
             })
             .await?;
@@ -180,23 +222,45 @@ impl Collect<'_> {
         self.ctx.unless_told(diff).await?.map_err(catalogue_failure)
     }
 
-    /// Commits under the run's sequence, unless a later run has settled.
-    async fn commit(&self, prepared: &PreparedCommit) -> Result<Landed, Ending> {
+    async fn new_snapshot(&self) -> Result<Snapshot, Ending> {
+        self.ctx.step().await?;
+        let snapshot = self.crawler.catalogue.snapshot().await;
+        snapshot.map_err(catalogue_failure)
+    }
+
+    fn disturbed(&self) -> Ending {
+        let pipe = &self.pipe.id;
+        Ending::Failed(Failure::transient(format!(
+            "pipe {pipe} was changed {DISTURBED_MAX} times while run {} was to be committed",
+            self.run
+        )))
+    }
+
+    /// Commits under the run's sequence, unless a later run has settled. `None`
+    /// when the pipe was changed since the snapshot.
+    async fn commit(&self, prepared: PreparedCommit) -> Result<Option<Landed>, Ending> {
         let txn = Txn {
             app_id: self.pipe.id.to_string(),
             version: self.run.seq.0,
         };
         let fence = Fence::new(|| self.ctx.still_mine());
-        match self.crawler.catalogue.commit(prepared, &txn, &fence).await {
+        match self.crawler.catalogue.land(prepared, &txn, &fence).await {
             Ok(CommitOutcome::Committed { version, .. }) => {
                 self.crawler.ports.metrics.record(Metric::CommitLanded);
                 self.document()
                     .update(|run| run.version = Some(version))
                     .await?;
-                Ok(Landed::InCatalogue)
+                Ok(Some(Landed::InCatalogue))
             }
-            Ok(CommitOutcome::AlreadyCommitted) => Ok(Landed::InCatalogue),
-            Ok(CommitOutcome::Superseded { stored }) => Ok(Landed::Overtaken(stored)),
+            Ok(CommitOutcome::AlreadyCommitted) => {
+                // What another delivery knew of blocked pictures is not known.
+                self.document()
+                    .update(|run| run.blocked_images = None)
+                    .await?;
+                Ok(Some(Landed::InCatalogue))
+            }
+            Ok(CommitOutcome::Superseded { stored }) => Ok(Some(Landed::Overtaken(stored))),
+            Err(CommitError::Conflict { .. }) => Ok(None),
             Err(error) => Err(commit_failure(error)),
         }
     }

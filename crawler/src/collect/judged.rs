@@ -53,6 +53,7 @@ impl Collect<'_> {
             before: self.before(snapshot).await?.map(Box::new),
             error_text: parsed.error_text.clone(),
             examples: diff.examples.clone(),
+            unmapped: parsed.unmapped.clone(),
             ..Facts::default()
         };
         let ruling = self.rule(&facts, &parsed.incomplete);
@@ -191,6 +192,9 @@ impl Collect<'_> {
         let key = Decision::key(&self.run);
         let created = self.crawler.documents.create(&key, &decision).await;
         created.map_err(documents_failure)?;
+        self.document()
+            .update(|run| run.decided = Some(decision.verdict))
+            .await?;
         judged.deletes = Deletes::Apply;
         judged.incomplete.clear();
         judged.drop_held = false;

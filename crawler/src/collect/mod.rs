@@ -3,21 +3,23 @@
 //! done twice.
 //!
 //! How a feed becomes rows is in `feed`, how a site does in `site`, and how
-//! the kept input of a run that a person accepted does in `accepted`; what all
-//! end in is in `commit`, and how it is judged in `judged`.
+//! the kept input of a run that a person accepted, or has read once more, does
+//! in `again`; what all end in is in `commit`, how it is judged in `judged`, and
+//! which rows nobody is shown in `withheld`.
 
-mod accepted;
+mod again;
 mod commit;
 mod feed;
 mod judged;
 mod site;
+mod withheld;
 
 use chrono::{DateTime, Utc};
 use trawler_catalogue::{RunStamp, Snapshot, WriteId};
 use trawler_core::RunId;
 use trawler_core::pipe::{Pipe, Source};
 use trawler_core::ports::Metric;
-use trawler_core::run::{RunPhase, SUPERSEDED_BY};
+use trawler_core::run::{Run, RunPhase, SUPERSEDED_BY};
 use trawler_core::verdict::{Ending, Failure};
 use trawler_fleet::{JobContext, PipeSet, TakenJob, chain};
 
@@ -64,6 +66,7 @@ impl Collect<'_> {
         if let Some(ending) = run.settled_ending() {
             return Ok(ending);
         }
+        self.settle_withheld().await?;
         let snapshot = self
             .crawler
             .catalogue
@@ -85,13 +88,15 @@ impl Collect<'_> {
                         run.started.get_or_insert(now);
                     })
                     .await?;
-                match self.collect(snapshot, run.accepts.as_ref()).await? {
+                match self.collect(snapshot, &run).await? {
                     Landed::InCatalogue => {}
                     Landed::Overtaken(by) => return self.superseded(by).await,
                     Landed::Quarantined => return Ok(Ending::Done),
                 }
             }
         }
+        // Before the job may be parked for as long as a pause lasts.
+        self.withdraw_blocked().await?;
         self.ctx.step().await?;
         self.finish().await?;
         Ok(Ending::Done)
@@ -106,9 +111,12 @@ impl Collect<'_> {
     }
 
     /// Collects and commits, if the rows are believed.
-    async fn collect(&self, snapshot: Snapshot, accepts: Option<&RunId>) -> Result<Landed, Ending> {
-        if let Some(accepted) = accepts {
+    async fn collect(&self, snapshot: Snapshot, run: &Run) -> Result<Landed, Ending> {
+        if let Some(accepted) = &run.accepts {
             return self.collect_accepted(accepted, snapshot).await;
+        }
+        if let Some(reread) = &run.rereads {
+            return self.collect_reread(reread, snapshot).await;
         }
         match &self.pipe.source {
             Source::Site(source) => self.collect_site(source, snapshot).await,

@@ -23,7 +23,7 @@ impl Wanted<'_> {
         let stop = self.ctx.cancelled().child_token();
         let credentials = Credentials::of(&self.pipe.fetch, self.secrets).await?;
         let request = self.request(source, &credentials, stop.clone())?;
-        let fetcher = credentials.fetcher(self.fetcher);
+        let fetcher = credentials.fetcher(self.fetcher)?;
         let mut fetch = pin!(fetcher.fetch_to_file(&request, &path));
         // A pause cancels no token by itself, and a download may take an hour.
         let fetched = loop {

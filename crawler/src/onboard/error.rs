@@ -40,12 +40,6 @@ pub enum NotAFeed {
     )]
     Sitemap,
     #[error(
-        "it is in the older tagged format of Naver and Daum ({shown:?}), which is read but not \
-         drafted by itself: write the pipe by hand, with format = \"tagged\" in [feed], or ask the \
-         shop for its EP 3.0"
-    )]
-    Tagged { shown: String },
-    #[error(
         "it is XML, but its root element is <{root}>; <rss>, <feed> and <rdf:RDF> are read. Ask the \
          shop for a Google Merchant feed, a text feed or JSON"
     )]

@@ -16,6 +16,7 @@ use super::names::fold;
 use super::rows;
 use super::shown::{example, plain};
 use super::table::Table;
+use super::tagged;
 use crate::feed::{Peeked, Step, TryFeedReport, peek, try_feed};
 use crate::normalise::Normaliser;
 
@@ -78,7 +79,10 @@ pub fn draft_feed(bytes: &[u8], is_whole: bool, hints: &FeedHints) -> Result<Fee
     let mut draft = Drafting::begin(peeked, glanced, is_whole)?;
     draft.charset();
     draft.options.mode = hints.mode.unwrap_or_default();
-    let evidence = mode::evidence(draft.table.as_ref(), &hints.place, draft.is_whole);
+    let records =
+        (draft.options.format == FeedFormat::Tagged).then(|| tagged::sample(&draft.peeked.text));
+    let table = draft.table.as_ref().or(records.as_ref());
+    let evidence = mode::evidence(table, &hints.place, draft.is_whole);
     draft.options.currency = hints.currency;
     let report = draft.settle(bytes, hints)?;
     draft.tell(&report);
@@ -119,7 +123,8 @@ struct Drafting {
     peeked: Peeked,
     is_whole: bool,
     options: FeedOptions,
-    /// None of XML, whose fields are known by their names alone.
+    /// None of XML and of tagged files, whose fields are known by their names
+    /// alone.
     table: Option<Table>,
     mapped: Mapped,
     findings: Vec<Finding>,
@@ -152,6 +157,7 @@ impl Drafting {
         }
         match glanced {
             Glance::Xml => draft.options.format = FeedFormat::GoogleXml,
+            Glance::Tagged => draft.options.format = FeedFormat::Tagged,
             Glance::Rows => draft.rows()?,
             Glance::JsonLines => {
                 draft.options.format = FeedFormat::Jsonl;
@@ -216,6 +222,9 @@ impl Drafting {
                 "google-tsv: tab-separated, names of Google Merchant".to_owned()
             }
             (FeedFormat::GoogleXml, _, _) => "google-xml: RSS or Atom".to_owned(),
+            (FeedFormat::Tagged, _, _) => {
+                "tagged: one field a line, of Naver and Daum before EP 3.0".to_owned()
+            }
             (FeedFormat::Csv, Some(csv), _) => format!(
                 "csv: divided by {}, {}, {}",
                 delimiter_words(csv.delimiter),

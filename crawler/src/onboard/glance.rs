@@ -19,6 +19,8 @@ pub(super) enum Glance {
     JsonLines,
     /// RSS or Atom.
     Xml,
+    /// One field a line, as Naver and Daum asked for once.
+    Tagged,
 }
 
 /// Beginnings of what servers say instead of a feed, in lower case, without
@@ -64,9 +66,7 @@ pub(super) fn glance(peeked: &Peeked) -> Result<Glance, NotAFeed> {
         });
     }
     if head.starts_with("<<<") {
-        return Err(NotAFeed::Tagged {
-            shown: plain(head.lines().next().unwrap_or_default()),
-        });
+        return Ok(Glance::Tagged);
     }
     match head.as_bytes()[0] {
         b'<' => xml(head),
@@ -229,6 +229,7 @@ mod tests {
             Glance::Xml,
         );
         check("<rdf:RDF>", Glance::Xml);
+        check("<<<begin>>>\n<<<mapid>>>1\n", Glance::Tagged);
         check("[{\"id\":1}]", Glance::Json);
         check("{\n \"items\": [{\"id\":1}]}", Glance::Json);
         check("{\"items\": [{\"id\":1}]}", Glance::Json);
@@ -260,7 +261,6 @@ mod tests {
         check("Fatal error: Allowed memory size exhausted", "error text");
         check("SQLSTATE[HY000] [1040] Too many connections", "error text");
         check("<urlset><url/></urlset>", "it is a sitemap");
-        check("<<<begin>>>\n<<<mapid>>>1\n", "older tagged format");
         check(
             "<products><product/></products>",
             "root element is <products>",

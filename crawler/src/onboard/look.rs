@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use trawler_core::feed::FeedMode;
+use trawler_core::pipe::Egress;
 use trawler_core::product::Currency;
 use trawler_core::secret::Place as SecretPlace;
 use trawler_net::{Fetched, Fetcher, Limits, Prefix, Request, Response, RetryPolicy, Timeouts};
@@ -102,6 +103,7 @@ async fn site_or_feed(
             Ok(Draft {
                 source: Source::Site(found.home.clone()),
                 what: What::Site(Box::new(found)),
+                egress: Egress::Any,
             })
         }
         (Err(found), _) => Err(not_a_feed(url.as_str(), found)),
@@ -217,6 +219,7 @@ fn drafted(url: &Url, response: &Response<Prefix>, mut found: FeedDraft) -> Draf
             credentials,
         },
         what: What::Feed(Box::new(found)),
+        egress: Egress::Any,
     }
 }
 
@@ -255,6 +258,7 @@ async fn file(path: PathBuf, written: &str, hints: Hints) -> Result<Draft, Onboa
     Ok(Draft {
         source: Source::File(written.to_owned()),
         what: What::Feed(Box::new(found)),
+        egress: Egress::Any,
     })
 }
 

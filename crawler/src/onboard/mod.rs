@@ -24,6 +24,7 @@ mod rows;
 mod shown;
 mod site;
 mod table;
+mod tagged;
 #[cfg(test)]
 mod tests;
 mod write;

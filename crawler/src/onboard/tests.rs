@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use trawler_core::PipeId;
 use trawler_core::feed::{Compression, FeedFormat, FeedMode};
-use trawler_core::pipe::Pipe;
+use trawler_core::pipe::{Egress, Pipe};
 
 use super::write::Source;
 use super::{Draft, FeedDraft, FeedHints, NotAFeed, What, draft_feed};
@@ -28,6 +28,7 @@ fn as_file(feed: FeedDraft) -> String {
     let draft = Draft {
         source: Source::File("feed".to_owned()),
         what: What::Feed(Box::new(feed)),
+        egress: Egress::Any,
     };
     let text = draft.text(&PipeId::parse("shop").unwrap());
     let pipe: Pipe = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -48,6 +49,30 @@ fn table(header: &str, delimiter: &str) -> String {
     }
     text.push('\n');
     text
+}
+
+#[test]
+fn tagged_files_are_drafted_by_their_tags() {
+    let record = |id: &str, title: &str, price: u32, more: &str| {
+        format!(
+            "<<<begin>>>\n<<<mapid>>>{id}\n<<<pname>>>{title}\n<<<price>>>{price}\n\
+             <<<pgurl>>>https://shop.example/{id}\n{more}<<<ftend>>>\n"
+        )
+    };
+    let records = |more: &str| -> String {
+        let records = ROWS.iter();
+        records
+            .map(|(id, title, price)| record(id, title, *price, more))
+            .collect()
+    };
+    let found = drafted(records("").as_bytes()).unwrap();
+    assert_eq!(found.options.format, FeedFormat::Tagged);
+    assert!(found.fields.iter().any(|field| field.columns == ["link"]));
+    assert!(!found.evidence.has_class);
+    let text = as_file(found);
+    assert!(text.contains("format = \"tagged\""), "{text}");
+    let found = drafted(records("<<<class>>>U\n").as_bytes()).unwrap();
+    assert!(found.evidence.has_class);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use trawler_core::PipeId;
 use trawler_core::feed::{FeedFormat, FeedMode, FeedOptions, Source as FieldSource};
+use trawler_core::pipe::Egress;
 use url::Url;
 
 use super::columns::How;
@@ -49,6 +50,8 @@ pub enum What {
 pub struct Draft {
     pub source: Source,
     pub what: What,
+    /// By which address it was looked at, and is to be collected.
+    pub egress: Egress,
 }
 
 impl Draft {
@@ -75,6 +78,19 @@ impl Draft {
              at each of it, and take the remarks out when they are settled."
         ));
         file.value("name", &quoted(id.as_str()), "for people: the shop's name");
+        file.value(
+            "state",
+            "\"draft\"",
+            "not collected yet: then \"shadow\", which nobody reads, or \"live\"",
+        );
+        file.value("owner", "\"\"", "who answers for it");
+        file.value("contact", "\"\"", "whom to ask at the shop");
+        file.value("notes", "\"\"", "");
+        file.value(
+            "max_age",
+            "\"36h\"",
+            "overdue when its last complete run is older",
+        );
         self.source(&mut file);
         match &self.what {
             What::Feed(feed) => write_feed(&mut file, feed),
@@ -129,9 +145,23 @@ impl Draft {
     }
 
     fn fetch(&self, file: &mut Lines, id: &PipeId) {
+        let is_fixed = self.egress == Egress::Fixed;
+        let has_credentials = |source: &Source| match source {
+            Source::Web { credentials, .. } => !credentials.is_empty(),
+            Source::File(_) | Source::Site(_) => false,
+        };
+        if is_fixed || has_credentials(&self.source) || matches!(self.source, Source::Site(_)) {
+            file.table("fetch");
+        }
+        if is_fixed {
+            file.value(
+                "egress",
+                "\"fixed\"",
+                "the shop lets in one address: through net.fixed_egress alone",
+            );
+        }
         match &self.source {
             Source::Web { credentials, .. } if !credentials.is_empty() => {
-                file.table("fetch");
                 let entries = credentials.iter().map(|name| {
                     let variable = variable(id, name);
                     format!("{} = \"env:{variable}\"", key(name))
@@ -144,7 +174,6 @@ impl Draft {
                 );
             }
             Source::Site(_) => {
-                file.table("fetch");
                 file.value(
                     "rate_per_s",
                     "5",

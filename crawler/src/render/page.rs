@@ -186,7 +186,7 @@ impl Building<'_> {
                 Some(event) = events.failed.next() => {
                     match progress.failed(&event) {
                         Fell::ByHost => self.turns.broke(&event.request_id),
-                        Fell::Otherwise => self.turns.ended(&event.request_id),
+                        Fell::Otherwise => self.turns.given_up(&event.request_id),
                     }
                 }
                 Some(event) = events.life.next() => progress.lives(&event),

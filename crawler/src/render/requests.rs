@@ -97,13 +97,19 @@ impl Building<'_> {
             }
             Err(MayNot::Unknown(why)) => return self.refuse(id, missed(url, why)).await,
         }
-        if let Err(why) = self.turns.wait(network, &url).await {
+        if let Err(why) = self.turns.wait(network.clone(), &url).await {
             return self.refuse(id, missed(url, why)).await;
         }
         let let_go = self.page.execute(ContinueRequestParams::new(id)).await;
         Ok(match still_wanted(let_go)? {
             true => Passed::Yes,
-            false => Passed::No,
+            false => {
+                // Its end was heard while it waited for its turn.
+                if let Some(id) = &network {
+                    self.turns.given_up(id);
+                }
+                Passed::No
+            }
         })
     }
 

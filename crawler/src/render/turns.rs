@@ -45,6 +45,9 @@ pub(super) struct Turns<'a> {
 struct Held {
     turn: GuestTurn,
     since: Instant,
+    is_answered: bool,
+    /// Its end may be heard before its answer, of which the pace learns.
+    has_ended: bool,
 }
 
 /// One that waits, as long as it does.
@@ -82,8 +85,13 @@ impl<'a> Turns<'a> {
         drop(waiting);
         let turn = turn.map_err(|error| trawler_fleet::chain(&error))?;
         if let Some(id) = id {
-            let since = Instant::now();
-            self.held().insert(id, Held { turn, since });
+            let held = Held {
+                turn,
+                since: Instant::now(),
+                is_answered: false,
+                has_ended: false,
+            };
+            self.held().insert(id, held);
         }
         Ok(())
     }
@@ -99,11 +107,16 @@ impl<'a> Turns<'a> {
         }
         self.cached
             .note(&response.url, kept_for.unwrap_or_default());
-        if let Some(held) = self.held().get(&event.request_id) {
+        let mut all = self.held();
+        if let Some(held) = all.get_mut(&event.request_id) {
             let status = u16::try_from(response.status).unwrap_or_default();
             let took = took(response).unwrap_or_else(|| held.since.elapsed());
             held.turn
                 .answered(status, header(response, "retry-after"), took);
+            held.is_answered = true;
+            if held.has_ended {
+                all.remove(&event.request_id);
+            }
         }
     }
 
@@ -114,8 +127,19 @@ impl<'a> Turns<'a> {
         }
     }
 
-    /// It ended.
+    /// It ended with all of its answer.
     pub(super) fn ended(&self, id: &RequestId) {
+        let mut all = self.held();
+        if let Some(held) = all.get_mut(id) {
+            held.has_ended = true;
+            if held.is_answered {
+                all.remove(id);
+            }
+        }
+    }
+
+    /// It is no longer wanted.
+    pub(super) fn given_up(&self, id: &RequestId) {
         self.held().remove(id);
     }
 

@@ -1,6 +1,7 @@
 //! The robots files of the hosts that this process crawls: each is asked for
 //! twice a day at most and kept for a day at most, whichever pipes share the
-//! host.
+//! host and the way to it: what a host answers to one address may be a refusal
+//! of that address.
 //!
 //! What became unreachable is known from the last answer of the day if there
 //! was one, as RFC 9309 (2.4) allows, and asked for again before long.
@@ -49,6 +50,7 @@ type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
 /// for waits for that answer.
 #[derive(Debug, Default)]
 pub struct RobotsFiles {
+    /// By origin and way, with when each was last asked about.
     hosts: Mutex<HashMap<String, (Duration, Slot)>>,
 }
 
@@ -62,7 +64,7 @@ impl RobotsFiles {
         origin: &str,
     ) -> KnownFile {
         let now = clock.monotonic();
-        let slot = self.slot(origin, now);
+        let slot = self.slot(format!("{origin} {}", fetcher.way()), now);
         let mut kept = slot.lock().await;
         if let Some(kept) = kept.as_ref().filter(|kept| kept.holds(now)) {
             return kept.file.clone();
@@ -85,20 +87,20 @@ impl RobotsFiles {
         kept.insert(next).file.clone()
     }
 
-    fn slot(&self, origin: &str, now: Duration) -> Slot {
+    fn slot(&self, place: String, now: Duration) -> Slot {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((used, slot)) = hosts.get_mut(origin) {
+        if let Some((used, slot)) = hosts.get_mut(&place) {
             *used = now;
             return Arc::clone(slot);
         }
         if hosts.len() >= HOSTS_MAX {
             let oldest = hosts.iter().min_by_key(|(_, (used, _))| *used);
-            if let Some(oldest) = oldest.map(|(origin, _)| origin.clone()) {
+            if let Some(oldest) = oldest.map(|(place, _)| place.clone()) {
                 hosts.remove(&oldest);
             }
         }
         let slot = Slot::default();
-        hosts.insert(origin.to_owned(), (now, Arc::clone(&slot)));
+        hosts.insert(place, (now, Arc::clone(&slot)));
         slot
     }
 }

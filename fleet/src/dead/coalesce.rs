@@ -66,7 +66,7 @@ impl Successors {
                     let by = image_successor(documents, run).await?;
                     found.images.insert(run.clone(), by.unwrap_or_default());
                 }
-                Work::Images(_) | Work::Refetch | Work::Strange => {}
+                Work::Images(_) | Work::Alone | Work::Strange => {}
             }
         }
         for (pipe, runs) in dead {
@@ -88,7 +88,7 @@ impl Successors {
                 Some(format!("{pipe}#images@{newest}, a later fold"))
             }
             Work::Images(run) => self.images.get(run).filter(|by| !by.is_empty()).cloned(),
-            Work::Refetch | Work::Strange => None,
+            Work::Alone | Work::Strange => None,
         }
     }
 }

@@ -33,8 +33,8 @@ pub(super) enum Work {
         fold: i64,
     },
     Images(RunId),
-    /// Sent as it is: only the newest of a pipe does anything.
-    Refetch,
+    /// A refetch or upkeep, which no other job stands for: sent as it is.
+    Alone,
     /// Of a version that this program does not know; sent as it is.
     Strange,
 }
@@ -70,7 +70,7 @@ fn work_of(letter: &DeadLetter) -> Work {
         QueueName::Crawl => match CrawlJob::decode(&letter.body) {
             Ok(CrawlJob::Collect { run }) => Work::Collect(run),
             Ok(CrawlJob::Fold { pipe, fold }) => Work::Fold { pipe, fold },
-            Ok(CrawlJob::Refetch { .. }) => Work::Refetch,
+            Ok(CrawlJob::Refetch { .. } | CrawlJob::Upkeep { .. }) => Work::Alone,
             Err(_) => Work::Strange,
         },
         QueueName::Image => match ImageJob::decode(&letter.body) {

@@ -47,7 +47,7 @@ enum Stand {
 pub(super) async fn prepare(jobs: &Jobs, item: &Item) -> Result<Prepared, JobsError> {
     let has_result = match &item.work {
         Work::Images(run) => has_own_result(jobs, item, run).await?,
-        Work::Collect(_) | Work::Fold { .. } | Work::Refetch | Work::Strange => false,
+        Work::Collect(_) | Work::Fold { .. } | Work::Alone | Work::Strange => false,
     };
     if has_result && let Some(prepared) = supersede(jobs, item, OWN_RESULT).await? {
         return Ok(prepared);
@@ -76,7 +76,7 @@ pub(super) async fn prepare(jobs: &Jobs, item: &Item) -> Result<Prepared, JobsEr
             match &item.work {
                 Work::Collect(run) => reopen_run(jobs, run).await?,
                 Work::Images(run) if !has_result => remove_result(jobs, item, run).await?,
-                Work::Images(_) | Work::Fold { .. } | Work::Refetch | Work::Strange => {}
+                Work::Images(_) | Work::Fold { .. } | Work::Alone | Work::Strange => {}
             }
             Ok(Prepared::Send(Outgoing {
                 group: record.group,

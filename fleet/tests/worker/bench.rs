@@ -49,6 +49,8 @@ pub(crate) struct Script {
     pub(crate) buried: Mutex<Vec<String>>,
     pub(crate) bury_failures: AtomicU32,
     pub(crate) interrupts: Mutex<Vec<Interrupt>>,
+    /// Of the first job that computed.
+    pub(crate) context: Mutex<Option<JobContext>>,
     pub(crate) fences: Mutex<Vec<bool>>,
 }
 
@@ -62,8 +64,14 @@ impl Script {
             buried: Mutex::default(),
             bury_failures: AtomicU32::new(0),
             interrupts: Mutex::default(),
+            context: Mutex::default(),
             fences: Mutex::default(),
         })
+    }
+
+    fn note_first(&self, ctx: &JobContext) {
+        let mut first = self.context.lock().unwrap();
+        first.get_or_insert_with(|| ctx.clone());
     }
 
     pub(crate) fn started(&self) -> u32 {
@@ -87,6 +95,7 @@ impl Script {
             },
             Act::Compute => {
                 let ctx = ctx.clone();
+                self.note_first(&ctx);
                 let computed = tokio::task::spawn_blocking(move || {
                     loop {
                         if let Some(interrupt) = ctx.interrupted() {

@@ -20,6 +20,7 @@ thread_local! {
         edge_px_max: 4_096,
         pixels_max: 1_000_000,
         decoded_bytes_max: 16 * 1024 * 1024,
+        together_bytes_max: 16 * 1024 * 1024,
     }));
 }
 

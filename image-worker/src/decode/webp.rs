@@ -135,6 +135,20 @@ impl<'a> Walk<'a> {
         let short = || corrupt("a frame is too short");
         let side = |at| u24_le(data, at).map(|less| less + 1);
         let size = (side(6).ok_or_else(short)?, side(9).ok_or_else(short)?);
+        let name = |at: usize| data.get(at..at.saturating_add(4));
+        let picture = match name(FRAME_HEADER_BYTES) {
+            Some(b"ALPH") => {
+                let length = u32_le(data, FRAME_HEADER_BYTES + 4).ok_or_else(short)? as usize;
+                let after = length.saturating_add(length % 2 + CHUNK_HEADER_BYTES);
+                name(FRAME_HEADER_BYTES.saturating_add(after))
+            }
+            first => first,
+        };
+        if !matches!(picture, Some(b"VP8 " | b"VP8L")) {
+            // The decoder takes what comes after transparency for a picture,
+            // whatever it is called, and is not ready for every size.
+            self.odd = Some("a frame without a picture");
+        }
         let mut at = FRAME_HEADER_BYTES;
         while let (Some(name), Some(length)) = (data.get(at..at + 4), u32_le(data, at + 4)) {
             let start = at + CHUNK_HEADER_BYTES;

@@ -17,7 +17,9 @@ use trawler_core::image::{
 use trawler_core::image_policy::ImagePolicy;
 use trawler_core::job::{ImageJob, ImageTask};
 use trawler_core::manifest::{ImageResult, Manifest};
-use trawler_core::pipe::{FetchOptions, HttpSource, ImageOptions, JudgeOptions, Pipe, Source};
+use trawler_core::pipe::{
+    FetchOptions, HttpSource, ImageOptions, JudgeOptions, Pipe, PipeState, Source,
+};
 use trawler_core::ports::{
     BlobEntry, BlobError, BlobHead, BlobMeta, Blobs, Clock, Put, SecretError, Secrets,
 };
@@ -116,6 +118,7 @@ impl World {
             site: None,
             schedule: ScheduleText {
                 cron: "0 3 * * *".to_owned(),
+                finish_within_s: None,
                 zone: "UTC".to_owned(),
             },
             fetch: FetchOptions {
@@ -126,6 +129,11 @@ impl World {
             images: ImageOptions::default(),
             maintenance: Vec::new(),
             off_peak: Vec::new(),
+            state: PipeState::Live,
+            owner: String::new(),
+            contact: String::new(),
+            notes: String::new(),
+            max_age: None,
         };
         let variant =
             |name: &str, side, fit, format| super::support::variant(name, side, fit, format);

@@ -5,7 +5,8 @@
 //! resolved and judged here, and the socket is opened to the address that was
 //! judged, never to a name. Through a proxy the address is what stands in CONNECT,
 //! so that the proxy resolves nothing, and the proxy's own address is judged as
-//! well. TLS is the caller's (`connector`), against the name.
+//! well, unless the operator of this process names it (`Proxy::of_the_operator`).
+//! TLS is the caller's (`connector`), against the name.
 //!
 //! Rebinding. There is no second look-up between judging and connecting, and a
 //! connection that stands cannot change its other end: a pooled one may be used
@@ -45,11 +46,12 @@ pub(crate) enum DialFault {
     /// TLS cannot work on this machine.
     #[error(transparent)]
     TlsSetup(#[from] TlsFault),
-    /// The pipe's proxy.
-    #[error("the proxy {proxy} {what}")]
+    /// The proxy that the way leads through.
+    #[error("the proxy {proxy} {what}; check {named_in}")]
     Proxy {
         proxy: String,
         what: String,
+        named_in: &'static str,
         source: Option<Box<DialFault>>,
     },
     /// All of it together took too long.
@@ -76,9 +78,19 @@ impl Dialer {
     /// A connection to a host that passes the policy. Bounded by the caller.
     pub(crate) async fn dial(&self, host: &str, port: u16) -> Result<Stream, DialFault> {
         let judged = self.judge.addresses(host, port).await?;
+        self.dial_judged(&judged, host, port).await
+    }
+
+    /// A connection to one of the addresses of a host, which were judged.
+    pub(crate) async fn dial_judged(
+        &self,
+        judged: &[SocketAddr],
+        host: &str,
+        port: u16,
+    ) -> Result<Stream, DialFault> {
         match &self.route {
-            Route::Direct => Ok(Stream::Tcp(tcp(&judged, host, port).await?)),
-            Route::Through(proxy) => proxy.dial(self, &judged).await,
+            Route::Direct => Ok(Stream::Tcp(tcp(judged, host, port).await?)),
+            Route::Through(proxy) => proxy.dial(self, judged).await,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The proxy of a pipe: http or https, asked by CONNECT with the judged address,
+//! The proxy of a pipe, or that of the fleet's fixed address: http or https, asked by CONNECT with the judged address,
 //! or SOCKS5, given the same.
 //!
 //! Plain http goes through CONNECT as well: a proxy that is given a URL would
@@ -58,6 +58,25 @@ pub struct Proxy {
     port: u16,
     kind: Kind,
     credentials: Option<Credentials>,
+    named_by: NamedBy,
+}
+
+/// Whose word it is that a proxy is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NamedBy {
+    /// A pipe's, which is not trusted with addresses that are not public.
+    Pipe,
+    Operator,
+}
+
+impl NamedBy {
+    /// Where to look when the proxy is the trouble.
+    fn named_in(self) -> &'static str {
+        match self {
+            Self::Pipe => "fetch.proxy of the pipe",
+            Self::Operator => "net.fixed_egress of trawler.toml",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +129,18 @@ impl Proxy {
             port,
             kind,
             credentials: None,
+            named_by: NamedBy::Pipe,
+        })
+    }
+
+    /// The proxy that the operator of this process names for requests that have
+    /// to come from one address. It may stand at a private one; that lets in
+    /// nobody else at that address.
+    pub fn of_the_operator(url: &str) -> Result<Self, ProxyFault> {
+        let proxy = Self::new(url)?;
+        Ok(Self {
+            named_by: NamedBy::Operator,
+            ..proxy
         })
     }
 
@@ -177,15 +208,20 @@ impl Proxy {
         DialFault::Proxy {
             proxy: self.shown(),
             what,
+            named_in: self.named_by.named_in(),
             source: source.map(Box::new),
         }
     }
 
-    /// The connection to the proxy itself, whose address is judged like any.
+    /// The connection to the proxy itself. That of a pipe has its address judged
+    /// like any.
     async fn reach(&self, dialer: &Dialer) -> Result<Stream, DialFault> {
         let (host, port) = (self.target.host(), self.port);
-        let judged = dialer.judge.addresses(host, port).await?;
-        let tcp = tcp(&judged, host, port).await?;
+        let addresses = match self.named_by {
+            NamedBy::Pipe => dialer.judge.addresses(host, port).await?,
+            NamedBy::Operator => dialer.judge.unjudged(host, port).await?,
+        };
+        let tcp = tcp(&addresses, host, port).await?;
         match self.kind {
             Kind::Http | Kind::Socks5 => return Ok(Stream::Tcp(tcp)),
             Kind::Https => {}

@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use trawler_net::{AllowedHost, FetchClass, Fetcher, Parts, Proxy, Secret, StatusClass};
+use trawler_net::{
+    AllowedHost, FetchClass, Fetcher, FixedEgress, NoFixedEgress, Parts, Proxy, Secret,
+    StatusClass, Unreached,
+};
 
 use super::server::{Server, Step, Table, answer, config, get, head, limits, ok, path, redirect};
 use super::tls::{AUTHORITY, acceptor, start};
@@ -123,7 +126,13 @@ where
 
 /// A fetcher that may reach these, with `shop.test` and others on loopback.
 pub(crate) fn fetcher(allowed: &[SocketAddr]) -> Fetcher {
+    fetcher_with_egress(allowed, FixedEgress::None)
+}
+
+/// The same, whose operator names a proxy.
+fn fetcher_with_egress(allowed: &[SocketAddr], fixed_egress: FixedEgress) -> Fetcher {
     let mut config = config(&[]);
+    config.fixed_egress = fixed_egress;
     config.allow = allowed.iter().map(|a| AllowedHost::Socket(*a)).collect();
     let loopback: &[&[&str]] = &[&["127.0.0.1"]];
     let parts = Parts {
@@ -225,6 +234,123 @@ async fn the_proxys_own_address_is_judged() {
         );
     }
     assert_eq!(asked.heads().len(), 0);
+}
+
+#[tokio::test]
+async fn the_operators_proxy_may_be_at_a_private_address_and_opens_it_to_nobody() {
+    let shop = Server::start(|_| ok(b"body")).await;
+    let asked = FakeProxy::start(Kind::Open).await;
+    let port = asked.address.port();
+    // Neither by address nor by name is it in `net.allow`.
+    for at in ["127.0.0.1", "proxy.test"] {
+        let egress = FixedEgress::At(format!("http://{at}:{port}"));
+        let direct = fetcher_with_egress(&[shop.address], egress);
+        let fixed = direct.fixed().unwrap();
+        for url in [
+            shop.url("/"),
+            format!("http://shop.test:{}/", shop.address.port()),
+        ] {
+            let fetched = fixed.fetch_bytes(&get(&url)).await.unwrap();
+            assert_eq!(fetched.into_body().unwrap().body, "body", "{url}");
+        }
+        // What a partner or a pipe names is judged as ever: also where it is the
+        // proxy itself.
+        for url in [
+            format!("http://{}/", asked.address),
+            format!("http://proxy.test:{port}/"),
+            "http://evil.test/".to_owned(),
+            "http://169.254.169.254/".to_owned(),
+        ] {
+            for fetcher in [&direct, &fixed] {
+                let error = fetcher.fetch_bytes(&get(&url)).await.unwrap_err();
+                assert_eq!(error.class(), FetchClass::RefusedAddress, "{url}: {error}");
+            }
+        }
+        let own = direct.through(proxy(&asked));
+        let error = own.fetch_bytes(&get(&shop.url("/"))).await.unwrap_err();
+        assert_eq!(error.class(), FetchClass::RefusedAddress, "{error}");
+        // All pipes share its connections.
+        let again = direct.fixed().unwrap();
+        again.fetch_bytes(&get(&shop.url("/"))).await.unwrap();
+        assert_ne!(fixed.way(), direct.way());
+        assert_eq!(fixed.way(), again.way());
+    }
+    let to = shop.address.to_string();
+    assert!(asked.asked().iter().all(|target| *target == to));
+    assert_eq!(asked.asked().len(), 4, "two names, by each of two ways");
+    assert_eq!(shop.connections(), 4, "none came directly");
+}
+
+#[tokio::test]
+async fn without_a_proxy_for_a_fixed_address_nothing_is_asked_and_it_says_what_to_do() {
+    let none = fetcher(&[]).fixed().err().unwrap();
+    assert_eq!(none, NoFixedEgress::NotConfigured);
+    let why = "the environment has no variable EGRESS".to_owned();
+    let untold = fetcher_with_egress(&[], FixedEgress::Untold { why });
+    let untold = untold.fixed().err().unwrap();
+    for (error, parts) in [
+        (none, ["net.fixed_egress", "Egress=fixed"]),
+        (untold, ["no variable EGRESS", "is not known"]),
+    ] {
+        let told = error.to_string();
+        assert!(parts.iter().all(|part| told.contains(part)), "{told}");
+    }
+    // One that does not answer is its operator's to look at.
+    let gone = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let shop = Server::start(|_| ok(b"body")).await;
+    let egress = FixedEgress::At(format!("http://{gone}"));
+    let fixed = fetcher_with_egress(&[shop.address], egress)
+        .fixed()
+        .unwrap();
+    let error = fixed.fetch_bytes(&get(&shop.url("/"))).await.unwrap_err();
+    assert_eq!(error.class(), FetchClass::Proxy, "{error}");
+    assert!(error.is_transient());
+    let told = format!("{error:?}");
+    assert!(
+        told.contains("net.fixed_egress") && !told.contains("fetch.proxy"),
+        "{told}"
+    );
+    assert_eq!(shop.connections(), 0);
+}
+
+#[tokio::test]
+async fn ssh_goes_by_the_way_of_its_fetcher_to_judged_addresses() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let asked = FakeProxy::start(Kind::Open).await;
+    let egress = FixedEgress::At(format!("http://{}", asked.address));
+    let direct = fetcher_with_egress(&[address], egress);
+    let fixed = direct.fixed().unwrap();
+    for (fetcher, connects) in [(&direct, 0), (&fixed, 1)] {
+        let host = fetcher.ssh("shop.test", address.port()).await.unwrap();
+        assert_eq!(host.addresses(), [address]);
+        let mut ours = host.connect().await.unwrap();
+        let (mut theirs, _) = server.accept().await.unwrap();
+        ours.write_all(b"SSH").await.unwrap();
+        let mut heard = [0; 3];
+        theirs.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"SSH");
+        assert_eq!(asked.asked().len(), connects);
+    }
+    assert_eq!(asked.asked(), [address.to_string()]);
+    assert!(fixed.ssh("evil.test", 22).await.is_err());
+
+    // A pipe's own proxy has its address judged here too.
+    let own = fetcher(&[address]).through(proxy(&asked));
+    let host = own.ssh("shop.test", address.port()).await.unwrap();
+    let Err(Unreached::Refused(refusal)) = host.connect().await else {
+        panic!("the proxy is on loopback");
+    };
+    assert!(refusal.to_string().contains("net.allow"), "{refusal}");
+    drop(server);
+    let host = direct.ssh("shop.test", address.port()).await.unwrap();
+    let Err(Unreached::Failed { port, .. }) = host.connect().await else {
+        panic!("nobody is there");
+    };
+    assert_eq!(port, address.port());
 }
 
 #[tokio::test]

@@ -9,7 +9,10 @@ mod images;
 mod older;
 mod planning;
 mod refetch;
+mod reprocess;
 mod settled;
 #[path = "../../../fleet/tests/support/mod.rs"]
 mod support;
+mod upkeep;
 mod waiting;
+mod withheld;

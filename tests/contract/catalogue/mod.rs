@@ -315,6 +315,76 @@ pub(crate) async fn two_writers_of_one_pipe_conflict(harness: impl CatalogueHarn
     assert!(rows.values().all(|row| row["title"] == "z"));
 }
 
+/// Far ahead of any file's age.
+fn distant() -> chrono::DateTime<chrono::Utc> {
+    chrono::DateTime::from_timestamp(i64::from(u32::MAX), 0).unwrap()
+}
+
+pub(crate) async fn what_does_not_land_leaves_no_files(harness: impl CatalogueHarness) {
+    let table = table(&harness).await;
+    let shop = pipe("shop");
+    table.full_run(&shop, 0, &products(120, "x")).await;
+    let staged = table.staged(&products(120, "z"), &[]);
+    let prepare = async |run: &RunId| {
+        let (_, prepared) = table
+            .prepare(run, &staged, Mode::Full, Deletes::Apply)
+            .await;
+        assert!(!table.catalogue.orphans(distant()).await.unwrap().is_empty());
+        prepared
+    };
+    let land = async |prepared, run: &RunId, fence: &Fence<'_>| {
+        let landed = table.catalogue.land(prepared, &txn_of(run), fence).await;
+        assert_eq!(table.catalogue.orphans(distant()).await.unwrap(), []);
+        landed
+    };
+    let (open, lost) = (Fence::open(), Fence::new(|| std::future::ready(false)));
+    let run = run_of(&shop, 3);
+
+    let fenced = land(prepare(&run).await, &run, &lost).await.unwrap_err();
+    assert!(matches!(fenced, CommitError::FencedOff { .. }), "{fenced}");
+    let stale = prepare(&run).await;
+    table.full_run(&shop, 1, &products(120, "y")).await;
+    let conflict = land(stale, &run, &open).await.unwrap_err();
+    assert!(
+        matches!(conflict, CommitError::Conflict { .. }),
+        "{conflict}"
+    );
+    let again = run_of(&shop, 1);
+    let landed = land(prepare(&again).await, &again, &open).await.unwrap();
+    assert_eq!(landed, CommitOutcome::AlreadyCommitted);
+    let before = run_of(&shop, 0);
+    let landed = land(prepare(&before).await, &before, &open).await.unwrap();
+    let stored = again.seq.0;
+    assert_eq!(landed, CommitOutcome::Superseded { stored });
+    let landed = land(prepare(&run).await, &run, &open).await.unwrap();
+    assert!(matches!(landed, CommitOutcome::Committed { .. }));
+    let rows = table.rows(&shop, 50).await;
+    assert!(rows.len() == 120 && rows.values().all(|row| row["title"] == "z"));
+}
+
+/// Nobody said what became of the log entry: it may name the files yet.
+pub(crate) async fn what_may_have_landed_keeps_its_files(harness: impl CatalogueHarness) {
+    for failures in [1, u32::MAX] {
+        let name = format!("failures-{failures}");
+        let trouble = |store| Unreliable::over(store, failures, 0);
+        let troubled = Troubled::new(&harness, &name, trouble).await;
+        let asked = AtomicU32::new(0);
+        // Where one put fails the lease is lost after it.
+        let holds = || failures > 1 || asked.fetch_add(1, Ordering::Relaxed) == 0;
+        let fence = Fence::new(|| std::future::ready(holds()));
+        let Troubled {
+            catalogue,
+            run,
+            prepared,
+        } = troubled;
+        let files = prepared.rows_written();
+        let landed = catalogue.land(prepared, &txn_of(&run), &fence).await;
+        landed.unwrap_err();
+        let left = catalogue.orphans(distant()).await.unwrap();
+        assert!(files > 0 && !left.is_empty(), "after {failures}");
+    }
+}
+
 pub(crate) async fn other_applications_have_their_own_transactions(harness: impl CatalogueHarness) {
     let table = table(&harness).await;
     let shop = pipe("shop");
@@ -366,8 +436,7 @@ pub(crate) async fn a_crash_before_the_commit_leaves_orphans_and_a_whole_table(
         .prepare(&run, &staged, Mode::Full, Deletes::Apply)
         .await;
     assert_eq!(objects(&table).await, left);
-    let distant = chrono::DateTime::from_timestamp(i64::from(u32::MAX), 0).unwrap();
-    let orphans = catalogue.orphans(distant).await.unwrap();
+    let orphans = catalogue.orphans(distant()).await.unwrap();
     let named: Vec<&String> = left
         .keys()
         .filter(|path| !before.contains_key(*path))
@@ -381,7 +450,7 @@ pub(crate) async fn a_crash_before_the_commit_leaves_orphans_and_a_whole_table(
         []
     );
     table.commit(&prepared, &run).await;
-    assert_eq!(catalogue.vacuum_orphans(distant).await.unwrap(), []);
+    assert_eq!(catalogue.vacuum_orphans(distant()).await.unwrap(), []);
     assert!(
         table
             .rows(&shop, 50)

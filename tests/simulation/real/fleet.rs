@@ -14,17 +14,18 @@ use object_store::ObjectStore;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
-use trawler_catalogue::{Catalogue, CatalogueOptions, SortLimits};
+use trawler_catalogue::{Catalogue, CatalogueOptions, Fence, SortLimits};
 use trawler_core::image::{Fit, Originals, OutputFormat, Variant};
 use trawler_core::image_policy::ImagePolicy;
 use trawler_core::ledger::JobRecord;
 use trawler_core::manifest::Manifest;
 use trawler_core::pipe::Pipe;
-use trawler_core::ports::{SecretError, Secrets};
+use trawler_core::ports::{SecretError, Secrets, State};
 use trawler_core::run::Run;
 use trawler_core::secret::{SecretRef, SecretValue};
+use trawler_core::withheld::{Act, Note, Withholding};
 use trawler_core::{PipeId, RunId};
-use trawler_crawler::{Crawler, CrawlerOptions};
+use trawler_crawler::{Crawler, CrawlerOptions, Withholder};
 use trawler_fleet::{Drain, Pauses, Ports, Worker, WorkerOptions};
 use trawler_image_worker::{ImageWorker, ImageWorkerOptions, Limits, Studio};
 use trawler_local::CountingMetrics;
@@ -36,7 +37,7 @@ use trawler_tests::model::{
 };
 use trawler_tests::until;
 
-use self::clock::TestClock;
+pub(super) use self::clock::TestClock;
 
 /// A run is due.
 const START: &str = "2026-11-21T03:00:00Z";
@@ -58,9 +59,12 @@ pub(super) enum Ended {
     Settled,
 }
 
+/// Puts something between a process and its documents.
+pub(super) type Between = Arc<dyn Fn(Arc<dyn State>) -> Arc<dyn State> + Send + Sync>;
+
 /// The services, which outlive processes.
 pub(super) struct Fleet {
-    clock: Arc<TestClock>,
+    pub(super) clock: Arc<TestClock>,
     meter: Arc<Meter>,
     pub(super) s3: Arc<S3>,
     crawl: Arc<Sqs>,
@@ -73,6 +77,9 @@ pub(super) struct Fleet {
     runs_wanted: AtomicUsize,
     /// What a person accepts when the next process begins.
     accepts: Mutex<Option<RunId>>,
+    /// What a person decides about the pipe's products then.
+    decides: Mutex<Option<Act>>,
+    between: Mutex<Option<Between>>,
 }
 
 struct NoSecrets;
@@ -131,6 +138,8 @@ impl Fleet {
             processes: AtomicU32::new(0),
             runs_wanted: AtomicUsize::new(1),
             accepts: Mutex::default(),
+            decides: Mutex::default(),
+            between: Mutex::default(),
             clock,
         }
     }
@@ -150,6 +159,21 @@ impl Fleet {
     pub(super) fn accept(&self, run: &RunId) {
         self.runs_wanted.store(2, Ordering::Relaxed);
         *self.accepts.lock().unwrap() = Some(run.clone());
+    }
+
+    /// So many runs there have to be before everything can be over.
+    pub(super) fn wants_runs(&self, count: usize) {
+        self.runs_wanted.store(count, Ordering::Relaxed);
+    }
+
+    /// Every process from now on has its documents from behind this.
+    pub(super) fn put_between(&self, between: Between) {
+        *self.between.lock().unwrap() = Some(between);
+    }
+
+    /// Every process from now on begins with a person who decides this.
+    pub(super) fn decide(&self, act: Option<Act>) {
+        *self.decides.lock().unwrap() = act;
     }
 
     /// For audits.
@@ -172,6 +196,15 @@ impl Fleet {
     /// One process, until nothing is left to do or it has made so many writes,
     /// the last of which it does not hear of.
     pub(super) async fn live(&self, writes_max: Option<u64>) -> Ended {
+        self.live_until(writes_max, self.until_over()).await
+    }
+
+    /// The same, until something else is so.
+    pub(super) async fn live_until(
+        &self,
+        writes_max: Option<u64>,
+        is_over: impl Future<Output = ()>,
+    ) -> Ended {
         let (meter, before) = (Arc::clone(&self.meter), self.meter.writes());
         let life = Life::watched(self.clock.clone(), move |life| {
             if writes_max.is_some_and(|max| meter.writes() - before >= max) {
@@ -183,7 +216,7 @@ impl Fleet {
         let ended = tokio::select! {
             biased;
             () = life.death() => Ended::Died,
-            () = self.until_over() => Ended::Settled,
+            () = is_over => Ended::Settled,
         };
         life.kill();
         process.shutdown().await;
@@ -193,12 +226,17 @@ impl Fleet {
     fn process(&self, life: &Arc<Life>) -> Process {
         let number = self.processes.fetch_add(1, Ordering::Relaxed);
         let wire = Wire::near(life);
+        let mut ports = self.ports(&wire);
+        if let Some(between) = &*self.between.lock().unwrap() {
+            ports.state = between(ports.state);
+        }
         Process {
-            ports: self.ports(&wire),
+            ports,
             store: ModelObjects::new(&self.s3, &wire),
             pipe: self.pipe.clone(),
             fetcher: self.fetcher.clone(),
             accepts: self.accepts.lock().unwrap().clone(),
+            decides: self.decides.lock().unwrap().clone(),
             // Each on a machine of its own: threads of a dead one go on.
             scratch: self.scratch.path().join(number.to_string()),
         }
@@ -230,6 +268,15 @@ impl Fleet {
             && runs.iter().all(|run| run.phase.is_over())
             && jobs.iter().all(|job| job.status.is_settled())
             && manifests.iter().all(|manifest| manifest.settled)
+            && self.is_withheld()
+    }
+
+    /// What is decided is said and carried out.
+    fn is_withheld(&self) -> bool {
+        let documents: Vec<Withholding> = self.documents(Withholding::ALL);
+        let is_said = documents.iter().any(|document| document.said.is_some());
+        let is_wanted = self.decides.lock().unwrap().is_some();
+        (is_said || !is_wanted) && documents.iter().all(|document| !document.is_behind())
     }
 
     /// Keys of documents, without a request.
@@ -258,6 +305,7 @@ struct Process {
     pipe: Pipe,
     fetcher: Fetcher,
     accepts: Option<RunId>,
+    decides: Option<Act>,
     scratch: PathBuf,
 }
 
@@ -299,11 +347,33 @@ impl Process {
                 Err(error) => panic!("{error}"),
             }
         }
+        if let Some(act) = &self.decides {
+            self.decide(act).await;
+        }
         loop {
             let ticked = scheduler.tick().await.unwrap();
             assert!(ticked.problems.is_empty(), "{:?}", ticked.problems);
             self.ports.clock.sleep(TICK_EVERY).await;
         }
+    }
+
+    /// As the command does it.
+    async fn decide(&self, act: &Act) {
+        let options = CatalogueOptions::default();
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.ports.clock));
+        let catalogue = Catalogue::open(store, options, clock).await.unwrap();
+        let withholder = Withholder {
+            documents: &self.ports.documents(),
+            catalogue: &catalogue,
+        };
+        let note = Note {
+            by: "ann".to_owned(),
+            at: self.ports.clock.now(),
+            why: String::new(),
+        };
+        let pipe = &self.pipe.id;
+        withholder.decide(pipe, act, &note).await.unwrap();
+        withholder.settle(pipe, &Fence::open()).await.unwrap();
     }
 
     async fn crawler(&self) -> Crawler {

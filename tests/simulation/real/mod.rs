@@ -6,9 +6,11 @@
 //! would replay nothing, and every death is tried instead.
 
 mod accepted;
+mod blocked;
 mod fleet;
 mod kept;
 mod outcome;
+mod withheld;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

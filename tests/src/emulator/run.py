@@ -98,6 +98,22 @@ def public_images():
     ssm.resolve_parameter_value = resolve
 
 
+def hooks_without_waiting():
+    """Moto keeps hooks, lets no instance wait for them and does not know the
+    call that ends the wait. As AWS, it says that nobody waits."""
+    from moto.autoscaling.exceptions import ValidationError
+    from moto.autoscaling.responses import AutoScalingResponse
+
+    def complete_lifecycle_action(self):
+        instance = self._get_param("InstanceId")
+        raise ValidationError(
+            f"No active Lifecycle Action found with instance ID {instance}"
+        )
+
+    assert not hasattr(AutoScalingResponse, "complete_lifecycle_action")
+    AutoScalingResponse.complete_lifecycle_action = complete_lifecycle_action
+
+
 threading.Thread(target=end_with_the_test, daemon=True).start()
 module = sys.argv[1]
 if module == "ministack.app":
@@ -105,5 +121,7 @@ if module == "ministack.app":
     acknowledge_types()
     alarms_on_math()
     public_images()
+if module == "moto.server":
+    hooks_without_waiting()
 sys.argv = sys.argv[1:]
 sys.exit(importlib.import_module(module).main())

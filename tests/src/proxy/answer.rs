@@ -94,8 +94,50 @@ pub(super) fn busy(call: &Call) -> Response<Bytewise> {
              <Message>Please reduce your request rate.</Message>\
              <RequestId>FAULTPROXY</RequestId><HostId>fault-proxy</HostId></Error>",
         ),
+        Service::AutoScaling => (
+            StatusCode::BAD_REQUEST,
+            "text/xml",
+            "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code>\
+             <Message>Rate exceeded</Message></Error></ErrorResponse>",
+        ),
         Service::Other => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "busy"),
     };
+    refusal(call, status, kind, body, "ThrottlingException")
+}
+
+/// The caller lacks a right, and nothing was done.
+pub(super) fn denied(call: &Call) -> Response<Bytewise> {
+    let (status, kind, body) = match call.service {
+        Service::Sqs => (
+            StatusCode::FORBIDDEN,
+            "application/x-amz-json-1.0",
+            r#"{"__type":"com.amazon.coral.service#AccessDeniedException","message":"Access denied"}"#,
+        ),
+        Service::S3 => (
+            StatusCode::FORBIDDEN,
+            "application/xml",
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code>\
+             <Message>Access Denied</Message>\
+             <RequestId>FAULTPROXY</RequestId><HostId>fault-proxy</HostId></Error>",
+        ),
+        Service::AutoScaling => (
+            StatusCode::FORBIDDEN,
+            "text/xml",
+            "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>\
+             <Message>User is not authorized to perform this</Message></Error></ErrorResponse>",
+        ),
+        Service::Other => (StatusCode::FORBIDDEN, "text/plain", "denied"),
+    };
+    refusal(call, status, kind, body, "AccessDeniedException")
+}
+
+fn refusal(
+    call: &Call,
+    status: StatusCode,
+    kind: &str,
+    body: &'static str,
+    code: &str,
+) -> Response<Bytewise> {
     // An answer to HEAD has no body, only its length.
     let body = match call.operation.as_str() {
         "HEAD" => Bytes::new(),
@@ -106,7 +148,7 @@ pub(super) fn busy(call: &Call) -> Response<Bytewise> {
         .header(CONTENT_TYPE, kind)
         .header("x-amzn-requestid", "FAULTPROXY");
     if call.service == Service::Sqs {
-        answer = answer.header("x-amzn-query-error", "ThrottlingException;Sender");
+        answer = answer.header("x-amzn-query-error", format!("{code};Sender"));
     }
     answer
         .body(Bytewise::whole(body))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hyper::header::AUTHORIZATION;
 use hyper::{HeaderMap, Method, Uri};
 use rand::Rng;
 use rand::rngs::SmallRng;
@@ -12,6 +13,7 @@ use rand::rngs::SmallRng;
 pub enum Service {
     Sqs,
     S3,
+    AutoScaling,
     /// CloudWatch, SSM, STS; and the emulator's own paths.
     Other,
 }
@@ -25,14 +27,18 @@ pub struct Call {
     pub operation: String,
     /// Path and query.
     pub path: String,
+    /// The parameters of a call of Auto Scaling.
+    pub form: BTreeMap<String, String>,
 }
 
 /// What happens to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Refused before the effect: 503 SlowDown of S3, ThrottlingException of
-    /// SQS, 503 of others.
+    /// SQS, Throttling of Auto Scaling, 503 of others.
     Busy,
+    /// Refused before the effect, for want of a right.
+    Denied,
     /// The connection is reset before the effect.
     Reset,
     /// The effect happens; the connection is reset without an answer.
@@ -70,6 +76,7 @@ pub struct Counts {
     /// All that came while the cloud could be reached.
     pub requests: u64,
     pub busy: u64,
+    pub denied: u64,
     pub reset: u64,
     pub lost: u64,
     pub truncated: u64,
@@ -114,7 +121,7 @@ impl Faults {
         let rates = match service {
             Service::Sqs => self.sqs,
             Service::S3 => self.s3,
-            Service::Other => return None,
+            Service::AutoScaling | Service::Other => return None,
         };
         let mut drawn: f64 = rng.random_range(0.0..1.0);
         let kinds = [
@@ -136,7 +143,13 @@ impl Faults {
 impl Counts {
     /// Requests that met a fault.
     pub fn faults(&self) -> u64 {
-        self.busy + self.reset + self.lost + self.truncated + self.late
+        self.busy + self.denied + self.reset + self.lost + self.truncated + self.late
+    }
+
+    /// Requests of one service with this operation.
+    pub fn asked(&self, service: Service, operation: &str) -> u64 {
+        let key = (service, operation.to_owned());
+        self.operations.get(&key).copied().unwrap_or(0)
     }
 
     /// Requests of one service.
@@ -153,6 +166,7 @@ impl Counts {
         match fault {
             None => {}
             Some(Fault::Busy) => self.busy += 1,
+            Some(Fault::Denied) => self.denied += 1,
             Some(Fault::Reset) => self.reset += 1,
             Some(Fault::Lost) => self.lost += 1,
             Some(Fault::Truncated) => self.truncated += 1,
@@ -162,8 +176,18 @@ impl Counts {
 }
 
 impl Call {
-    pub(super) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
+    pub(super) fn of(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Self {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        if is_auto_scaling(headers) {
+            let form: BTreeMap<String, String> =
+                url::form_urlencoded::parse(body).into_owned().collect();
+            return Self {
+                service: Service::AutoScaling,
+                operation: form.get("Action").cloned().unwrap_or_default(),
+                path: path.to_owned(),
+                form,
+            };
+        }
         let target = headers.get("x-amz-target").and_then(|it| it.to_str().ok());
         let (service, operation) = match target.and_then(|target| target.split_once('.')) {
             Some(("AmazonSQS", operation)) => (Service::Sqs, operation),
@@ -181,6 +205,13 @@ impl Call {
             service,
             operation: operation.to_owned(),
             path: path.to_owned(),
+            form: BTreeMap::new(),
         }
     }
+}
+
+/// The query protocol names the service in the scope of the signature alone.
+fn is_auto_scaling(headers: &HeaderMap) -> bool {
+    let signature = headers.get(AUTHORIZATION).and_then(|it| it.to_str().ok());
+    signature.is_some_and(|it| it.contains("/autoscaling/aws4_request"))
 }

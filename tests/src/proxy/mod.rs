@@ -61,7 +61,7 @@ struct Plan {
 }
 
 struct Shared {
-    upstream: String,
+    upstream: Mutex<String>,
     plan: Mutex<Plan>,
     reach: watch::Sender<Reach>,
     held_back: AtomicUsize,
@@ -82,10 +82,9 @@ impl FaultProxy {
     /// # Panics
     /// When no thread, runtime or port is to be had.
     pub async fn start(upstream: &str) -> Self {
-        let upstream = upstream.trim_start_matches("http://").trim_end_matches('/');
         let faults = Faults::default();
         let shared = Arc::new(Shared {
-            upstream: upstream.to_owned(),
+            upstream: Mutex::new(host_of(upstream)),
             plan: Mutex::new(Plan {
                 rng: SmallRng::seed_from_u64(faults.seed),
                 faults,
@@ -138,6 +137,13 @@ impl FaultProxy {
         self.shared.reach.send_replace(Reach::Open);
     }
 
+    /// From now on connections lead to another upstream, as after a restart on
+    /// another port.
+    pub fn lead_to(&self, upstream: &str) {
+        let behind = self.shared.upstream.lock();
+        *behind.unwrap_or_else(PoisonError::into_inner) = host_of(upstream);
+    }
+
     /// The next request that matches meets this fault, whatever the rates say.
     /// Several wait side by side; each is met once.
     pub fn fail_next(&self, matches: impl Fn(&Call) -> bool + Send + 'static, fault: Fault) {
@@ -178,7 +184,18 @@ impl Drop for FaultProxy {
     }
 }
 
+/// Of `http://host:port`.
+fn host_of(upstream: &str) -> String {
+    let host = upstream.trim_start_matches("http://");
+    host.trim_end_matches('/').to_owned()
+}
+
 impl Shared {
+    fn upstream(&self) -> String {
+        let upstream = self.upstream.lock();
+        upstream.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What a panicking test set is still a plan.
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)

@@ -117,9 +117,10 @@ async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<Bytewise>, Failure> {
     let shared = &upstream.shared;
-    let call = Call::of(request.method(), request.uri(), request.headers());
     let (head, body) = request.into_parts();
     let body = Limited::new(body, BODY_BYTES_MAX).collect().await?;
+    let body = body.to_bytes();
+    let call = Call::of(&head.method, &head.uri, &head.headers, &body);
     upstream.unless_silent().await;
     let (latency, fault) = shared.plan().judge(&call);
     tokio::time::sleep(latency).await;
@@ -129,10 +130,11 @@ async fn handle(
     }
     match fault {
         Some(Fault::Busy) => return Ok(answer::busy(&call)),
+        Some(Fault::Denied) => return Ok(answer::denied(&call)),
         Some(Fault::Reset) => return Err("reset before the effect".into()),
         Some(Fault::Late(_) | Fault::Lost | Fault::Truncated) | None => {}
     }
-    let mut request = Request::from_parts(head, Full::new(body.to_bytes()));
+    let mut request = Request::from_parts(head, Full::new(body));
     // The body is here and whole, so these do not hold any more.
     for name in [EXPECT, TRANSFER_ENCODING, CONNECTION] {
         request.headers_mut().remove(name);
@@ -145,7 +147,9 @@ async fn handle(
         Some(Fault::Truncated) => {
             answer::truncated(answer).ok_or_else(|| "an empty answer is lost".into())
         }
-        Some(Fault::Busy | Fault::Reset | Fault::Late(_)) | None => Ok(answer.map(Bytewise::whole)),
+        Some(Fault::Busy | Fault::Denied | Fault::Reset | Fault::Late(_)) | None => {
+            Ok(answer.map(Bytewise::whole))
+        }
     }
 }
 
@@ -207,7 +211,8 @@ impl Upstream {
     }
 
     async fn connect(&self) -> Result<(Sender, JoinSet<()>), Failure> {
-        let stream = TcpStream::connect(&self.shared.upstream).await?;
+        let upstream = self.shared.upstream();
+        let stream = TcpStream::connect(upstream).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = upstream::handshake(TokioIo::new(stream)).await?;
         let mut driving = JoinSet::new();

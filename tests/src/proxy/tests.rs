@@ -104,6 +104,43 @@ async fn each_fault_does_what_it_says() {
 }
 
 #[tokio::test]
+async fn calls_of_auto_scaling_are_told_by_their_signature_and_named_by_their_body() {
+    let (address, effects) = upstream().await;
+    let proxy = FaultProxy::start(&address).await;
+    let body = "Action=SetDesiredCapacity&AutoScalingGroupName=a%2Fb&Version=2011-01-01";
+    let call = format!(
+        "Authorization: AWS4-HMAC-SHA256 Credential=a/20260101/r/autoscaling/aws4_request, Signature=0\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for (fault, status, code) in [
+        (Fault::Denied, "403", "<Code>AccessDenied</Code>"),
+        (Fault::Busy, "400", "<Code>Throttling</Code>"),
+    ] {
+        let of_group = |call: &super::Call| call.form["AutoScalingGroupName"] == "a/b";
+        proxy.fail_next(of_group, fault);
+        let answer = ask(&proxy, "POST /", &call).await.unwrap();
+        assert!(answer.contains(status) && answer.contains(code), "{answer}");
+    }
+    let counts = proxy.counts();
+    assert_eq!(counts.asked(Service::AutoScaling, "SetDesiredCapacity"), 2);
+    assert_eq!((counts.denied, counts.faults()), (1, 2));
+    assert_eq!(effects.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_proxy_is_led_to_another_upstream() {
+    let (one, before) = upstream().await;
+    let (other, after) = upstream().await;
+    let proxy = FaultProxy::start(&one).await;
+    ask(&proxy, "GET /", "").await.unwrap();
+    proxy.lead_to(&other);
+    ask(&proxy, "GET /", "").await.unwrap();
+    let counts = [before, after].map(|count| count.load(Ordering::SeqCst));
+    assert_eq!(counts, [1, 1]);
+}
+
+#[tokio::test]
 async fn puts_are_counted_by_what_the_upstream_made_of_them() {
     let (address, _) = upstream().await;
     let proxy = FaultProxy::start(&address).await;

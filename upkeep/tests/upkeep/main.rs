@@ -6,9 +6,11 @@
 mod counted;
 mod removal;
 mod removal_orders;
+mod restored;
 #[path = "../../../fleet/tests/support/mod.rs"]
 mod support;
 #[path = "../../../catalogue/src/testing.rs"]
 mod testing;
 mod verified;
+mod withheld;
 mod world;

@@ -14,6 +14,9 @@ use crate::world::{DAY, META, World, body_of, key_of};
 /// Orders that are tried.
 const SEEDS: u64 = 150;
 
+/// Calls after which the sweep of two objects is over, and more.
+const SWEEP_CALLS: u64 = 30;
+
 /// How the worker makes sure of what it refers to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Care {
@@ -52,11 +55,8 @@ async fn order(table: &Arc<Table>, seed: u64, care: Care) -> (bool, bool) {
     let worker = Removals::new(&world.ports);
     world.turns.seed(seed);
     let waited = {
-        let late = seed % 97;
         let work = async {
-            for _ in 0..late * 4 {
-                tokio::task::yield_now().await;
-            }
+            world.turns.called(seed % SWEEP_CALLS).await;
             store(&world, &worker, care).await
         };
         let (swept, waited) = futures::join!(world.remove(true), work);

@@ -35,17 +35,35 @@ pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Lets others go first, as the seed says; not at all without one.
 #[derive(Default)]
-pub(crate) struct Turns(Mutex<Option<SmallRng>>);
+pub(crate) struct Turns(Mutex<Option<Seeded>>);
+
+struct Seeded {
+    rng: SmallRng,
+    calls: u64,
+}
 
 impl Turns {
     pub(crate) fn seed(&self, seed: u64) {
-        *self.0.lock().unwrap() = Some(SmallRng::seed_from_u64(seed));
+        let rng = SmallRng::seed_from_u64(seed);
+        *self.0.lock().unwrap() = Some(Seeded { rng, calls: 0 });
+    }
+
+    /// Waits for that many calls since the seed. Calls are counted, not time:
+    /// what others read from a disk between them takes as long as it takes.
+    pub(crate) async fn called(&self, count: u64) {
+        let calls = || self.0.lock().unwrap().as_ref().map_or(0, |it| it.calls);
+        while calls() < count {
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn take(&self) {
         let count = {
             let mut turns = self.0.lock().unwrap();
-            turns.as_mut().map_or(0, |rng| rng.random_range(0..4))
+            turns.as_mut().map_or(0, |it| {
+                it.calls += 1;
+                it.rng.random_range(0..4)
+            })
         };
         for _ in 0..count {
             tokio::task::yield_now().await;

@@ -17,10 +17,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::config::Config;
-use aws_sdk_autoscaling::types::{AutoScalingGroup, AutoScalingInstanceDetails, LifecycleState};
+use aws_sdk_autoscaling::types::{AutoScalingGroup, AutoScalingInstanceDetails, Instance};
 use aws_smithy_types::retry::RetryConfig;
 use trawler_core::QueueName;
-use trawler_core::ports::{Capacity, CapacityError, Clock, Completion};
+use trawler_core::ports::{Capacity, CapacityError, Clock, Completion, Headcount};
 
 use crate::Cloud;
 use failure::{failure, is_unknown_instance, refused};
@@ -222,12 +222,7 @@ impl AutoScaling {
     /// Whether the group has let the instance go, or is about to.
     async fn is_going(&self, place: &Place) -> Result<bool, CapacityError> {
         let details = self.details(&place.instance).await?;
-        Ok(details.is_none_or(|details| {
-            let state = details.lifecycle_state().unwrap_or_default();
-            ["Terminating", "Terminated", "Detaching", "Detached"]
-                .iter()
-                .any(|going| state.starts_with(going))
-        }))
+        Ok(details.is_none_or(|details| is_going(details.lifecycle_state().unwrap_or_default())))
     }
 
     /// Takes this instance out of its group, once.
@@ -302,13 +297,9 @@ impl Capacity for AutoScaling {
         Ok(())
     }
 
-    async fn in_service(&self, queue: QueueName) -> Result<u32, CapacityError> {
+    async fn headcount(&self, queue: QueueName) -> Result<Headcount, CapacityError> {
         let group = self.describe(self.group_of("count", queue)?).await?;
-        let in_service = group
-            .instances()
-            .iter()
-            .filter(|instance| instance.lifecycle_state() == Some(&LifecycleState::InService));
-        Ok(u32::try_from(in_service.count()).unwrap_or(u32::MAX))
+        Ok(count(&group))
     }
 
     async fn protect(&self, busy: bool) -> Result<(), CapacityError> {
@@ -368,13 +359,55 @@ impl Capacity for AutoScaling {
     }
 }
 
+/// By the state of its lifecycle.
+fn is_going(state: &str) -> bool {
+    ["Terminating", "Terminated", "Detaching", "Detached"]
+        .iter()
+        .any(|going| state.starts_with(going))
+}
+
+/// The group in figures. What is wanted and not there yet boots, also before
+/// the group has started it.
+fn count(group: &AutoScalingGroup) -> Headcount {
+    let bound = |size: Option<i32>| u32::try_from(size.unwrap_or(0)).unwrap_or(0);
+    let mut found = Headcount {
+        wanted: bound(group.desired_capacity()),
+        min: bound(group.min_size()),
+        max: bound(group.max_size()),
+        ..Headcount::default()
+    };
+    for instance in group.instances() {
+        let state = instance
+            .lifecycle_state()
+            .map_or("", |state| state.as_str());
+        if state == "InService" {
+            found.in_service += 1;
+            found.busy += u32::from(instance.protected_from_scale_in().unwrap_or_default());
+        } else if state.starts_with("Pending") {
+            found.booting += 1;
+        } else {
+            found.leaving += 1;
+        }
+    }
+    let missing = found.wanted.saturating_sub(found.in_service);
+    found.booting = found.booting.max(missing);
+    found
+}
+
 /// The wish within the group's bounds.
 fn cut(workers: u32, group: &AutoScalingGroup, shrink: Shrink) -> i32 {
+    // One that leaves keeps its protection, and needs no place any more: a wish
+    // raised for it would start another.
+    let stays = |instance: &&Instance| {
+        let state = instance.lifecycle_state().map_or("", |it| it.as_str());
+        !is_going(state)
+    };
     let busy = match shrink {
         Shrink::ToWanted => 0,
         Shrink::IdleOnly => group
             .instances()
             .iter()
+            .filter(stays)
             .filter(|instance| instance.protected_from_scale_in().unwrap_or_default())
             .count(),
     };
@@ -387,20 +420,27 @@ fn cut(workers: u32, group: &AutoScalingGroup, shrink: Shrink) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_autoscaling::types::Instance;
+    use aws_sdk_autoscaling::types::LifecycleState;
 
     use super::*;
 
     #[test]
     fn wishes_are_cut_to_the_bounds_and_to_what_is_busy() {
-        let instance = |busy| Instance::builder().protected_from_scale_in(busy).build();
+        let instance = |state: &str, busy| {
+            Instance::builder()
+                .lifecycle_state(LifecycleState::from(state))
+                .protected_from_scale_in(busy)
+                .build()
+        };
         let group = AutoScalingGroup::builder()
             .min_size(1)
             .max_size(10)
-            .instances(instance(true))
-            .instances(instance(true))
-            .instances(instance(true))
-            .instances(instance(false))
+            .instances(instance("InService", true))
+            .instances(instance("InService", true))
+            .instances(instance("Pending", true))
+            .instances(instance("InService", false))
+            .instances(instance("Terminating:Wait", true))
+            .instances(instance("Terminated", true))
             .build();
         let check = |workers: u32, shrink: Shrink, expected: i32| {
             assert_eq!(
@@ -416,5 +456,40 @@ mod tests {
         check(0, Shrink::ToWanted, 1);
         check(11, Shrink::ToWanted, 10);
         check(u32::MAX, Shrink::IdleOnly, 10);
+    }
+    #[test]
+    fn what_is_wanted_and_not_there_boots() {
+        let instance = |state: &str, busy| {
+            Instance::builder()
+                .lifecycle_state(LifecycleState::from(state))
+                .protected_from_scale_in(busy)
+                .build()
+        };
+        let group = |desired: i32| {
+            AutoScalingGroup::builder()
+                .min_size(1)
+                .max_size(10)
+                .desired_capacity(desired)
+                .instances(instance("InService", true))
+                .instances(instance("InService", false))
+                .instances(instance("Pending:Wait", true))
+                .instances(instance("Terminating:Wait", false))
+                .build()
+        };
+        let check = |desired: i32, booting: u32| {
+            let expected = Headcount {
+                in_service: 2,
+                busy: 1,
+                booting,
+                leaving: 1,
+                wanted: u32::try_from(desired).unwrap_or(0),
+                min: 1,
+                max: 10,
+            };
+            assert_eq!(count(&group(desired)), expected, "{desired}");
+        };
+        check(3, 1);
+        check(7, 5);
+        check(1, 1);
     }
 }

@@ -14,18 +14,20 @@ use crate::output::{self, bytes, grouped};
 pub(super) async fn run(loaded: &Loaded, args: &GcArgs, as_json: bool) -> anyhow::Result<End> {
     let machine = Machine::open(loaded).await?;
     let options = RemoveOptions {
-        grace: chrono::Duration::days(args.grace_days.into()),
+        // A restore finds the images of the rows that it brings back.
+        grace: grace(loaded, args),
         remove: args.delete,
     };
     let shower = Shower::new();
-    let upkeep = super::upkeep(&machine, loaded).await?;
+    let upkeep = machine.upkeep(loaded).await?;
     let watch = |step| shower.show(step);
     let removed = upkeep.remove_unused(options, &watch).await?;
+    let days = options.grace.num_days();
     drop(shower);
     if as_json {
         output::json(&removed)?;
     } else {
-        tell(args, &removed);
+        tell(args, days, &removed);
     }
     // What is marked, a later call removes.
     Ok(match removed.resting {
@@ -34,13 +36,18 @@ pub(super) async fn run(loaded: &Loaded, args: &GcArgs, as_json: bool) -> anyhow
     })
 }
 
-fn tell(args: &GcArgs, removed: &Removed) {
+/// What `--grace-days` says, and no less than `catalogue.restore_days`.
+fn grace(loaded: &Loaded, args: &GcArgs) -> chrono::Duration {
+    let asked = chrono::Duration::days(args.grace_days.into());
+    asked.max(loaded.config.catalogue.restorable())
+}
+
+fn tell(args: &GcArgs, days: i64, removed: &Removed) {
     if removed.looked {
         say!("used     {}", shown(removed.used));
         say!(
-            "young    {}, unused and stored within {} day(s)",
-            shown(removed.young),
-            args.grace_days
+            "young    {}, unused and stored within {days} day(s)",
+            shown(removed.young)
         );
         say!("unused   {}", shown(removed.unused));
     }

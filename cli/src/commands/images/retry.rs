@@ -51,7 +51,7 @@ async fn look(
     statuses: &[ImageStatus],
     pipes: Vec<PipeId>,
 ) -> anyhow::Result<Vec<Found>> {
-    let upkeep = super::upkeep(machine, loaded).await?;
+    let upkeep = machine.upkeep(loaded).await?;
     let scheduler = machine.scheduler(loaded, None);
     let snapshot = upkeep.catalogue.snapshot().await?;
     let until = machine.ports.clock.now();

@@ -23,7 +23,7 @@ pub(super) async fn run(loaded: &Loaded, args: &StatsArgs, as_json: bool) -> any
         objects: args.objects,
     };
     let shower = Shower::new();
-    let upkeep = super::upkeep(&machine, loaded).await?;
+    let upkeep = machine.upkeep(loaded).await?;
     let stats = upkeep.stats(&options, &|step| shower.show(step)).await;
     drop(shower);
     let stats = stats?;

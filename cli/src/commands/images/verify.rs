@@ -35,7 +35,7 @@ pub(super) async fn run(loaded: &Loaded, args: &VerifyArgs, as_json: bool) -> an
             false => BTreeSet::new(),
         },
     };
-    let upkeep = super::upkeep(&machine, loaded).await?;
+    let upkeep = machine.upkeep(loaded).await?;
     let found = verify(&upkeep, &options).await?;
     let planned = plan(&machine, loaded, &found).await?;
     let mut after = None;

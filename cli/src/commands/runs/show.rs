@@ -23,7 +23,7 @@ const PRICES_HEAD: [&str; 3] = ["price", "fell", "rose"];
 const FILL_SHOWN_FROM: f64 = 0.005;
 
 /// The run that the user named.
-pub(super) fn parsed(text: &str) -> anyhow::Result<RunId> {
+pub(in crate::commands) fn parsed(text: &str) -> anyhow::Result<RunId> {
     RunId::parse(text).map_err(|error| Misuse::new(error.to_string()).into())
 }
 
@@ -81,6 +81,12 @@ fn tell_run(run: &Run, raw: Option<&RawInput>) {
     }
     if let Some(accepts) = &run.accepts {
         say!("brings in    run {accepts}");
+    }
+    if let Some(reread) = &run.rereads {
+        say!("reads        the input of run {}", reread.run);
+    }
+    if let Some(restores) = &run.restores {
+        say!("restores     what run {restores} left");
     }
     match raw {
         Some(raw) => say!(

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 use serde_json::json;
+use trawler_core::pipe::Pipe;
 use trawler_core::product::{Currency, Money};
 use trawler_core::site::SiteOptions;
 use trawler_crawler::page::{Extractor, Found, PageReport, Variant};
@@ -27,10 +28,14 @@ const SHOWN_CHARS: usize = 200;
 const VARIANTS_SHOWN: usize = 20;
 
 pub(super) async fn run(dir: &Path, args: &TryPageArgs, as_json: bool) -> anyhow::Result<End> {
-    let extractor = extractor(dir, args.pipe.as_deref())?;
+    let pipe = match &args.pipe {
+        Some(id) => Some(named(dir, id)?),
+        None => None,
+    };
+    let extractor = extractor(pipe.as_ref())?;
     let (bytes, charset, url) = match web_url(&args.input) {
         Some(url) => {
-            let got = fetch(dir, &url, &args.allow).await?;
+            let got = fetch(dir, &url, &args.way, pipe.as_ref()).await?;
             let charset = got.content_type.as_deref().and_then(charset_of);
             (got.bytes, charset.map(str::to_owned), got.url)
         }
@@ -55,14 +60,18 @@ pub(super) async fn run(dir: &Path, args: &TryPageArgs, as_json: bool) -> anyhow
     })
 }
 
-/// The rules of the named pipe, or none.
-fn extractor(dir: &Path, pipe: Option<&str>) -> anyhow::Result<Extractor> {
-    let Some(id) = pipe else {
+fn named(dir: &Path, id: &str) -> anyhow::Result<Pipe> {
+    let loaded = config::load(dir).map_err(Misuse::config)?;
+    let mut pipes = loaded.pipes.into_iter();
+    let pipe = pipes.find(|pipe| pipe.id.as_str() == id);
+    pipe.ok_or_else(|| Misuse::new(format!("--pipe {id}: no such pipe")).into())
+}
+
+/// The rules of the pipe, or none.
+fn extractor(pipe: Option<&Pipe>) -> anyhow::Result<Extractor> {
+    let Some(pipe) = pipe else {
         return Ok(Extractor::default());
     };
-    let loaded = config::load(dir).map_err(Misuse::config)?;
-    let pipe = loaded.pipes.iter().find(|pipe| pipe.id.as_str() == id);
-    let pipe = pipe.ok_or_else(|| Misuse::new(format!("--pipe {id}: no such pipe")))?;
     let site: SiteOptions = pipe.site.clone().unwrap_or_default();
     let extractor = Extractor::new(&site.extract)
         .map_err(|error| Misuse::new(format!("{:#}", anyhow::Error::from(error))))?;

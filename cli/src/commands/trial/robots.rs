@@ -10,7 +10,7 @@ use trawler_net::{FetchClass, Fetched};
 use url::Url;
 
 use super::{configuration, read_file, show, web_url};
-use crate::args::TryRobotsArgs;
+use crate::args::{TryRobotsArgs, WayArgs};
 use crate::compose;
 use crate::end::End;
 use crate::output;
@@ -20,7 +20,7 @@ const SITEMAPS_MAX: usize = 10;
 
 pub(super) async fn run(dir: &Path, args: &TryRobotsArgs, as_json: bool) -> anyhow::Result<End> {
     let (access, reason) = match web_url(&args.input) {
-        Some(url) => fetch(dir, &url, &args.allow).await?,
+        Some(url) => fetch(dir, &url, &args.way).await?,
         None => (Access::of(Ok(&read_file(&args.input)?)), None),
     };
     let decision = access.decide(&args.agent, &args.url);
@@ -34,12 +34,8 @@ pub(super) async fn run(dir: &Path, args: &TryRobotsArgs, as_json: bool) -> anyh
 
 /// What the file's own host answers, and why there is no file, where that is so.
 /// That we ourselves refuse to ask is no answer of a host.
-async fn fetch(
-    dir: &Path,
-    url: &Url,
-    allow: &[String],
-) -> anyhow::Result<(Access, Option<String>)> {
-    let fetcher = compose::fetcher(&configuration(dir)?, allow)?;
+async fn fetch(dir: &Path, url: &Url, way: &WayArgs) -> anyhow::Result<(Access, Option<String>)> {
+    let fetcher = compose::fetcher_by(&configuration(dir)?, way, None).await?;
     let request = robots::request(url)?;
     match fetcher.judge(url.as_str()).await {
         Err(error) if error.class() == FetchClass::RefusedAddress => return Err(error.into()),

@@ -27,7 +27,7 @@ const LIMITS: Limits = Limits {
 
 pub(super) async fn run(dir: &Path, args: &TryUrlArgs, as_json: bool) -> anyhow::Result<End> {
     let request = Request::get(&args.url).map_err(|error| Misuse::new(error.to_string()))?;
-    let fetcher = compose::fetcher(&configuration(dir)?, &args.allow)?;
+    let fetcher = compose::fetcher_by(&configuration(dir)?, &args.way, None).await?;
     let trace = fetcher.trace(&request.limits(LIMITS)).await;
     let report = Report::new(trace);
     if as_json {

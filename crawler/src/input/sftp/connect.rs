@@ -2,23 +2,19 @@
 //! that the pipe names, logged in.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{self, AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg};
 use russh::{AlgorithmKind, ChannelMsg, ChannelStream, MethodKind, MethodSet, Preferred, SshId};
-use tokio::net::TcpStream;
 use trawler_core::pipe::SftpSource;
+use trawler_net::{SshHost, SshStream, Unreached};
 
 use super::error::{SftpError, clean};
 use super::files::Files;
 use super::host_key::{KINDS, Offered, Pins, algorithms};
 use super::leash::{Leash, leash};
-
-/// One address of the server.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// Key exchange and login. Bounds what a server can draw out by talking.
 const LOGIN_MAX: Duration = Duration::from_secs(30);
@@ -39,7 +35,7 @@ pub(super) enum Login {
 pub(super) struct Target<'a> {
     pub(super) source: &'a SftpSource,
     /// Judged; no other address is connected to.
-    pub(super) addresses: &'a [SocketAddr],
+    pub(super) server: &'a SshHost,
     pub(super) login: &'a Login,
     pub(super) idle: Duration,
 }
@@ -112,7 +108,11 @@ impl Target<'_> {
     }
 
     async fn once(&self, kinds: &[usize]) -> Result<Connection, Rejected> {
-        let stream = self.dial().await?;
+        let stream = self.server.connect().await;
+        let stream = stream.map_err(|unreached| match unreached {
+            Unreached::Refused(refusal) => SftpError::Refused(refusal),
+            failed @ Unreached::Failed { .. } => SftpError::Connect(failed),
+        })?;
         let login = self.log_in(stream, kinds);
         match tokio::time::timeout(LOGIN_MAX, login).await {
             Ok(done) => done,
@@ -123,23 +123,7 @@ impl Target<'_> {
         }
     }
 
-    async fn dial(&self) -> Result<TcpStream, SftpError> {
-        let mut failed = None;
-        for &address in self.addresses {
-            let connecting = TcpStream::connect(address);
-            match tokio::time::timeout(CONNECT_MAX, connecting).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(source)) => failed = Some(SftpError::Connect { address, source }),
-                Err(late) => {
-                    let source = late.into();
-                    failed = Some(SftpError::Connect { address, source });
-                }
-            }
-        }
-        Err(failed.expect("the judge gives one address at least"))
-    }
-
-    async fn log_in(&self, stream: TcpStream, kinds: &[usize]) -> Result<Connection, Rejected> {
+    async fn log_in(&self, stream: SshStream, kinds: &[usize]) -> Result<Connection, Rejected> {
         const DURING: &str = "agreeing on keys";
         let config = client::Config {
             client_id: SshId::Standard(Cow::Borrowed("SSH-2.0-Trawler")),

@@ -1,9 +1,9 @@
 //! Why nothing came from an SFTP server, and whether it may come later.
 
 use std::io;
-use std::net::SocketAddr;
 
 use trawler_core::verdict::Failure;
+use trawler_net::{Refusal, Unreached};
 
 /// What the server's words may take of an error.
 const WORDS_CHARS_MAX: usize = 200;
@@ -17,11 +17,11 @@ const STATUS_UNSUPPORTED: u32 = 8;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SftpError {
-    #[error("cannot connect to {address}")]
-    Connect {
-        address: SocketAddr,
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Connect(Unreached),
+    /// The address of the pipe's proxy is no public one.
+    #[error(transparent)]
+    Refused(Refusal),
     #[error(
         "the server offers the host key {offered}, which is not trusted: source.host_key has {pinned}; ask the partner whether its key has changed, and only then add it"
     )]
@@ -88,10 +88,9 @@ impl SftpError {
     /// Whether the connection is gone and another may go on where it was.
     pub(super) fn is_cut(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Ssh { .. } | Self::Cut { .. } | Self::Timeout { .. } => {
-                true
-            }
-            Self::HostKey { .. }
+            Self::Connect(_) | Self::Ssh { .. } | Self::Cut { .. } | Self::Timeout { .. } => true,
+            Self::Refused(_)
+            | Self::HostKey { .. }
             | Self::NothingInCommon { .. }
             | Self::Login { .. }
             | Self::Key { .. }
@@ -118,7 +117,8 @@ impl SftpError {
     /// causes. A file that is missing may be late.
     pub(super) fn failure(&self, reason: String) -> Failure {
         match self {
-            Self::HostKey { .. }
+            Self::Refused(_)
+            | Self::HostKey { .. }
             | Self::NothingInCommon { .. }
             | Self::Login { .. }
             | Self::Key { .. }
@@ -128,7 +128,7 @@ impl SftpError {
                 code: STATUS_PERMISSION_DENIED | STATUS_UNSUPPORTED,
                 ..
             } => Failure::permanent(reason),
-            Self::Connect { .. }
+            Self::Connect(_)
             | Self::Ssh { .. }
             | Self::Cut { .. }
             | Self::Timeout { .. }

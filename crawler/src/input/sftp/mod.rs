@@ -2,7 +2,7 @@
 //! folder.
 //!
 //! The address is judged by the policy of all fetches and the connection goes
-//! to it alone; the server's key has to be one that the pipe names (`connect`,
+//! to it alone, by the pipe's way (`credentials`); the server's key has to be one that the pipe names (`connect`,
 //! `host_key`). A file that has the size and the time of the one that the last
 //! complete run read is not read again. A connection that is cut is made anew
 //! and goes on where it was, if the file is still the same; what cannot be had
@@ -25,11 +25,11 @@ use chrono::DateTime;
 use trawler_core::pipe::{Choice, FileRule, Passed, SeenFile, SftpAuth, SftpSource};
 use trawler_core::verdict::Failure;
 use trawler_fleet::chain;
-use trawler_net::{NoAddress, Validators};
+use trawler_net::{Fetcher, NoAddress, Validators};
 
 use super::landing::Landing;
 use super::{Input, Wanted};
-use crate::credentials::value;
+use crate::credentials::{fetcher_of, value};
 
 use connect::{Connection, Login, Target};
 use error::SftpError;
@@ -51,6 +51,12 @@ pub(super) struct Sftp<'a> {
     pub(super) source: &'a SftpSource,
 }
 
+/// How the server is come to.
+struct Way {
+    fetcher: Fetcher,
+    login: Login,
+}
+
 /// The file that is the feed.
 struct Feed {
     path: String,
@@ -62,8 +68,13 @@ struct Feed {
 impl Sftp<'_> {
     /// `None` when the newest file is the one that the last complete run read.
     pub(super) async fn get(&self) -> Result<Option<Input>, Failure> {
-        let login = self.login().await?;
-        let mut connection = self.connect(&login).await?;
+        let wanted = self.wanted;
+        let fetcher = fetcher_of(&wanted.pipe.fetch, wanted.fetcher, wanted.secrets).await?;
+        let way = Way {
+            login: self.login().await?,
+            fetcher,
+        };
+        let mut connection = self.connect(&way).await?;
         let feed = self.newest(&mut connection).await?;
         let (path, bytes) = (&feed.path, feed.file.bytes);
         self.wanted.ctx.note(&format!(
@@ -88,7 +99,7 @@ impl Sftp<'_> {
                 self.source
             )));
         }
-        let landing = self.read(connection, &login, &feed).await?;
+        let landing = self.read(connection, &way, &feed).await?;
         let came = landing.bytes();
         landing.finish(validators, came).map(Some)
     }
@@ -97,7 +108,7 @@ impl Sftp<'_> {
     async fn read(
         &self,
         mut connection: Connection,
-        login: &Login,
+        way: &Way,
         feed: &Feed,
     ) -> Result<Landing, Failure> {
         let mut landing = Landing::create(self.wanted.scratch).await?;
@@ -119,7 +130,7 @@ impl Sftp<'_> {
                 chain(&error)
             ));
             self.wanted.clock.sleep(AFTER_CUT * cuts).await;
-            connection = self.connect(login).await?;
+            connection = self.connect(way).await?;
             let attrs = connection.files.stat(&feed.path).await;
             let attrs = attrs.map_err(|error| self.failed(&error))?;
             self.same(feed, &attrs)?;
@@ -167,10 +178,10 @@ impl Sftp<'_> {
         )))
     }
 
-    async fn connect(&self, login: &Login) -> Result<Connection, Failure> {
+    async fn connect(&self, way: &Way) -> Result<Connection, Failure> {
         let (host, port) = (&self.source.host, self.source.port);
-        let judged = self.wanted.fetcher.judge_ssh(host, port).await;
-        let addresses = judged.map_err(|error| {
+        let server = way.fetcher.ssh(host, port).await;
+        let server = server.map_err(|error| {
             let reason = format!("{}: {}", self.source, chain(&error));
             match error {
                 NoAddress::Refused(_) => Failure::permanent(reason),
@@ -179,8 +190,8 @@ impl Sftp<'_> {
         })?;
         let target = Target {
             source: self.source,
-            addresses: &addresses,
-            login,
+            server: &server,
+            login: &way.login,
             idle: Duration::from_millis(self.wanted.options.idle_ms),
         };
         let connected = target.connect().await;

@@ -140,7 +140,9 @@ impl SiteCrawl<'_> {
             budget,
             ..PaceSettings::default()
         });
-        let fetcher = credentials.fetcher(&crawler.fetcher);
+        let fetcher = credentials
+            .fetcher(&crawler.fetcher)
+            .map_err(Ending::Failed)?;
         let user_agent = crawler.options.user_agent.clone();
         let clock = Arc::clone(&crawler.ports.clock);
         let permissions = Arc::new(Permissions {

@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 use trawler_core::pipe::SftpSource;
+use trawler_net::{AllowedHost, Fetcher, NetConfig};
 
 use super::connect::{Connection, Login, Target};
 use super::error::SftpError;
@@ -51,10 +52,18 @@ async fn connect_within(
     source: &SftpSource,
     login: &Login,
 ) -> Result<Connection, SftpError> {
-    let addresses = [SocketAddr::from(([127, 0, 0, 1], port))];
+    let config = NetConfig {
+        allow: vec![AllowedHost::Socket(SocketAddr::from((
+            [127, 0, 0, 1],
+            port,
+        )))],
+        ..NetConfig::of("test")
+    };
+    let fetcher = Fetcher::new(&config).unwrap();
+    let server = fetcher.ssh("127.0.0.1", port).await.unwrap();
     let target = Target {
         source,
-        addresses: &addresses,
+        server: &server,
         login,
         idle,
     };

@@ -1,0 +1,74 @@
+//! Image work of each pipe: what the ledger and the manifests say of it.
+
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use trawler_core::job::JOB_IMAGES_MAX;
+use trawler_core::ledger::JobStatus;
+use trawler_core::{PipeId, QueueName};
+use trawler_fleet::PipeSet;
+
+use crate::look::Look;
+
+/// The image jobs of one pipe.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct ImageWork {
+    /// That are to be done, those included that are not sent yet.
+    pub(super) jobs: u64,
+    /// That were ever sent, of the runs that are not put away.
+    pub(super) planned: u64,
+    /// Sent and not settled.
+    pub(super) open: u64,
+    /// Of these, in somebody's hands.
+    pub(super) in_hand: u64,
+    /// That may be in flight at once: message groups.
+    pub(super) lanes: u32,
+    pub(super) since: Option<DateTime<Utc>>,
+    /// Time of a full job at the rate of the pipe; `None`: it is not configured.
+    pub(super) by_rate_ms: Option<f64>,
+}
+
+/// What there is to do, of pipes that have any.
+pub(super) fn image_work(look: &Look, set: &PipeSet) -> BTreeMap<PipeId, ImageWork> {
+    let mut found: BTreeMap<&PipeId, ImageWork> = BTreeMap::new();
+    let mut groups: BTreeMap<&PipeId, HashSet<&str>> = BTreeMap::new();
+    let jobs = look.jobs(QueueName::Image).iter().map(|at| &at.document);
+    for job in jobs.filter(|job| job.status == JobStatus::Open) {
+        let work = found.entry(&job.pipe).or_default();
+        work.jobs += 1;
+        work.open += 1;
+        work.in_hand += u64::from(job.in_hand);
+        groups.entry(&job.pipe).or_default().insert(&job.group);
+        work.began(job.planned);
+    }
+    for manifest in &look.manifests {
+        let work = found.entry(&manifest.run.pipe).or_default();
+        work.planned += manifest.planned_jobs();
+        if !manifest.settled {
+            work.jobs += manifest.jobs.saturating_sub(manifest.planned_jobs());
+            work.began(manifest.written);
+        }
+    }
+    let with_work = found.into_iter().filter(|(_, work)| work.jobs > 0);
+    with_work
+        .map(|(pipe, mut work)| {
+            let configured = set.pipes.get(pipe);
+            let open = groups.get(pipe).map_or(0, HashSet::len);
+            let shards = configured.map_or(1, |pipe| pipe.images.shards);
+            work.lanes = u32::try_from(open).unwrap_or(u32::MAX).max(shards);
+            work.by_rate_ms = configured.map(|pipe| by_rate_ms(pipe.fetch.rate_per_s));
+            (pipe.clone(), work)
+        })
+        .collect()
+}
+
+/// Time of a full job at so many requests a second.
+pub(super) fn by_rate_ms(rate_per_s: f64) -> f64 {
+    JOB_IMAGES_MAX as f64 / rate_per_s * 1_000.0
+}
+
+impl ImageWork {
+    fn began(&mut self, at: DateTime<Utc>) {
+        self.since = Some(self.since.map_or(at, |since| since.min(at)));
+    }
+}

@@ -1,0 +1,520 @@
+//! Decisions against cases computed by hand, and what holds for every case.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+pub(super) const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+
+/// Two slots, a minute to boot, a decision a minute.
+pub(super) const LIMITS: Limits = Limits {
+    min: 0,
+    max: 100,
+    slots: 2,
+    boot_ms: MINUTE,
+    every_ms: MINUTE,
+    catch_up_ms: 30 * MINUTE,
+    idle_ms: MINUTE,
+    usd_per_hour: 0.06,
+    budget_usd: None,
+};
+
+pub(super) const NONE: Fleet = Fleet {
+    in_service: 0,
+    busy: 0,
+    booting: 0,
+    booted_ms: 0,
+};
+
+fn work(key: u32, due_min: i64, minutes: i64, deadline_min: i64) -> Work {
+    Work {
+        key,
+        due_ms: due_min * MINUTE,
+        deadline_ms: deadline_min * MINUTE,
+        expected_ms: minutes * MINUTE,
+        upper_ms: minutes * MINUTE,
+        in_hand: false,
+        is_known: true,
+    }
+}
+
+fn in_hand(work: Work) -> Work {
+    Work {
+        in_hand: true,
+        ..work
+    }
+}
+
+/// Jobs of these minutes, due now, until this minute.
+fn jobs(minutes: &[i64], deadline_min: i64) -> Vec<Work> {
+    let numbered = minutes.iter().zip(0..);
+    numbered
+        .map(|(minutes, key)| work(key, 0, *minutes, deadline_min))
+        .collect()
+}
+
+pub(super) fn there(in_service: u32, busy: u32) -> Fleet {
+    Fleet {
+        in_service,
+        busy,
+        ..NONE
+    }
+}
+
+fn booting(booting: u32, until_min: i64) -> Fleet {
+    Fleet {
+        booting,
+        booted_ms: until_min * MINUTE,
+        ..NONE
+    }
+}
+
+fn decide(work: &[Work], fleet: Fleet, limits: Limits) -> Decision {
+    Planner::new().decide(0, work, &fleet, &limits)
+}
+
+#[test]
+fn the_smallest_fleet_that_is_over_in_time() {
+    let check = |minutes: &[i64], deadline_min: i64, wanted: u32, finish_min: i64, bound: u32| {
+        let decision = decide(&jobs(minutes, deadline_min), NONE, LIMITS);
+        let found = (
+            decision.wanted,
+            decision.finish_ms.map(|ms| ms / MINUTE),
+            decision.bound,
+        );
+        assert_eq!(
+            found,
+            (wanted, Some(finish_min), Some(bound)),
+            "{minutes:?} until {deadline_min}: {decision:?}"
+        );
+        assert_eq!((decision.why, decision.late), (Why::Deadline, 0));
+    };
+    // One instance boots until 1 and has two slots.
+    check(&[10], 60, 1, 11, 0);
+    check(&[10, 10, 10, 10], 21, 1, 21, 2);
+    check(&[10, 10, 10, 10], 20, 2, 11, 0);
+    // Longest first on four slots: 7+2, 6+3, 5+4 and 4+4; the second 4 of five
+    // is the first that is over at 10.
+    check(&[7, 6, 5, 4, 4, 4, 3, 2], 10, 2, 10, 5);
+    // On two: 7+4+4+2 and 6+5+4+3 are over at 19.
+    check(&[7, 6, 5, 4, 4, 4, 3, 2], 19, 1, 19, 6);
+    // The order of the list does not matter; the giant bounds it.
+    check(&[2, 3, 4, 100], 101, 1, 101, 3);
+}
+
+#[test]
+fn instances_that_are_there_or_boot_are_counted() {
+    let check = |fleet: Fleet, minutes: &[i64], deadline_min: i64, wanted: u32, why: Why| {
+        let decision = decide(&jobs(minutes, deadline_min), fleet, LIMITS);
+        assert_eq!(
+            (decision.wanted, decision.why),
+            (wanted, why),
+            "{fleet:?} {minutes:?}"
+        );
+    };
+    let four = [10, 10, 10, 10];
+    check(there(1, 0), &four, 20, 1, Why::Deadline);
+    check(there(1, 0), &four, 19, 2, Why::Deadline);
+    // Booted in a quarter of a minute, as it was asked for a while ago.
+    let soon = Fleet {
+        booted_ms: MINUTE / 4,
+        ..booting(1, 0)
+    };
+    check(soon, &four, 21, 1, Why::Deadline);
+    check(booting(2, 1), &four, 20, 2, Why::Deadline);
+    // Four were asked for, two would do; the others find no slot's worth.
+    check(booting(4, 1), &four, 21, 2, Why::Kept);
+    check(there(4, 3), &four, 60, 3, Why::Busy);
+    check(there(4, 4), &[], 60, 4, Why::Busy);
+    check(there(4, 0), &[], 60, 0, Why::Nothing);
+}
+
+#[test]
+fn jobs_in_hand_keep_their_slots() {
+    let mut load = vec![in_hand(work(0, -30, 30, 60)), in_hand(work(1, -30, 5, 60))];
+    load.extend(jobs(&[10, 10], 25));
+    // The slot that is free at 5 takes both: over at 25.
+    assert_eq!(decide(&load, there(1, 1), LIMITS).wanted, 1);
+    load[2].deadline_ms = 24 * MINUTE;
+    load[3].deadline_ms = 24 * MINUTE;
+    let decision = decide(&load, there(1, 1), LIMITS);
+    assert_eq!(
+        (decision.wanted, decision.bound),
+        (2, Some(0)),
+        "{decision:?}"
+    );
+}
+
+#[test]
+fn capacity_is_set_the_time_of_a_boot_before_work_is_due() {
+    let load = [work(0, 60, 10, 120)];
+    let at = |now_min: i64| Planner::new().decide(now_min * MINUTE, &load, &NONE, &LIMITS);
+    let early = at(57);
+    assert_eq!((early.wanted, early.why), (0, Why::Nothing));
+    assert_eq!(early.again_ms, Some(58 * MINUTE), "two minutes before");
+    let decision = at(58);
+    assert_eq!((decision.wanted, decision.again_ms), (1, None));
+    assert_eq!(decision.finish_ms, Some(70 * MINUTE), "it does not wait");
+}
+
+#[test]
+fn what_comes_next_is_begun_for_only_if_it_could_not_be_met_later() {
+    let limits = Limits { max: 2, ..LIMITS };
+    // Four slots. At 60 there come 8 x 30 minutes that are to be over at 120:
+    // they need them all, so what is due now has to be out of the way.
+    let mut load = jobs(&[40, 40, 40, 40, 40, 40, 40, 40], 240);
+    let alone = decide(&load, NONE, limits);
+    assert_eq!((alone.wanted, alone.why), (1, Why::Deadline), "{alone:?}");
+    load.extend((8..16).map(|key| work(key, 90, 30, 150)));
+    let decision = decide(&load, NONE, limits);
+    assert_eq!(
+        (decision.wanted, decision.why),
+        (2, Why::Ahead),
+        "{decision:?}"
+    );
+    // With an hour more it can wait.
+    for next in &mut load[8..] {
+        next.deadline_ms += 5 * HOUR;
+    }
+    let decision = decide(&load, NONE, limits);
+    assert_eq!(
+        (decision.wanted, decision.why),
+        (1, Why::Deadline),
+        "{decision:?}"
+    );
+}
+
+#[test]
+fn bounds_are_kept_and_named() {
+    let many = jobs(&[30; 100], 60);
+    let check = |limits: Limits, fleet: Fleet, wanted: u32, why: Why| {
+        let decision = decide(&many, fleet, limits);
+        assert_eq!((decision.wanted, decision.why), (wanted, why), "{limits:?}");
+        decision
+    };
+    // 59 minutes of a slot hold one job: 50 instances.
+    check(LIMITS, NONE, 50, Why::Deadline);
+    let most = check(Limits { max: 10, ..LIMITS }, NONE, 10, Why::Most);
+    // Twenty slots work on five rounds, and the first ends at 31.
+    assert_eq!((most.finish_ms, most.late), (Some(151 * MINUTE), 80));
+    check(Limits { min: 60, ..LIMITS }, NONE, 60, Why::Least);
+    check(Limits { max: 3, ..LIMITS }, there(5, 5), 5, Why::Most);
+    // An instance is kept for 31 minutes, $0.031: $0.16 pays for five.
+    let budget = |usd| Limits {
+        budget_usd: Some(usd),
+        ..LIMITS
+    };
+    check(budget(0.16), NONE, 5, Why::Budget);
+    check(budget(0.0), NONE, 0, Why::Budget);
+    check(budget(0.0), there(3, 2), 2, Why::Budget);
+    let idle = decide(&[], NONE, Limits { min: 2, ..LIMITS });
+    assert_eq!((idle.wanted, idle.why), (2, Why::Least));
+}
+
+#[test]
+fn without_a_past_nothing_is_decided() {
+    let mut load = jobs(&[30, 30], 60);
+    for work in &mut load {
+        work.is_known = false;
+    }
+    let decision = decide(&load, there(3, 1), LIMITS);
+    assert_eq!((decision.wanted, decision.why), (3, Why::NoHistory));
+    load[1].is_known = true;
+    assert_eq!(decide(&load, NONE, LIMITS).why, Why::Deadline);
+}
+
+#[test]
+fn late_work_is_caught_up_with_and_does_not_start_everything() {
+    // An hour late, 200 x 10 minutes: caught up within 30 minutes after the
+    // earliest end, so that a slot holds four of them.
+    let load: Vec<Work> = (0..200).map(|key| work(key, -120, 10, -60)).collect();
+    let decision = decide(&load, NONE, LIMITS);
+    assert_eq!((decision.wanted, decision.late), (25, 200), "{decision:?}");
+    // A giant that nothing can save begins at once and takes one slot.
+    let load = [work(0, 0, 600, 60), work(1, 0, 10, 60), work(2, 0, 10, 60)];
+    let decision = decide(&load, NONE, LIMITS);
+    assert_eq!(
+        (decision.wanted, decision.bound, decision.late),
+        (1, Some(0), 1)
+    );
+}
+
+#[test]
+fn a_plan_costs_what_its_instances_do() {
+    // One instance from now to 11 and a minute idle, at 0.1 cents a minute.
+    let decision = decide(&jobs(&[10], 60), NONE, LIMITS);
+    assert!((decision.usd - 0.012).abs() < 1e-9, "{decision:?}");
+}
+
+#[test]
+fn runs_are_estimated_from_the_last_ones() {
+    let check = |minutes: &[i64], expected_s: i64, upper_s: i64| {
+        let past: Vec<Past> = minutes
+            .iter()
+            .map(|minutes| Past {
+                ms: minutes * MINUTE,
+                rows: 1_000,
+                image_jobs: 0,
+            })
+            .collect();
+        let found = estimate(&past, None, &Typical::default());
+        let seconds = (found.expected_ms / 1000, found.upper_ms / 1000);
+        assert_eq!(seconds, (expected_s, upper_s), "{minutes:?}");
+        assert!(found.is_known);
+    };
+    check(&[10], 600, 660);
+    check(&[10, 10, 10, 10], 600, 660);
+    // One that lay for a day is not believed.
+    check(&[10, 10, 10, 10, 1440], 600, 660);
+    // Median 10, deviations 0 1 1 2 2: upper is 10 + 3 x 1.5.
+    check(&[8, 9, 10, 11, 12], 600, 870);
+    // Two long ones of ten are: every tenth day is a heavy one.
+    check(&[2, 2, 2, 2, 2, 2, 2, 2, 60, 60], 816, 3600);
+    // Older ones than ten do not count.
+    check(&[600, 600, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], 60, 66);
+}
+
+#[test]
+fn new_pipes_take_what_others_do() {
+    let known = |ms: i64| Estimate {
+        expected_ms: ms,
+        upper_ms: ms,
+        is_known: true,
+    };
+    let others = [
+        (known(1_000), 100),
+        (known(2_000), 100),
+        (known(3_000), 100),
+        (known(90_000), 100),
+    ];
+    let others = typical(others.into_iter());
+    assert_eq!((others.ms, others.ms_per_row), (90_000, 30.0));
+    let check = |rows: Option<u64>, typical: &Typical, expected_ms: i64| {
+        let found = estimate(&[], rows, typical);
+        assert_eq!(
+            (found.expected_ms, found.upper_ms),
+            (expected_ms, 2 * expected_ms),
+            "{rows:?}"
+        );
+        assert!(!found.is_known);
+    };
+    check(Some(1_000), &others, 30_000);
+    check(None, &others, 90_000);
+    check(None, &typical(std::iter::empty()), 600_000);
+}
+
+#[test]
+fn a_run_that_takes_longer_is_corrected() {
+    let check = |whole, elapsed, expected| assert_eq!(left_ms(whole, elapsed), expected);
+    check(10 * MINUTE, 0, 10 * MINUTE);
+    check(10 * MINUTE, 4 * MINUTE, 6 * MINUTE);
+    check(10 * MINUTE, 10 * MINUTE, 100);
+    check(10 * MINUTE, 12 * MINUTE, 3 * MINUTE);
+    check(10 * MINUTE, 40 * MINUTE, 10 * MINUTE);
+}
+
+#[test]
+fn a_forecast_plays_the_decisions() {
+    // Nothing until 58; then one instance for a job of ten minutes.
+    let load = [
+        work(0, 60, 10, 120),
+        work(1, 600, 30, 660),
+        work(2, 600, 30, 660),
+        work(3, 600, 30, 633),
+    ];
+    let forecast = Planner::new().forecast(0, &load, &NONE, &LIMITS);
+    let steps: Vec<(i64, u32)> = forecast
+        .steps
+        .iter()
+        .map(|step| (step.at_ms / MINUTE, step.instances))
+        .collect();
+    // The one of 660 that waits for a slot is in time: two slots do not do for
+    // the one of 633 and the two others before 660.
+    assert_eq!(
+        steps,
+        [(0, 0), (58, 1), (71, 0), (598, 1), (661, 0)],
+        "{forecast:?}"
+    );
+    assert_eq!((forecast.peak, forecast.bound), (1, Some(2)));
+    assert_eq!(forecast.finish_ms, Some(660 * MINUTE));
+    assert!(forecast.late.is_empty() && forecast.is_planned);
+    assert_eq!(forecast.busy_ms, 100 * MINUTE);
+    assert_eq!(forecast.instance_ms, (13 + 63) * MINUTE);
+    assert!((forecast.usd - 0.076).abs() < 1e-9);
+}
+
+/// A generator that prints its seed: any case can be played again.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+
+    fn number(&mut self, from: i64, to: i64) -> i64 {
+        from + i64::try_from(self.roll(u64::try_from(to - from + 1).unwrap())).unwrap()
+    }
+}
+
+fn any_case(dice: &mut Dice) -> (Vec<Work>, Fleet, Limits) {
+    let in_service = dice.roll(12) as u32;
+    let busy = dice.roll(u64::from(in_service) + 1) as u32;
+    let limits = Limits {
+        min: dice.roll(3) as u32,
+        max: 3 + dice.roll(30) as u32,
+        slots: 1 + dice.roll(4) as u32,
+        ..LIMITS
+    };
+    let held = (busy * limits.slots) as usize;
+    let count = dice.roll(60) as usize;
+    let load = (0..count)
+        .map(|at| {
+            let (due, minutes) = (dice.number(-30, 60), dice.number(1, 40));
+            let made = work(at as u32, due, minutes, due + dice.number(10, 120));
+            if at < held { in_hand(made) } else { made }
+        })
+        .collect();
+    let fleet = Fleet {
+        in_service,
+        busy,
+        booting: dice.roll(4) as u32,
+        booted_ms: dice.number(0, 60) * 1_000,
+    };
+    (load, fleet, limits)
+}
+
+#[test]
+fn every_decision_keeps_its_bounds() {
+    for seed in 0..2_000 {
+        let (load, fleet, limits) = any_case(&mut Dice(seed));
+        let decision = decide(&load, fleet, limits);
+        let told = format!("seed {seed}: {decision:?} {fleet:?} {limits:?}");
+        assert!(decision.wanted >= fleet.busy, "a busy one is taken: {told}");
+        assert!(decision.wanted >= limits.min.min(limits.max), "{told}");
+        assert!(decision.wanted <= limits.max.max(fleet.busy), "{told}");
+        // What finds work stays.
+        let due = load
+            .iter()
+            .filter(|work| work.in_hand || work.due_ms <= limits.lead_ms());
+        let useful = (due.count() as u32).div_ceil(limits.slots);
+        assert!(
+            decision.wanted >= useful.min(fleet.live()).min(limits.max),
+            "{told}"
+        );
+    }
+}
+
+/// One job more, or a fleet that is asked for already, never makes it smaller.
+#[test]
+fn more_work_never_wants_fewer_and_nothing_is_started_twice() {
+    for seed in 0..2_000 {
+        let mut dice = Dice(seed);
+        let (mut load, fleet, limits) = any_case(&mut dice);
+        let before = decide(&load, fleet, limits);
+        // A minute later the same is asked: what was started boots, and counts.
+        let asked = Fleet {
+            booting: before.wanted.saturating_sub(fleet.in_service),
+            booted_ms: if fleet.booting > 0 {
+                fleet.booted_ms
+            } else {
+                limits.boot_ms
+            },
+            in_service: fleet.in_service.min(before.wanted),
+            ..fleet
+        };
+        let again = decide(&load, asked, limits);
+        assert!(
+            again.wanted <= before.wanted,
+            "seed {seed}: {before:?} then {again:?}"
+        );
+        load.push(work(999, 0, dice.number(1, 40), 90));
+        let after = decide(&load, fleet, limits);
+        let is_ahead = [&before, &after]
+            .iter()
+            .any(|decision| decision.why == Why::Ahead);
+        let overloaded = [&before, &after]
+            .iter()
+            .any(|decision| decision.why == Why::Most);
+        assert!(
+            after.wanted >= before.wanted || is_ahead || overloaded,
+            "seed {seed}: {before:?} then {after:?}"
+        );
+    }
+}
+
+/// No smaller fleet does, and this one does, by a check that searches nothing.
+#[test]
+fn the_answer_is_the_smallest_that_fits() {
+    let fits = |load: &[Work], instances: u32, limits: &Limits| {
+        let mut free = vec![limits.boot_ms; (instances * limits.slots) as usize];
+        let mut load = load.to_vec();
+        load.sort_by_key(|work| (work.due_ms, work.deadline_ms - work.upper_ms, work.key));
+        load.iter().all(|work| {
+            let slot = free.iter_mut().min().unwrap();
+            let start = (*slot).max(work.due_ms);
+            *slot = start + work.expected_ms;
+            start + work.upper_ms <= work.deadline_ms
+        })
+    };
+    let mut checked = 0;
+    for seed in 0..1_000 {
+        let mut dice = Dice(seed);
+        let limits = Limits {
+            slots: 1 + dice.roll(3) as u32,
+            ..LIMITS
+        };
+        let count = 1 + dice.roll(40) as u32;
+        let load: Vec<Work> = (0..count)
+            .map(|key| {
+                let minutes = dice.number(1, 30);
+                work(
+                    key,
+                    dice.number(-5, 1),
+                    minutes,
+                    minutes + dice.number(2, 60),
+                )
+            })
+            .collect();
+        let decision = decide(&load, NONE, limits);
+        assert!(
+            fits(&load, decision.wanted, &limits),
+            "seed {seed}: {decision:?}"
+        );
+        if decision.wanted > 1 {
+            assert!(
+                !fits(&load, decision.wanted - 1, &limits),
+                "seed {seed}: {decision:?}"
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 500, "{checked}");
+}
+
+/// A day of 5,000 pipes is decided quickly enough to be simulated by the
+/// thousand; generous, since tests are not optimised.
+#[test]
+fn a_decision_of_5000_pipes_takes_milliseconds() {
+    let mut dice = Dice(1);
+    let load: Vec<Work> = (0..5_000)
+        .map(|key| work(key, 0, dice.number(1, 20), 60))
+        .collect();
+    let limits = Limits {
+        max: 1_000,
+        ..LIMITS
+    };
+    let mut planner = Planner::new();
+    let begun = std::time::Instant::now();
+    for _ in 0..10 {
+        let decision = planner.decide(0, &load, &NONE, &limits);
+        assert_eq!(decision.why, Why::Deadline);
+    }
+    let each = begun.elapsed() / 10;
+    println!("a decision of 5,000 pipes took {each:?}");
+    assert!(each.as_millis() < 200, "{each:?}");
+}
