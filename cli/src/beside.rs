@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use trawler_core::Environment;
-use trawler_core::ports::{Capacity, Clock};
+use trawler_core::ports::Capacity;
 use trawler_core::tenure::TenurePolicy;
-use trawler_fleet::{Drain, MetricsPage, Slots, Tenure};
+use trawler_core::{Environment, QueueName};
+use trawler_fleet::{Drain, MetricsPage, Ports, Slots, Tenure, tell_start};
 use trawler_local::OneMachine;
 
 use crate::compose::Machine;
@@ -27,7 +27,10 @@ pub(crate) struct Beside {
     keeping: JoinSet<()>,
     telling: JoinSet<()>,
     end: CancellationToken,
-    clock: Arc<dyn Clock>,
+    ports: Ports,
+    capacity: Arc<dyn Capacity>,
+    /// Whose workers this process has.
+    queues: Vec<QueueName>,
     manager: Option<ServiceManager>,
     /// Gives signs of life to the very end, which may take minutes.
     living: JoinSet<()>,
@@ -69,7 +72,8 @@ impl Beside {
             idle_exit: idle_exit(loaded, order),
             ..TenurePolicy::default()
         };
-        let tenure = Arc::new(Tenure::new(&machine.ports, capacity, policy, slots.clone()));
+        let tenure = Tenure::new(&machine.ports, Arc::clone(&capacity), policy, slots.clone());
+        let tenure = Arc::new(tenure);
         let mut keeping = JoinSet::new();
         let (kept, drain) = (Arc::clone(&tenure), drain.clone());
         keeping.spawn(async move { kept.keep(&drain).await });
@@ -78,7 +82,9 @@ impl Beside {
             keeping,
             telling,
             end,
-            clock: Arc::clone(&machine.ports.clock),
+            ports: machine.ports.clone(),
+            capacity,
+            queues: queues(order),
             manager: Some(ServiceManager::from_environment()),
             living: JoinSet::new(),
             dead: CancellationToken::new(),
@@ -89,8 +95,17 @@ impl Beside {
     pub(crate) fn ready(&mut self) {
         if let Some(manager) = self.manager.take() {
             manager.ready();
-            let clock = Arc::clone(&self.clock);
+            let clock = Arc::clone(&self.ports.clock);
             self.living.spawn(manager.keep(clock, self.dead.clone()));
+        }
+        if let Some(start) = self.capacity.start() {
+            let (ports, queues, end) = (self.ports.clone(), self.queues.clone(), self.end.clone());
+            self.telling.spawn(async move {
+                tokio::select! {
+                    () = tell_start(&ports, &start, &queues) => {}
+                    () = end.cancelled() => {}
+                }
+            });
         }
     }
 
@@ -118,6 +133,16 @@ impl Beside {
         }
         told.and(left)
     }
+}
+
+/// The queues that this process polls.
+fn queues(order: &Order<'_>) -> Vec<QueueName> {
+    let queue = |role: &Role| match role {
+        Role::Schedule => None,
+        Role::Crawl => Some(QueueName::Crawl),
+        Role::Images => Some(QueueName::Image),
+    };
+    order.roles.iter().filter_map(queue).collect()
 }
 
 /// A process that has a scheduler is never idle, and one that ends by itself

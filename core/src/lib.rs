@@ -8,6 +8,7 @@
 
 pub mod blocked_images;
 pub mod book;
+pub mod boots;
 pub mod dead;
 pub mod decision;
 pub mod drain;

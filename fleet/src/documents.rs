@@ -124,7 +124,7 @@ pub struct Documents {
 }
 
 enum Written {
-    Yes,
+    Yes(Version),
     Overtaken,
 }
 
@@ -160,7 +160,7 @@ impl Documents {
     ) -> Result<Created, DocumentError> {
         let bytes = to_bytes(key, value)?;
         match self.write(key, &bytes, None).await? {
-            Written::Yes => Ok(Created::New),
+            Written::Yes(_) => Ok(Created::New),
             Written::Overtaken => Ok(Created::Existed),
         }
     }
@@ -189,7 +189,7 @@ impl Documents {
                 return Ok(Some(value));
             }
             match self.write(key, &after, Some(&found.version)).await? {
-                Written::Yes => return Ok(Some(value)),
+                Written::Yes(_) => return Ok(Some(value)),
                 Written::Overtaken => {}
             }
         }
@@ -222,11 +222,26 @@ impl Documents {
         for _ in 0..CAS_ROUNDS {
             let version = self.read(key).await?.map(|found| found.version);
             match self.write(key, &bytes, version.as_ref()).await? {
-                Written::Yes => return Ok(()),
+                Written::Yes(_) => return Ok(()),
                 Written::Overtaken => {}
             }
         }
         Err(contended(key))
+    }
+
+    /// Writes the document if it is still at `version`, or still absent; the
+    /// new version, or `None` when somebody else came first.
+    pub async fn put_at<T: Serialize>(
+        &self,
+        key: &str,
+        value: &T,
+        version: Option<&Version>,
+    ) -> Result<Option<Version>, DocumentError> {
+        let bytes = to_bytes(key, value)?;
+        match self.write(key, &bytes, version).await? {
+            Written::Yes(version) => Ok(Some(version)),
+            Written::Overtaken => Ok(None),
+        }
     }
 
     /// Removes the document; an absent one is no error.
@@ -424,18 +439,14 @@ impl Documents {
                 None => self.state.create(key, bytes).await,
             };
             match written {
-                Ok(_) => return Ok(Written::Yes),
+                Ok(version) => return Ok(Written::Yes(version)),
                 Err(error) if error.is_conflict() => {
-                    let ours = tried > 1
-                        && self
-                            .read(key)
-                            .await?
-                            .is_some_and(|found| found.value == bytes);
-                    return Ok(if ours {
-                        Written::Yes
-                    } else {
-                        Written::Overtaken
-                    });
+                    let found = match tried {
+                        1 => None,
+                        _ => self.read(key).await?,
+                    };
+                    let ours = found.filter(|found| found.value == bytes);
+                    return Ok(ours.map_or(Written::Overtaken, |found| Written::Yes(found.version)));
                 }
                 Err(error) if error.is_transient() && tried < TRIES => {
                     self.clock.sleep(wait_after(tried)).await;

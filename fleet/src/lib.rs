@@ -16,6 +16,7 @@
 
 mod audit;
 mod backoff;
+mod boots;
 mod cache;
 mod checkpoint;
 mod conclude;
@@ -50,6 +51,7 @@ mod tenure;
 mod worker;
 
 pub use audit::{Audit, audit};
+pub use boots::tell_start;
 pub use checkpoint::CheckpointError;
 pub use context::JobContext;
 pub use documents::{At, Created, DocumentError, Documents, Loaded, UpdateError, chain};

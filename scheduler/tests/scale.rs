@@ -18,9 +18,9 @@ use trawler_core::maintenance::Target;
 use trawler_core::open_runs::OpenRuns;
 use trawler_core::past::PastRun;
 use trawler_core::pause::PauseScope;
-use trawler_core::ports::{Capacity, CapacityError, Clock, Completion, Headcount, Metric};
+use trawler_core::ports::{Capacity, CapacityError, Clock, Completion, Headcount, Metric, Start};
 use trawler_core::{QueueName, RunId, RunSeq};
-use trawler_fleet::{Maintenance, Pauses, manifests};
+use trawler_fleet::{Maintenance, Pauses, manifests, tell_start};
 use trawler_scheduler::{Apply, PlanOptions, Prices, Scheduler, SchedulerOptions};
 
 const CRAWL: QueueName = QueueName::Crawl;
@@ -224,8 +224,7 @@ async fn two_who_decide_at_once_ask_for_the_same_number() {
         let scaled = scaled.unwrap();
         assert_eq!((scaled[0].was, scaled[0].wanted), (0, 5), "both saw none");
     }
-    let wishes = site.groups.wishes();
-    assert!(wishes.iter().all(|wish| *wish == (CRAWL, 5)), "{wishes:?}");
+    assert_eq!(site.groups.wishes(), [(CRAWL, 5)], "one carries it out");
     let scaled = one.scale(Apply::Yes).await.unwrap();
     assert_eq!((scaled[0].asked, scaled[0].booting), (false, 5));
 }
@@ -357,4 +356,53 @@ async fn nothing_is_started_for_what_waits_for_declared_maintenance() {
     // The boot and the rest of a tick before the window ends.
     assert_eq!(wished, Some(28));
     assert_eq!(site.groups.wishes()[0].0, CRAWL);
+}
+
+#[tokio::test]
+async fn machines_that_start_slowly_are_asked_for_sooner() {
+    // By the configuration they take a minute; 190 s and a tick are four.
+    for (starts, asked_before) in [(0, 2), (7, 2), (8, 4)] {
+        let site = Site::at("2026-11-21T02:50:00Z");
+        let now = site.world.clock.now();
+        for at in 0..starts {
+            let start = Start {
+                machine: format!("i-{at}"),
+                at: now - TimeDelta::seconds(180),
+            };
+            tell_start(&site.world.ports, &start, &[CRAWL]).await;
+        }
+        let scheduler = site.scheduler(&[CRAWL]);
+        let mut wished = None;
+        for minute in 0..10 {
+            scheduler.scale(Apply::Yes).await.unwrap();
+            if !site.groups.wishes().is_empty() {
+                wished.get_or_insert(10 - minute);
+            }
+            site.pass(60);
+        }
+        assert_eq!(wished, Some(asked_before), "{starts} starts");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_started_for_images_of_a_partner_that_is_closed() {
+    let site = Site::at("2026-11-21T01:00:00Z");
+    site.plan_images(60).await;
+    let now = site.world.clock.now();
+    let until = now + TimeDelta::minutes(30);
+    Maintenance::new(&site.world.ports)
+        .declare(Target::Pipe(support::pipe("s0")), now, until, "an upgrade")
+        .await
+        .unwrap();
+    let scheduler = site.scheduler(&[IMAGE]);
+    let mut wished = None;
+    for minute in 0..40 {
+        scheduler.tick().await.unwrap();
+        if !site.groups.wishes().is_empty() {
+            wished.get_or_insert(minute);
+        }
+        site.pass(60);
+    }
+    // The boot and the rest of a tick before the window ends.
+    assert_eq!(wished, Some(28));
 }

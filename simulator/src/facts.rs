@@ -12,10 +12,11 @@ use crate::error::FactsError;
 const EMBEDDED: &str = include_str!("facts.toml");
 
 /// Facts that may be 0: what a fleet may do without.
-const MAY_BE_ZERO: [&str; 5] = [
+const MAY_BE_ZERO: [&str; 6] = [
     "price.",
     "latency.",
     "rate.",
+    "rough.",
     "fleet.fixed_egress",
     "fleet.sqs_endpoint_zones",
 ];
@@ -89,6 +90,8 @@ struct FactsText {
     #[serde(default)]
     fleet: BTreeMap<String, FactText>,
     #[serde(default)]
+    rough: BTreeMap<String, FactText>,
+    #[serde(default)]
     instance: BTreeMap<String, InstanceText>,
 }
 
@@ -149,6 +152,7 @@ impl Facts {
             ("latency", read.latency),
             ("rate", read.rate),
             ("fleet", read.fleet),
+            ("rough", read.rough),
         ];
         for (group, facts) in groups {
             for (name, fact) in facts {
@@ -250,7 +254,7 @@ impl Facts {
 }
 
 /// Facts that something is divided by, or that an event recurs by.
-const DIVISORS: [&str; 7] = [
+const DIVISORS: [&str; 8] = [
     "price.month_hours",
     "latency.metric_period_s",
     "rate.rows_first",
@@ -258,6 +262,7 @@ const DIVISORS: [&str; 7] = [
     "rate.images_changed",
     "rate.images_unchanged",
     "rate.partner_bytes_s",
+    "rough.outlier_factor",
 ];
 
 fn number(file: &str, key: &str, value: f64, may_be_zero: bool) -> Result<(), FactsError> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::facts::Facts;
+use crate::model::weather::Weather;
 use crate::policy::PolicyKind;
 use crate::report::{Outcome, Report, Section, targets};
 use crate::time::{DAY, HOUR, Ms, seconds};
@@ -24,6 +25,8 @@ const HISTORY_DAYS: u64 = 3;
 const FIXED_WITHIN_S: f64 = 4.0 * 3_600.0;
 /// And so much beyond it, for what is uneven.
 const FIXED_MARGIN: f64 = 1.15;
+/// Rough days that are simulated at most.
+const ROUGH_DAYS: u64 = 30;
 /// Of a study of many days, the one that is drawn.
 const DRAWN_DAY: u64 = 1;
 
@@ -35,6 +38,9 @@ pub enum WorkloadKind {
     Daily,
     /// The daily workload with a day on which everything happens many times.
     Holiday,
+    /// The daily workload with runs that take several times as long as they
+    /// should, no instances to be had, and many taken back at once.
+    Rough,
     /// Two runs a day that nobody knew of, so that the queue goes cold.
     Quiet,
     /// All pipes due at once, to be done in an hour.
@@ -46,9 +52,10 @@ pub enum WorkloadKind {
 }
 
 impl WorkloadKind {
-    pub const GENERATED: [Self; 5] = [
+    pub const GENERATED: [Self; 6] = [
         Self::Daily,
         Self::Holiday,
+        Self::Rough,
         Self::Quiet,
         Self::Hour,
         Self::FirstLoad,
@@ -58,6 +65,7 @@ impl WorkloadKind {
         match self {
             Self::Daily => "daily",
             Self::Holiday => "holiday",
+            Self::Rough => "rough",
             Self::Quiet => "quiet",
             Self::Hour => "hour",
             Self::FirstLoad => "first-load",
@@ -69,6 +77,7 @@ impl WorkloadKind {
         match self {
             Self::Daily => "Every day, with a peak in the night",
             Self::Holiday => "A holiday burst",
+            Self::Rough => "Rough days: long runs, no instances, many taken back at once",
             Self::Quiet => "Two runs a day that nobody knew of: the queue is cold",
             Self::Hour => "Everything due at once, an hour of work",
             Self::FirstLoad => "The first load, in a night",
@@ -172,6 +181,10 @@ impl Study {
                 let holiday = made(Shape::Daily).for_days(3);
                 Workload::Generated(holiday.with_holiday(Some(DRAWN_DAY), burst))
             }
+            WorkloadKind::Rough => {
+                let daily = made(Shape::Daily).with_outliers(&self.facts);
+                Workload::Generated(daily.for_days(days.min(ROUGH_DAYS)))
+            }
             WorkloadKind::Quiet => Workload::Generated(made(Shape::Quiet).for_days(days)),
             WorkloadKind::Hour => Workload::Generated(made(Shape::Hour)),
             WorkloadKind::FirstLoad => Workload::Generated(made(Shape::FirstLoad)),
@@ -190,23 +203,37 @@ impl Study {
         let history = match kind {
             // Days that nobody simulates, and their noise.
             WorkloadKind::Quiet => Self::past(&self.workload(WorkloadKind::Daily)),
-            WorkloadKind::Daily | WorkloadKind::Holiday | WorkloadKind::Hour => {
-                Self::past(&workload)
-            }
+            WorkloadKind::Daily
+            | WorkloadKind::Holiday
+            | WorkloadKind::Rough
+            | WorkloadKind::Hour => Self::past(&workload),
             WorkloadKind::FirstLoad | WorkloadKind::Trace => Vec::new(),
         };
         let days = workload.days();
         let drawn_day = DRAWN_DAY.min(days - 1);
         let fixed = fixed_fleet(&self.facts, &workload, drawn_day, kind);
-        let run =
-            |policy: &PolicyKind| self.outcome(*policy, &workload, &history, fixed, drawn_day);
+        let weather = (kind == WorkloadKind::Rough).then(|| Weather::rough(&self.facts));
+        let from = drawn_day * DAY;
+        let run = |policy: &PolicyKind| {
+            let ended = world::run(&Setting {
+                facts: &self.facts,
+                workload: &workload,
+                history: &history,
+                kind: *policy,
+                seed: self.options.seed,
+                fixed,
+                weather,
+                drawn: (from, from + DAY),
+            });
+            Outcome::of(*policy, &ended, &workload, &self.facts)
+        };
         Section {
             workload: kind,
             title: kind.title().to_owned(),
             pipes: workload.pipes() as u64,
             products: workload.rows(),
             days,
-            drawn_from_s: seconds(drawn_day * DAY),
+            drawn_from_s: seconds(from),
             outcomes: self.options.policies.iter().map(run).collect(),
         }
     }
@@ -214,27 +241,6 @@ impl Study {
     fn past(workload: &Workload) -> Vec<Arc<[RunLoad]>> {
         let days = STUDY_DAYS_MAX + 1..=STUDY_DAYS_MAX + HISTORY_DAYS;
         days.map(|day| workload.day(day).into()).collect()
-    }
-
-    fn outcome(
-        &self,
-        kind: PolicyKind,
-        workload: &Workload,
-        history: &[Arc<[RunLoad]>],
-        fixed: [u32; 2],
-        drawn_day: u64,
-    ) -> Outcome {
-        let from = drawn_day * DAY;
-        let ended = world::run(&Setting {
-            facts: &self.facts,
-            workload,
-            history,
-            kind,
-            seed: self.options.seed,
-            fixed,
-            drawn: (from, from + DAY),
-        });
-        Outcome::of(kind, &ended, workload, &self.facts)
     }
 }
 
@@ -244,9 +250,11 @@ fn fixed_fleet(facts: &Facts, workload: &Workload, day: u64, kind: WorkloadKind)
     let within_s = match kind {
         WorkloadKind::Hour => seconds(HOUR),
         WorkloadKind::FirstLoad => 8.0 * 3_600.0,
-        WorkloadKind::Daily | WorkloadKind::Holiday | WorkloadKind::Quiet | WorkloadKind::Trace => {
-            FIXED_WITHIN_S
-        }
+        WorkloadKind::Daily
+        | WorkloadKind::Holiday
+        | WorkloadKind::Rough
+        | WorkloadKind::Quiet
+        | WorkloadKind::Trace => FIXED_WITHIN_S,
     };
     // A holiday is what such a fleet was not sized for.
     let day = match kind {

@@ -30,7 +30,7 @@ fn the_same_seed_gives_the_same_report_to_the_last_digit() {
 #[test]
 fn every_policy_does_all_work_and_none_is_busier_than_it_is_paid_for() {
     let report = run(small());
-    assert_eq!(report.sections.len(), 5);
+    assert_eq!(report.sections.len(), 6);
     for section in &report.sections {
         assert_eq!(section.outcomes.len(), PolicyKind::ALL.len());
         let runs = section.outcomes[0].runs;

@@ -176,3 +176,17 @@ async fn the_instance_knows_its_name_and_region() {
     imds.remove("placement/region");
     assert!(metadata.region().await.is_err());
 }
+
+#[tokio::test]
+async fn the_instance_knows_when_it_was_launched() {
+    let imds = imds().await;
+    let metadata = InstanceMetadata::at(imds.endpoint()).unwrap();
+    let absent = metadata.launched().await.unwrap_err();
+    assert!(!absent.is_transient(), "{absent}");
+    let at = "2026-11-21T03:00:17Z".parse().unwrap();
+    imds.launched(at);
+    assert_eq!(metadata.launched().await.unwrap(), at);
+    imds.identify(r#"{"pendingTime": "yesterday"}"#);
+    let error = metadata.launched().await.unwrap_err().to_string();
+    assert!(error.contains("identity-document"), "{error}");
+}

@@ -71,7 +71,7 @@ impl Member {
     /// Starts a role of a site. `name` is that of its instance, and tells its
     /// log from the others'.
     pub(crate) async fn start(site: &Site, role: Role, name: &str) -> Self {
-        let metadata = Imds::start(name, REGION).await;
+        let metadata = machine(name).await;
         let child = spawn(site, role, name, &metadata);
         Self {
             role,
@@ -86,7 +86,7 @@ impl Member {
 
     /// The same role on a new machine.
     pub(crate) async fn restart(&mut self, site: &Site) {
-        self.metadata = Imds::start(&self.name, REGION).await;
+        self.metadata = machine(&self.name).await;
         self.child = spawn(site, self.role, &self.name, &self.metadata);
         (self.frozen, self.told, self.is_noticed) = (false, None, false);
     }
@@ -158,6 +158,13 @@ impl End {
             (signal, None) => panic!("ended by signal {signal:?}"),
         }
     }
+}
+
+/// One that was launched at this moment.
+async fn machine(name: &str) -> Imds {
+    let metadata = Imds::start(name, REGION).await;
+    metadata.launched(Utc::now());
+    metadata
 }
 
 /// The process dies with the test.

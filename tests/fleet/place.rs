@@ -6,9 +6,11 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use trawler_core::QueueName;
+use trawler_core::boots::Boots;
 use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_fleet::Ports;
 use trawler_shop::{Fault, FeedFormat, Shop, ShopSpec};
@@ -236,6 +238,11 @@ async fn a_machine_is_guarded_while_busy_and_takes_its_place_with_it_when_idle()
     .await;
     let job = only_job(&ports).await.unwrap();
     assert!(job.in_hand, "{job:?}");
+    wait_for("the start of the machine, told", WAIT_MAX, async || {
+        let told: Option<Value> = ports.documents().get(Boots::KEY).await.unwrap();
+        told.is_some_and(|told| told["crawl"][0]["machine"] == me)
+    })
+    .await;
     wait_for("the run done", WAIT_MAX, async || {
         only_job(&ports).await.unwrap().status == JobStatus::Done
     })

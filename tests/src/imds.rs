@@ -29,6 +29,7 @@ const TTL_MAX_S: u64 = 21_600;
 
 const INSTANCE_ACTION: &str = "spot/instance-action";
 const REBALANCE: &str = "events/recommendations/rebalance";
+const IDENTITY: &str = "/latest/dynamic/instance-identity/document";
 const TARGET_STATE: &str = "autoscaling/target-lifecycle-state";
 
 /// A metadata service on a free port of 127.0.0.1; it ends with this value.
@@ -42,6 +43,8 @@ pub struct Imds {
 struct Instance {
     /// What lies below `/latest/meta-data/`.
     data: BTreeMap<String, String>,
+    /// The identity document, where there is one.
+    identity: Option<String>,
     tokens: HashMap<String, Instant>,
     tokens_given: usize,
     requests: usize,
@@ -106,6 +109,19 @@ impl Imds {
     /// A value below `/latest/meta-data/`.
     pub fn set(&self, path: &str, body: &str) {
         self.lock().data.insert(path.to_owned(), body.to_owned());
+    }
+
+    /// The identity document says that the instance was launched then.
+    pub fn launched(&self, at: DateTime<Utc>) {
+        let time = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        self.identify(&format!(
+            r#"{{"accountId": "123456789012", "pendingTime": "{time}", "version": "2017-09-30"}}"#
+        ));
+    }
+
+    /// The identity document is this.
+    pub fn identify(&self, document: &str) {
+        self.lock().identity = Some(document.to_owned());
     }
 
     pub fn remove(&self, path: &str) {
@@ -195,7 +211,8 @@ impl Instance {
         let value = path
             .strip_prefix("/latest/meta-data/")
             .and_then(|path| self.data.get(path));
-        match value {
+        let identity = self.identity.as_ref().filter(|_| path == IDENTITY);
+        match value.or(identity) {
             Some(body) => say(200, body),
             None => say(404, "Not Found"),
         }

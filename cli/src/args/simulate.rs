@@ -26,7 +26,8 @@ pub(crate) struct SimulateArgs {
     /// alarms, planner.
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     pub(crate) policy: Vec<PolicyKind>,
-    /// Only these workloads: daily, holiday, quiet, hour, first-load.
+    /// Only these workloads: daily, holiday, rough, quiet, hour,
+    /// first-load.
     #[arg(
         long,
         value_delimiter = ',',

@@ -77,6 +77,11 @@ fn show_group(group: &GroupPlan, report: &PlanReport) {
         group.instance_hours,
         group.usd
     );
+    let told = match group.boot_measured {
+        true => "as machines told",
+        false => "by plan.boot_s",
+    };
+    say!("start    {:.0} s, {told}", group.boot_s);
     if let Some(finish) = group.finish {
         let bound = group
             .bound

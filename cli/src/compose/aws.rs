@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use object_store::ObjectStore;
 use trawler_aws::{
     AutoScaling, AutoScalingOptions, Cloud, CloudError, CloudWatchMetrics, InstanceMetadata,
@@ -136,11 +137,24 @@ impl Aws {
             lifecycle_hook: config.capacity.lifecycle_hook.clone(),
             ..AutoScalingOptions::default()
         };
-        let instance = instance(config.notices.imds, &InstanceMetadata::new()).await?;
+        let metadata = InstanceMetadata::new();
+        let instance = instance(config.notices.imds, &metadata).await?;
+        let launched = match &instance {
+            Some(_) => launched(&metadata).await,
+            None => None,
+        };
         let opened = AutoScaling::open(&self.cloud, clock, options, instance).await;
         let capacity = opened.map_err(|error| told("capacity", &error, error.is_transient()))?;
-        Ok(Arc::new(capacity))
+        Ok(Arc::new(capacity.launched(launched)))
     }
+}
+
+/// When this instance was launched. The plan does without it.
+async fn launched(metadata: &InstanceMetadata) -> Option<DateTime<Utc>> {
+    let launched = metadata.launched().await;
+    launched
+        .inspect_err(|error| tracing::info!(%error, "how long this machine took to start is not known: {error}"))
+        .ok()
 }
 
 /// Who this machine is in its group, if it is an instance.

@@ -2,6 +2,7 @@
 //! them. The local adapter is one process.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use crate::QueueName;
 
@@ -53,6 +54,13 @@ pub struct Headcount {
     pub max: u32,
 }
 
+/// A machine of a group and the instant at which the platform launched it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    pub machine: String,
+    pub at: DateTime<Utc>,
+}
+
 /// What [`Capacity::complete`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completion {
@@ -78,6 +86,12 @@ pub trait Capacity: Send + Sync {
     /// Workers that could receive now.
     async fn in_service(&self, queue: QueueName) -> Result<u32, CapacityError> {
         Ok(self.headcount(queue).await?.in_service)
+    }
+
+    /// The start of the machine that this worker is on; `None` where it has no
+    /// place in a group, or nobody knows.
+    fn start(&self) -> Option<Start> {
+        None
     }
 
     /// Keeps this worker from being chosen for scale-in while it is busy.

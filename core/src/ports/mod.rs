@@ -16,7 +16,7 @@ mod secrets;
 mod state;
 
 pub use blobs::{BlobEntry, BlobError, BlobHead, BlobMeta, Blobs, Put};
-pub use capacity::{Capacity, CapacityError, Completion, Headcount};
+pub use capacity::{Capacity, CapacityError, Completion, Headcount, Start};
 pub use clock::Clock;
 pub use metrics::{KeptMetrics, Metric, Metrics};
 pub use notices::{Notice, Notices};

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use trawler_core::job::JOB_IMAGES_MAX;
-use trawler_core::ledger::JobStatus;
+use trawler_core::ledger::{JobRecord, JobStatus};
+use trawler_core::verdict::PAUSED;
 use trawler_core::{PipeId, QueueName};
 use trawler_fleet::PipeSet;
 
@@ -24,6 +25,9 @@ pub(super) struct ImageWork {
     /// That may be in flight at once: message groups.
     pub(super) lanes: u32,
     pub(super) since: Option<DateTime<Utc>>,
+    /// Jobs that wait for an instant, and the first such instant.
+    pub(super) parked: u64,
+    pub(super) parked_until: Option<DateTime<Utc>>,
     /// Time of a full job at the rate of the pipe; `None`: it is not configured.
     pub(super) by_rate_ms: Option<f64>,
 }
@@ -32,14 +36,22 @@ pub(super) struct ImageWork {
 pub(super) fn image_work(look: &Look, set: &PipeSet) -> BTreeMap<PipeId, ImageWork> {
     let mut found: BTreeMap<&PipeId, ImageWork> = BTreeMap::new();
     let mut groups: BTreeMap<&PipeId, HashSet<&str>> = BTreeMap::new();
-    let jobs = look.jobs(QueueName::Image).iter().map(|at| &at.document);
-    for job in jobs.filter(|job| job.status == JobStatus::Open) {
-        let work = found.entry(&job.pipe).or_default();
-        work.jobs += 1;
-        work.open += 1;
-        work.in_hand += u64::from(job.in_hand);
+    for job in look.jobs(QueueName::Image).iter().map(|at| &at.document) {
+        let parked_until = parked_until(job);
+        if job.status != JobStatus::Open && parked_until.is_none() {
+            continue;
+        }
         groups.entry(&job.pipe).or_default().insert(&job.group);
-        work.began(job.planned);
+        let work = found.entry(&job.pipe).or_default();
+        match parked_until {
+            Some(until) => work.waits(until),
+            None => {
+                work.jobs += 1;
+                work.open += 1;
+                work.in_hand += u64::from(job.in_hand);
+                work.began(job.planned);
+            }
+        }
     }
     for manifest in &look.manifests {
         let work = found.entry(&manifest.run.pipe).or_default();
@@ -49,7 +61,9 @@ pub(super) fn image_work(look: &Look, set: &PipeSet) -> BTreeMap<PipeId, ImageWo
             work.began(manifest.written);
         }
     }
-    let with_work = found.into_iter().filter(|(_, work)| work.jobs > 0);
+    let with_work = found
+        .into_iter()
+        .filter(|(_, work)| work.jobs + work.parked > 0);
     with_work
         .map(|(pipe, mut work)| {
             let configured = set.pipes.get(pipe);
@@ -62,6 +76,12 @@ pub(super) fn image_work(look: &Look, set: &PipeSet) -> BTreeMap<PipeId, ImageWo
         .collect()
 }
 
+/// When a parked job goes on; not of one that waits for a person.
+fn parked_until(job: &JobRecord) -> Option<DateTime<Utc>> {
+    let waits = job.status == JobStatus::Parked && job.reason != PAUSED;
+    job.due.filter(|_| waits)
+}
+
 /// Time of a full job at so many requests a second.
 pub(super) fn by_rate_ms(rate_per_s: f64) -> f64 {
     JOB_IMAGES_MAX as f64 / rate_per_s * 1_000.0
@@ -70,5 +90,10 @@ pub(super) fn by_rate_ms(rate_per_s: f64) -> f64 {
 impl ImageWork {
     fn began(&mut self, at: DateTime<Utc>) {
         self.since = Some(self.since.map_or(at, |since| since.min(at)));
+    }
+
+    fn waits(&mut self, until: DateTime<Utc>) {
+        self.parked += 1;
+        self.parked_until = Some(self.parked_until.map_or(until, |at| at.min(until)));
     }
 }

@@ -6,7 +6,9 @@
 //! and they take over. A capacity service that does not answer fails no tick.
 //!
 //! Requests: for each group one to describe it, and two to set it when the
-//! number changes; two documents read, and one written while instances live.
+//! number changes; three documents read, and one written while instances live.
+//! Of two processes that decide at once, the one whose note is written carries
+//! its decision out.
 
 mod images;
 mod options;
@@ -28,9 +30,8 @@ use crate::look::Look;
 use crate::plan::Why;
 use crate::tick::{Scheduler, TickReport};
 pub use options::{PlanOptions, Prices};
-use record::Record;
 pub use report::{GroupPlan, Level, PlanReport};
-use view::View;
+use view::{Found, View};
 pub(crate) use workload::{DueTimes, in_order};
 
 /// How far ahead a decision looks: beyond, an instance started now would not
@@ -157,7 +158,7 @@ impl Scheduler {
 
     async fn scale_by(&self, look: &Look, apply: Apply) -> Result<Vec<Scaled>, PlanError> {
         let (options, capacity) = self.planner()?;
-        let view = self.view(look, options, &capacity).await?;
+        let mut view = self.view(look, options, &capacity).await?;
         let (mut decided, mut usd) = (Vec::new(), 0.0);
         for (queue, heads) in &view.heads {
             // What one group is about to cost the other cannot spend as well.
@@ -171,38 +172,37 @@ impl Scheduler {
             .iter()
             .all(|(_, _, decision)| decision.why != Why::NoHistory);
         let (mut scaled, mut failed) = (Vec::new(), None);
-        let mut record = view.record.clone();
+        let mut turn = match apply {
+            Apply::Yes => Turn::Ours,
+            Apply::No => Turn::NotOurs,
+        };
         for (queue, heads, decision) in decided {
             let wanted = if is_known {
-                decision.wanted.max(record.foreign(queue))
+                decision.wanted.max(view.record.foreign(queue))
             } else {
                 heads.wanted
             };
-            let asks = is_known && wanted != heads.wanted;
-            if asks && apply == Apply::Yes {
+            let mut asks = is_known && wanted != heads.wanted && turn == Turn::Ours;
+            if asks {
                 // Noted first: what was asked for and not noted would be taken
                 // for somebody else's.
                 let live = heads.in_service + heads.booting;
-                record.ask(queue, wanted, [heads.wanted, live], view.now);
-                self.remember(&record, &view).await?;
-                if let Err(error) = capacity.want(queue, wanted).await {
-                    // The other group has work of its own.
-                    if let Some(before) = failed.replace(error) {
-                        tracing::warn!("{}", chain(&before));
-                    }
-                    continue;
-                }
+                let had = [heads.wanted, live];
+                view.record.ask(queue, wanted, had, view.now);
+                turn = self.remember(&mut view).await?;
+                asks = turn == Turn::Ours;
             }
-            scaled.push(view.told(
-                queue,
-                &heads,
-                &decision,
-                wanted,
-                asks && apply == Apply::Yes,
-            ));
+            if asks && let Err(error) = capacity.want(queue, wanted).await {
+                // The other group has work of its own.
+                if let Some(before) = failed.replace(error) {
+                    tracing::warn!("{}", chain(&before));
+                }
+                continue;
+            }
+            scaled.push(view.told(queue, &heads, &decision, wanted, asks));
         }
-        if apply == Apply::Yes {
-            self.remember(&record, &view).await?;
+        if turn == Turn::Ours {
+            self.remember(&mut view).await?;
         }
         match failed {
             Some(error) => Err(error.into()),
@@ -216,22 +216,33 @@ impl Scheduler {
         Ok((options, Arc::clone(capacity)))
     }
 
-    /// Another process may have looked meanwhile; what both saw counts once,
-    /// since the record knows when it was looked at last.
-    async fn remember(&self, record: &Record, view: &View) -> Result<(), PlanError> {
-        let stored: Option<Record> = self
-            .documents
-            .get(record::KEY)
-            .await
-            .map_err(SchedulerError::from)?;
-        let before = stored.unwrap_or_default();
-        if !record.is_news(&before) || before.at > Some(view.now) || *record == before {
-            return Ok(());
+    /// Another process may have looked meanwhile. Then this look has not been:
+    /// two who decide at once would each take the other's wish for a person's.
+    async fn remember(&self, view: &mut View) -> Result<Turn, PlanError> {
+        let (record, found) = (&view.record, &view.found);
+        if !record.is_news(&found.record) || *record == found.record {
+            return Ok(Turn::Ours);
         }
-        let put = self.documents.put(record::KEY, record).await;
-        put.map_err(SchedulerError::from)?;
-        Ok(())
+        let put = self
+            .documents
+            .put_at(record::KEY, record, found.version.as_ref());
+        let Some(version) = put.await.map_err(SchedulerError::from)? else {
+            tracing::debug!("another process decides about capacity at this moment");
+            return Ok(Turn::NotOurs);
+        };
+        view.found = Found {
+            record: record.clone(),
+            version: Some(version),
+        };
+        Ok(Turn::Ours)
     }
+}
+
+/// Whether what was decided is to be carried out here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Ours,
+    NotOurs,
 }
 
 fn is_planned(scaled: &[Scaled]) -> bool {

@@ -32,7 +32,8 @@ pub struct PlanOptions {
     pub finish_within: TimeDelta,
     /// Work that is late anyway is over so long after its earliest end.
     pub catch_up: TimeDelta,
-    /// From the wish for an instance to its first job: the 95th percentile.
+    /// From the wish for an instance to its first job, the 95th percentile:
+    /// until enough of them have told how long it took.
     pub boot: TimeDelta,
     /// Between two decisions.
     pub every: TimeDelta,
@@ -74,7 +75,13 @@ impl PlanOptions {
         self.image_job.num_milliseconds()
     }
 
-    pub(super) fn limits(&self, queue: QueueName, heads: &Headcount, spent_usd: f64) -> Limits {
+    pub(super) fn limits(
+        &self,
+        queue: QueueName,
+        heads: &Headcount,
+        spent_usd: f64,
+        boot: TimeDelta,
+    ) -> Limits {
         Limits {
             min: heads.min,
             max: heads.max,
@@ -82,7 +89,7 @@ impl PlanOptions {
                 QueueName::Crawl => self.crawl_slots,
                 QueueName::Image => self.image_slots,
             },
-            boot_ms: self.boot.num_milliseconds(),
+            boot_ms: boot.num_milliseconds(),
             every_ms: self.every.num_milliseconds(),
             catch_up_ms: self.catch_up.num_milliseconds(),
             idle_ms: self.idle.num_milliseconds(),

@@ -82,7 +82,8 @@ impl Record {
                 self.booting_since.entry(*queue).or_insert(seen.now);
             }
         }
-        self.at = Some(seen.now);
+        // Clocks of two machines differ: no minute is paid for twice.
+        self.at = self.at.max(Some(seen.now));
     }
 
     /// What a group is to have that was not asked for here is somebody else's.

@@ -38,6 +38,10 @@ pub struct GroupPlan {
     /// Pipes that are likely to be late.
     pub late: Vec<PipeId>,
     pub instance_hours: f64,
+    /// From the wish for an instance to its first job, as it is reckoned with.
+    pub boot_s: f64,
+    /// Whether machines told it, or the configuration says so.
+    pub boot_measured: bool,
     /// Share of the paid slots that is worked in.
     pub busy_share: Option<f64>,
     pub usd: f64,
@@ -98,8 +102,9 @@ impl View {
         let mut usd = 0.0;
         for (queue, heads) in &self.heads {
             // What one group costs the other cannot spend as well.
-            let limits = options.limits(*queue, heads, self.record.spent_usd + usd);
-            let booted = self.record.booted(*queue, options.boot, self.now);
+            let boot = self.boot(*queue, options);
+            let limits = options.limits(*queue, heads, self.record.spent_usd + usd, boot);
+            let booted = self.record.booted(*queue, boot, self.now);
             let fleet = options::fleet(heads, booted.timestamp_millis());
             let forecast = match queue {
                 QueueName::Crawl => {
@@ -159,6 +164,8 @@ impl View {
                 Vec::new()
             },
             instance_hours: forecast.instance_ms as f64 / 3_600_000.0,
+            boot_s: limits.boot_ms as f64 / 1_000.0,
+            boot_measured: self.measured_boot(queue).is_some(),
             busy_share: (paid_ms > 0.0).then(|| forecast.busy_ms as f64 / paid_ms),
             usd: forecast.usd,
         }

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use trawler_core::QueueName;
+use trawler_core::boots::Boots;
 use trawler_core::maintenance::Declarations;
 use trawler_core::pause::PauseScope;
-use trawler_core::ports::{Capacity, Headcount};
+use trawler_core::ports::{Capacity, Headcount, Version};
 
 use super::record::{self, Record, Seen};
 use super::workload::{Scene, Workload};
@@ -18,6 +19,10 @@ use crate::look::Look;
 use crate::plan::{Decision, Planner, Why, decide_flow};
 use crate::tick::Scheduler;
 
+/// From the wish for a machine to its launch: a group looks at its size every
+/// few seconds. What follows is measured.
+const GROUP_REACTS_WITHIN: TimeDelta = TimeDelta::seconds(10);
+
 /// Why there are more than the plan needs.
 const OTHERS: &str = "others asked for them";
 
@@ -26,7 +31,17 @@ pub(super) struct View {
     pub(super) now: DateTime<Utc>,
     pub(super) heads: BTreeMap<QueueName, Headcount>,
     pub(super) record: Record,
+    pub(super) found: Found,
+    pub(super) boots: Boots,
     pub(super) load: Workload,
+}
+
+/// The record as it was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) record: Record,
+    /// `None`: there was none.
+    pub(super) version: Option<Version>,
 }
 
 impl Scheduler {
@@ -53,12 +68,13 @@ impl Scheduler {
     ) -> Result<View, PlanError> {
         let set = self.pipes.current().await?;
         let now = self.now();
-        let stored: Option<Record> = self
-            .documents
-            .get(record::KEY)
-            .await
-            .map_err(SchedulerError::from)?;
-        let mut record = stored.unwrap_or_default();
+        let stored = self.documents.get_versioned::<Record>(record::KEY).await;
+        let stored = stored.map_err(SchedulerError::from)?;
+        let found = stored.map_or_else(Found::default, |(record, version)| Found {
+            record,
+            version: Some(version),
+        });
+        let mut record = found.record.clone();
         let images = images::image_work(look, &set);
         record.look(&Seen {
             now,
@@ -66,6 +82,11 @@ impl Scheduler {
             usd_per_hour: options.usd_per_hour,
             images: &images,
         });
+        let boots: Option<Boots> = self
+            .documents
+            .get(Boots::KEY)
+            .await
+            .map_err(SchedulerError::from)?;
         let declared: Option<Declarations> = self
             .documents
             .get(Declarations::KEY)
@@ -91,6 +112,8 @@ impl Scheduler {
             now,
             heads,
             record,
+            found,
+            boots: boots.unwrap_or_default(),
             load,
         })
     }
@@ -132,8 +155,9 @@ impl View {
         usd: f64,
     ) -> Decision {
         let now_ms = self.now.timestamp_millis();
-        let limits = options.limits(queue, heads, self.record.spent_usd + usd);
-        let booted = self.record.booted(queue, options.boot, self.now);
+        let boot = self.boot(queue, options);
+        let limits = options.limits(queue, heads, self.record.spent_usd + usd, boot);
+        let booted = self.record.booted(queue, boot, self.now);
         let fleet = options::fleet(heads, booted.timestamp_millis());
         match queue {
             QueueName::Crawl => Planner::new().decide(now_ms, &self.load.crawl, &fleet, &limits),
@@ -142,6 +166,16 @@ impl View {
                 decide_flow(now_ms, &self.load.flows, crowding, &fleet, &limits)
             }
         }
+    }
+
+    /// As machines of the group have told, or as it is configured.
+    pub(super) fn boot(&self, queue: QueueName, options: &PlanOptions) -> TimeDelta {
+        self.measured_boot(queue).unwrap_or(options.boot)
+    }
+
+    pub(super) fn measured_boot(&self, queue: QueueName) -> Option<TimeDelta> {
+        let told = TimeDelta::from_std(self.boots.p95(queue)?).ok()?;
+        Some(told + GROUP_REACTS_WITHIN)
     }
 
     pub(super) fn told(
@@ -185,7 +219,6 @@ impl View {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
     use trawler_core::PipeId;
 
     use super::*;
@@ -222,6 +255,8 @@ mod tests {
             now: DateTime::UNIX_EPOCH,
             heads: [(QueueName::Image, heads)].into(),
             record: Record::default(),
+            found: Found::default(),
+            boots: Boots::default(),
             load,
         };
         for ratio in ratios {

@@ -261,7 +261,9 @@ impl Workload {
         self.images(end.key, end.end_ms, end.end_ms.saturating_add(within_ms))
     }
 
-    /// Image jobs of the ledger and of manifests.
+    /// Image jobs of the ledger and of manifests. What is parked goes on at its
+    /// instant; what is not is parked by whoever takes it while its partner is
+    /// closed. Hosts of images are known to nobody before their jobs are taken.
     fn take_images(&mut self, scene: &Scene<'_>) {
         for (pipe, work) in scene.images {
             let configured = scene.set.pipes.get(pipe);
@@ -271,17 +273,27 @@ impl Workload {
                 self.pipes.push(pipe.clone());
                 self.pipes.len() - 1
             });
-            let since = work.since.unwrap_or(scene.now);
-            self.flows.push(Flow {
+            let flow = |jobs, due: DateTime<Utc>| Flow {
                 key: u32::try_from(key).unwrap_or(u32::MAX),
-                jobs: work.jobs,
+                jobs,
                 job_ms: configured.map_or(scene.options.image_job_ms(), |pipe| {
                     scene.image_job_ms(pipe)
                 }),
                 lanes: work.lanes,
-                due_ms: since.min(scene.now).timestamp_millis(),
-                deadline_ms: (since + within(scene.options, configured)).timestamp_millis(),
+                due_ms: due.timestamp_millis(),
+                deadline_ms: (due + within(scene.options, configured)).timestamp_millis(),
+            };
+            let opens = configured.map_or(scene.now, |pipe| {
+                images_open(pipe, scene.now, scene.declared)
             });
+            if work.jobs > 0 {
+                let since = work.since.map_or(scene.now, |since| since.min(scene.now));
+                let due = if opens > scene.now { opens } else { since };
+                self.flows.push(flow(work.jobs, due));
+            }
+            if let Some(until) = work.parked_until {
+                self.flows.push(flow(work.parked, until.max(opens)));
+            }
         }
     }
 }
@@ -411,14 +423,32 @@ fn deadline(scene: &Scene<'_>, pipe: &Pipe, due: DateTime<Utc>) -> i64 {
 /// When the partner may be asked and the catalogue written, by the hours of the
 /// pipe file and by what people have declared.
 fn opens(pipe: &Pipe, due: DateTime<Utc>, declared: &Declarations) -> DateTime<Utc> {
-    if pipe.maintenance.is_empty() && pipe.off_peak.is_empty() && declared.windows.is_empty() {
-        return due;
-    }
-    let touches = Touches {
+    let touches = || Touches {
         partner: Some(pipe.hours()),
         hosts: pipe.source.host().map(str::to_owned).into_iter().collect(),
         catalogue: true,
     };
-    let closed = closed(&touches, &pipe.id, declared, due);
+    open_from(touches, pipe, due, declared)
+}
+
+/// The same of its images, whichever hosts they lie with.
+fn images_open(pipe: &Pipe, due: DateTime<Utc>, declared: &Declarations) -> DateTime<Utc> {
+    let touches = || Touches {
+        partner: Some(pipe.hours()),
+        ..Touches::default()
+    };
+    open_from(touches, pipe, due, declared)
+}
+
+fn open_from(
+    touches: impl Fn() -> Touches,
+    pipe: &Pipe,
+    due: DateTime<Utc>,
+    declared: &Declarations,
+) -> DateTime<Utc> {
+    if pipe.maintenance.is_empty() && pipe.off_peak.is_empty() && declared.windows.is_empty() {
+        return due;
+    }
+    let closed = closed(&touches(), &pipe.id, declared, due);
     closed.map_or(due, |closed| closed.until)
 }

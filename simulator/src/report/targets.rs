@@ -47,6 +47,7 @@ pub(crate) fn targets(
             }
             WorkloadKind::Hour => hour(&mut targets, planner),
             WorkloadKind::FirstLoad => first_load(&mut targets, section, planner),
+            WorkloadKind::Rough => targets.push(deadlines("deadlines of rough days", planner)),
             _ => targets.push(deadlines("deadlines of a holiday", planner)),
         }
     }

@@ -81,6 +81,14 @@ pub struct Generated {
     /// The day on which everything happens `burst` times.
     holiday: Option<u64>,
     burst: u64,
+    outliers: Outliers,
+}
+
+/// Runs that take several times as long as they should.
+#[derive(Debug, Clone, Copy, Default)]
+struct Outliers {
+    share: f64,
+    factor: f64,
 }
 
 impl Generated {
@@ -98,6 +106,7 @@ impl Generated {
             seed,
             holiday: None,
             burst: 1,
+            outliers: Outliers::default(),
         }
     }
 
@@ -111,6 +120,15 @@ impl Generated {
             burst,
             ..self
         }
+    }
+
+    /// With runs that nothing of the past tells of.
+    pub(crate) fn with_outliers(self, facts: &Facts) -> Self {
+        let outliers = Outliers {
+            share: facts.get("rough.outlier_share"),
+            factor: facts.get("rough.outlier_factor"),
+        };
+        Self { outliers, ..self }
     }
 
     pub(crate) fn pipes(&self) -> usize {
@@ -166,7 +184,7 @@ impl Generated {
         RunLoad {
             pipe,
             due,
-            work: ms(random.log_normal(shop.work_s, NOISE)).max(1),
+            work: self.work(shop.work_s, random),
             source: shop.source,
             rows: shop.rows,
             deadline,
@@ -177,6 +195,13 @@ impl Generated {
                 per_s: shop.per_s,
             },
         }
+    }
+
+    fn work(&self, likely_s: f64, random: &mut Random) -> Ms {
+        let work_s = random.log_normal(likely_s, NOISE);
+        let Outliers { share, factor } = self.outliers;
+        let is_outlier = share > 0.0 && random.unit() < share;
+        ms(if is_outlier { work_s * factor } else { work_s }).max(1)
     }
 }
 
@@ -280,6 +305,25 @@ mod tests {
         };
         let ratio = images(1) / images(0);
         assert!((9.5..10.5).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn of_rough_days_one_run_in_fifty_takes_four_times_as_long() {
+        let facts = Facts::default();
+        let rough = generated(Shape::Daily).with_outliers(&facts);
+        let ratio = |run: &RunLoad| {
+            let likely_s = rough.shops[run.pipe as usize].work_s;
+            crate::time::seconds(run.work) / likely_s
+        };
+        let ratios: Vec<f64> = (0..10)
+            .flat_map(|day| rough.day(day))
+            .map(|run| ratio(&run))
+            .collect();
+        let long = ratios.iter().filter(|ratio| **ratio > 2.0).count();
+        // Of 50,040.
+        assert!((900..1_100).contains(&long), "{long}");
+        let sum: f64 = ratios.iter().filter(|ratio| **ratio > 2.0).sum();
+        assert!((3.8..4.2).contains(&(sum / long as f64)), "{sum}");
     }
 
     #[test]

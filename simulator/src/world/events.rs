@@ -38,12 +38,16 @@ pub(crate) enum Event {
         instance: u32,
         noticed: bool,
     },
+    /// Spot takes many back at once.
+    Wave,
     /// An instance has been idle for so long that it leaves.
     Idle {
         tier: Tier,
         instance: u32,
         since: Ms,
     },
+    /// A group that got none tries again.
+    Fill { tier: Tier },
     /// A worker polls for the first time.
     Ready { tier: Tier, instance: u32 },
     /// The message of a lost worker's job is visible again.

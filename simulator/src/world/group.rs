@@ -3,6 +3,7 @@
 
 use crate::facts::{Facts, InstanceType};
 use crate::model::launch::{Launches, billed, interruption};
+use crate::model::weather::Weather;
 use crate::random::Random;
 use crate::time::{HOUR, Ms, seconds};
 
@@ -53,6 +54,9 @@ pub(crate) struct Group {
     booting_since: Option<Ms>,
     unannounced: f64,
     is_on_demand: bool,
+    weather: Option<Weather>,
+    /// When it tries again to launch what it did not get.
+    fill_at: Option<Ms>,
     random: Random,
     pub(crate) tally: GroupTally,
 }
@@ -73,9 +77,17 @@ impl Group {
             booting_since: None,
             unannounced: facts.get("latency.spot_unannounced_share"),
             is_on_demand,
+            weather: None,
+            fill_at: None,
             random: Random::of([seed, 0x6709, tier as u64]),
             tally: GroupTally::default(),
         }
+    }
+
+    /// Spot alone has weather.
+    pub(crate) fn in_weather(self, weather: Option<Weather>) -> Self {
+        let weather = weather.filter(|_| !self.is_on_demand);
+        Self { weather, ..self }
     }
 
     pub(crate) fn instance(&self, id: u32) -> &Instance {
@@ -88,6 +100,12 @@ impl Group {
 
     pub(crate) fn booting(&self) -> u32 {
         self.live() - self.serving
+    }
+
+    /// Those that boot, and those that are wanted and could not be launched: a
+    /// group tells no difference.
+    pub(crate) fn awaited(&self) -> u32 {
+        self.desired.max(self.live()) - self.serving
     }
 
     /// When the last of those that boot is likely to be there, as the
@@ -126,11 +144,23 @@ impl Group {
     /// Asks for so many; says which idle ones end at once.
     pub(crate) fn want(&mut self, now: Ms, desired: u32, agenda: &mut Agenda) {
         self.desired = desired.min(self.max);
+        self.forget_booted();
         self.fill(now, agenda);
     }
 
-    /// Launches what is missing.
-    fn fill(&mut self, now: Ms, agenda: &mut Agenda) {
+    /// Launches what is missing, once there is something to be had.
+    pub(crate) fn fill(&mut self, now: Ms, agenda: &mut Agenda) {
+        if self.live() >= self.desired {
+            return;
+        }
+        self.booting_since.get_or_insert(now);
+        if let Some(until) = self.weather.and_then(|it| it.dry_until(now)) {
+            if self.fill_at != Some(until) {
+                self.fill_at = Some(until);
+                agenda.at(until, Event::Fill { tier: self.tier });
+            }
+            return;
+        }
         while self.live() < self.desired {
             let launch = self.launches.draw(&mut self.random);
             let kind = self.random.below(self.kinds.len() as u64) as u32;
@@ -145,7 +175,6 @@ impl Group {
                 idle_since: ready_at,
             });
             self.live.push(id);
-            self.booting_since.get_or_insert(now);
             self.tally.launches += 1;
             self.tally.peak = self.tally.peak.max(self.live());
             let tier = self.tier;
@@ -178,7 +207,7 @@ impl Group {
     }
 
     fn forget_booted(&mut self) {
-        if self.booting() == 0 {
+        if self.awaited() == 0 {
             self.booting_since = None;
         }
     }
@@ -266,6 +295,21 @@ impl Group {
         }
     }
 
+    /// Those that a wave takes with it.
+    pub(crate) fn swept(&mut self) -> Vec<u32> {
+        let Some(weather) = self.weather else {
+            return Vec::new();
+        };
+        let serving: Vec<u32> = self.serving_ids().collect();
+        let is_swept = |_: &u32| self.random.unit() < weather.wave_share;
+        serving.into_iter().filter(is_swept).collect()
+    }
+
+    /// Whether a notice comes with it.
+    pub(crate) fn is_noticed(&mut self) -> bool {
+        self.random.unit() >= self.unannounced
+    }
+
     /// Instances that serve, oldest first.
     pub(crate) fn serving_ids(&self) -> impl Iterator<Item = u32> {
         let serves = |id: &&u32| self.instances[**id as usize].state == State::Serving;
@@ -321,6 +365,44 @@ mod tests {
         let price = group.kinds[group.instance(0).kind as usize].on_demand;
         assert_eq!(group.tally.paid_ms, HOUR);
         assert!((group.tally.usd - price).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_not_to_be_had_is_launched_when_it_is() {
+        let (group, mut agenda) = group(false);
+        let weather = Weather::rough(&Facts::default());
+        let mut group = group.in_weather(Some(weather));
+        // Dry from two o'clock for twenty minutes.
+        group.want(2 * HOUR, 3, &mut agenda);
+        group.want(2 * HOUR + MINUTE, 4, &mut agenda);
+        assert_eq!(
+            (group.live(), group.desired, group.tally.launches),
+            (0, 4, 0)
+        );
+        let again = agenda.next().unwrap();
+        let tier = Tier::Crawl;
+        assert_eq!(again, (2 * HOUR + 20 * MINUTE, Event::Fill { tier }));
+        assert_eq!(agenda.next(), None, "asked for again once");
+        group.fill(again.0, &mut agenda);
+        assert_eq!((group.live(), group.tally.launches), (4, 4));
+        // Who pays for each hour gets what he pays for.
+        let (always, mut agenda) = super::tests::group(true);
+        let mut always = always.in_weather(Some(weather));
+        always.want(2 * HOUR, 3, &mut agenda);
+        assert_eq!(always.live(), 3);
+    }
+
+    #[test]
+    fn a_wave_takes_about_its_share_of_those_that_serve() {
+        let (group, mut agenda) = group(false);
+        let mut group = group.in_weather(Some(Weather::rough(&Facts::default())));
+        group.want(0, 60, &mut agenda);
+        assert!(group.swept().is_empty(), "none serves yet");
+        for id in 0..60 {
+            assert!(group.ready(id));
+        }
+        let swept = group.swept().len();
+        assert!((20..=40).contains(&swept), "{swept}");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(crate) use tally::{Tally, quantile};
 
 use crate::facts::Facts;
 use crate::model::metrics::{Point, QueueMetrics};
+use crate::model::weather::Weather;
 use crate::policy::{Manner, PlannerPolicy, PolicyKind, Scaler, Sight, Tuning};
 use crate::random::Random;
 use crate::time::{DAY, HOUR, MINUTE, Ms, ms};
@@ -53,6 +54,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) seed: u64,
     /// Instances of the policies whose number is fixed, of each tier.
     pub(crate) fixed: [u32; 2],
+    pub(crate) weather: Option<Weather>,
     /// From when to when frames are kept.
     pub(crate) drawn: (Ms, Ms),
 }
@@ -72,6 +74,7 @@ struct World<'a> {
     now: Ms,
     facts: &'a Facts,
     workload: &'a Workload,
+    weather: Option<Weather>,
     kind: PolicyKind,
     manner: Manner,
     agenda: Agenda,
@@ -98,6 +101,9 @@ pub(crate) fn run(setting: &Setting<'_>) -> Ended {
     let mut world = World::new(setting);
     let days = setting.workload.days();
     let end = days * DAY + AFTER;
+    if let Some(weather) = setting.weather {
+        world.agenda.at(weather.next_wave(0), Event::Wave);
+    }
     world.agenda.at(0, Event::Load { day: 0 });
     world.agenda.at(0, Event::Look);
     world.agenda.at(MINUTE, Event::Sample);
@@ -118,7 +124,10 @@ impl<'a> World<'a> {
             facts, kind, seed, ..
         } = *setting;
         let manner = Manner::of(kind, facts);
-        let group = |tier| Group::new(facts, tier, manner.is_on_demand, seed);
+        let group = |tier| {
+            let group = Group::new(facts, tier, manner.is_on_demand, seed);
+            group.in_weather(setting.weather)
+        };
         let groups = Tier::BOTH.map(group);
         let tuning = |tier: Tier| Tuning {
             max: groups[tier as usize].max,
@@ -137,6 +146,7 @@ impl<'a> World<'a> {
             now: 0,
             facts,
             workload: setting.workload,
+            weather: setting.weather,
             kind,
             manner,
             agenda: Agenda::default(),
@@ -180,6 +190,11 @@ impl<'a> World<'a> {
                 instance,
                 noticed,
             } => self.strike(tier, instance, noticed),
+            Event::Wave => self.wave(),
+            Event::Fill { tier } => {
+                self.count_slots();
+                self.groups[tier as usize].fill(self.now, &mut self.agenda);
+            }
             Event::Sample => self.sample(),
             Event::Look => self.look(),
         }
@@ -380,6 +395,18 @@ impl<'a> World<'a> {
         self.groups[tier as usize].lose(self.now, instance, &mut self.agenda);
         if tier == Tier::Image {
             self.settle();
+        }
+    }
+
+    fn wave(&mut self) {
+        for tier in Tier::BOTH {
+            for instance in self.groups[tier as usize].swept() {
+                let noticed = self.groups[tier as usize].is_noticed();
+                self.strike(tier, instance, noticed);
+            }
+        }
+        if let Some(weather) = self.weather {
+            self.agenda.at(weather.next_wave(self.now), Event::Wave);
         }
     }
 

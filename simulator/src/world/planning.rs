@@ -33,7 +33,7 @@ impl World<'_> {
         Standing {
             in_service: group.serving,
             busy: group.busy(),
-            booting: group.booting(),
+            booting: group.awaited(),
             booted: group.booted_at(self.now),
         }
     }

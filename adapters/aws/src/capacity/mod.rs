@@ -19,8 +19,9 @@ use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::config::Config;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, AutoScalingInstanceDetails, Instance};
 use aws_smithy_types::retry::RetryConfig;
+use chrono::{DateTime, Utc};
 use trawler_core::QueueName;
-use trawler_core::ports::{Capacity, CapacityError, Clock, Completion, Headcount};
+use trawler_core::ports::{Capacity, CapacityError, Clock, Completion, Headcount, Start};
 
 use crate::Cloud;
 use failure::{failure, is_unknown_instance, refused};
@@ -94,6 +95,8 @@ pub struct AutoScaling {
     options: AutoScalingOptions,
     /// `None` outside a group: there is nothing to protect or to leave.
     place: Option<Place>,
+    /// When this instance was launched, if that is known.
+    launched: Option<DateTime<Utc>>,
     /// What the group is known to hold true; `None` while a call is under way
     /// or its answer was lost.
     protected: std::sync::Mutex<Option<bool>>,
@@ -117,6 +120,7 @@ impl AutoScaling {
             clock,
             options,
             place: None,
+            launched: None,
             protected: std::sync::Mutex::new(None),
             leaving: tokio::sync::Mutex::new(Leaving::No),
         };
@@ -127,6 +131,14 @@ impl AutoScaling {
             capacity.take_place(instance).await?;
         }
         Ok(capacity)
+    }
+
+    /// With the instant at which this instance was launched.
+    pub fn launched(self, at: Option<DateTime<Utc>>) -> Self {
+        Self {
+            launched: at,
+            ..self
+        }
     }
 
     async fn take_place(&mut self, instance: String) -> Result<(), CapacityError> {
@@ -300,6 +312,13 @@ impl Capacity for AutoScaling {
     async fn headcount(&self, queue: QueueName) -> Result<Headcount, CapacityError> {
         let group = self.describe(self.group_of("count", queue)?).await?;
         Ok(count(&group))
+    }
+
+    fn start(&self) -> Option<Start> {
+        Some(Start {
+            machine: self.place.as_ref()?.instance.clone(),
+            at: self.launched?,
+        })
     }
 
     async fn protect(&self, busy: bool) -> Result<(), CapacityError> {

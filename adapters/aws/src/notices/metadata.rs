@@ -11,6 +11,8 @@ use std::time::Duration;
 use aws_config::BehaviorVersion;
 use aws_config::imds::client::{Client, error::ImdsError};
 use aws_config::provider_config::ProviderConfig;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
 
 /// The service is on the machine itself: what takes longer is not there.
 const CONNECT_MAX: Duration = Duration::from_millis(400);
@@ -28,7 +30,16 @@ const TRIES: u32 = 3;
 const WAIT_FIRST: Duration = Duration::from_millis(200);
 
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
+const IDENTITY: &str = "/latest/dynamic/instance-identity/document";
 const REGION: &str = "/latest/meta-data/placement/region";
+
+/// What is read of the identity document.
+#[derive(Deserialize)]
+struct Identity {
+    /// When the instance was launched: from then on it was pending.
+    #[serde(rename = "pendingTime")]
+    pending: DateTime<Utc>,
+}
 
 /// Why the metadata service said nothing.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +58,8 @@ pub enum MetadataError {
     Status { path: &'static str, status: u16 },
     #[error("ask the metadata service for {path}: it does not know this instance's value")]
     Absent { path: &'static str },
+    #[error("ask the metadata service for {path}: its answer is not what AWS documents: {reason}")]
+    Unreadable { path: &'static str, reason: String },
 }
 
 impl MetadataError {
@@ -56,7 +69,7 @@ impl MetadataError {
             Self::Unreachable { .. } => true,
             // It throttles by 403 and fails by 5xx.
             Self::Status { status, .. } => *status == 403 || *status >= 500,
-            Self::Endpoint { .. } | Self::Absent { .. } => false,
+            Self::Endpoint { .. } | Self::Absent { .. } | Self::Unreadable { .. } => false,
         }
     }
 }
@@ -92,6 +105,17 @@ impl InstanceMetadata {
 
     pub async fn region(&self) -> Result<String, MetadataError> {
         self.required(REGION).await
+    }
+
+    /// When the instance was launched.
+    pub async fn launched(&self) -> Result<DateTime<Utc>, MetadataError> {
+        let text = self.required(IDENTITY).await?;
+        let identity: Result<Identity, _> = serde_json::from_str(&text);
+        let identity = identity.map_err(|error| MetadataError::Unreadable {
+            path: IDENTITY,
+            reason: error.to_string(),
+        })?;
+        Ok(identity.pending)
     }
 
     async fn required(&self, path: &'static str) -> Result<String, MetadataError> {
