@@ -267,9 +267,16 @@ async fn until_idle(
             }
         }
         let is_still = open + soon == 0;
-        let nothing_moves = is_still && was_still && !tick.moved_jobs();
-        if nothing_moves || is_still && !scheduler.has_work().await? {
+        if is_still && was_still && !tick.moved_jobs() {
             return Ok((parked, tick.problems));
+        }
+        if is_still && !scheduler.has_work().await? {
+            // Jobs may have been settled since the tick looked: their runs end
+            // with the next one, and what they took is not known before.
+            let last = scheduler.tick_without_planning().await?;
+            if !last.moved_jobs() {
+                return Ok((parked, last.problems));
+            }
         }
         was_still = is_still;
         let _ = tokio::time::timeout(tick_every, drain.wait()).await;

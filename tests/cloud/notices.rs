@@ -188,5 +188,5 @@ async fn the_instance_knows_when_it_was_launched() {
     assert_eq!(metadata.launched().await.unwrap(), at);
     imds.identify(r#"{"pendingTime": "yesterday"}"#);
     let error = metadata.launched().await.unwrap_err().to_string();
-    assert!(error.contains("identity-document"), "{error}");
+    assert!(error.contains("instance-identity/document"), "{error}");
 }

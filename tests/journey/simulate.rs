@@ -57,10 +57,10 @@ fn simulate_reports_as_text_as_data_and_as_a_page() {
     assert_eq!(outcomes.len(), 2);
     assert_eq!(outcomes[1]["policy"], "planner");
     assert!(outcomes[1]["runs"].as_u64().unwrap() >= 200);
-    // 1,400 + 38 + 228 + 38: the servers that crawl and make images.
+    // 1,960 + 38 + 456 + 38: the servers that crawl and make images.
     assert_eq!(
         json["comparison"]["fleets"][0]["compared_usd_month"],
-        1_704.0
+        2_492.0
     );
     assert_eq!(json["comparison"]["policy"], "planner");
     assert!(json["facts"]["facts"]["price.ipv4_hour"]["source"].is_string());

@@ -33,6 +33,7 @@ pub(crate) fn plan_options(config: &Config) -> PlanOptions {
         queues,
         finish_within: seconds(plan.finish_within_s),
         catch_up: seconds(plan.catch_up_s),
+        reserve: plan.reserve,
         boot: seconds(plan.boot_s),
         every: TimeDelta::from_std(config.scheduler.tick(config.queue.kind))
             .unwrap_or(TimeDelta::minutes(1)),

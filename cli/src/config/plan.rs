@@ -22,9 +22,15 @@ pub(crate) struct PlanConfig {
     /// Seconds after its earliest end within which work is to be over that is
     /// late already, as after an outage. Default 1800, bound 60 to 86400.
     pub(crate) catch_up_s: u64,
+    /// How many times longer than it hardly ever does a run may take and still
+    /// be over in time, as far as half of the time for which it may wait allows
+    /// to begin so early. Default 3, bound 0 to 20; with 0 the fleet is the
+    /// smallest, and a run that takes much longer than usual is late.
+    pub(crate) reserve: u32,
     /// Seconds from the wish for a machine to its first job, which one in
-    /// twenty passes: so much earlier than work is due machines are asked for.
-    /// Default 60, bound 5 to 1800.
+    /// twenty passes: so much earlier than work is due machines are asked for,
+    /// until eight of the queue have told how long they took. Default 60, bound
+    /// 5 to 1800.
     pub(crate) boot_s: u64,
     /// What a machine of the crawl queue costs by the hour in US dollars, its
     /// address and disk included. Default 0.044: 2 vCPU, spot, with a public
@@ -46,6 +52,7 @@ impl Default for PlanConfig {
             enabled: true,
             finish_within_s: 3_600,
             catch_up_s: 1_800,
+            reserve: 3,
             boot_s: 60,
             crawl_usd_per_hour: 0.044,
             image_usd_per_hour: 0.074,
@@ -59,6 +66,7 @@ impl PlanConfig {
     pub(crate) fn check(&self, bounds: &mut Bounds) {
         bounds.within("plan.finish_within_s", self.finish_within_s, 60, 604_800);
         bounds.within("plan.catch_up_s", self.catch_up_s, 60, 86_400);
+        bounds.within("plan.reserve", self.reserve.into(), 0, 20);
         bounds.within("plan.boot_s", self.boot_s, 5, 1_800);
         bounds.within("plan.image_job_s", self.image_job_s, 1, 600);
         let prices = [

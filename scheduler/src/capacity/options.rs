@@ -32,6 +32,9 @@ pub struct PlanOptions {
     pub finish_within: TimeDelta,
     /// Work that is late anyway is over so long after its earliest end.
     pub catch_up: TimeDelta,
+    /// How many times longer than it hardly ever does a run may take and still
+    /// be over in time, where there is time for it.
+    pub reserve: u32,
     /// From the wish for an instance to its first job, the 95th percentile:
     /// until enough of them have told how long it took.
     pub boot: TimeDelta,
@@ -55,6 +58,7 @@ impl Default for PlanOptions {
             queues: QueueName::ALL.to_vec(),
             finish_within: TimeDelta::hours(1),
             catch_up: TimeDelta::minutes(30),
+            reserve: 3,
             boot: TimeDelta::seconds(60),
             every: TimeDelta::seconds(60),
             idle: TimeDelta::seconds(60),
@@ -92,6 +96,7 @@ impl PlanOptions {
             boot_ms: boot.num_milliseconds(),
             every_ms: self.every.num_milliseconds(),
             catch_up_ms: self.catch_up.num_milliseconds(),
+            reserve: self.reserve,
             idle_ms: self.idle.num_milliseconds(),
             usd_per_hour: self.usd_per_hour.of(queue),
             budget_usd: self.usd_per_day.map(|day| (day - spent_usd).max(0.0)),

@@ -320,7 +320,10 @@ impl Case<'_> {
 fn item(work: &Work, ready_ms: i64, limits: &Limits) -> Item {
     let upper_ms = work.upper_ms.max(work.expected_ms);
     let earliest_ms = work.due_ms.max(ready_ms);
-    let in_time_ms = work.deadline_ms.saturating_sub(upper_ms);
+    let last_ms = work.deadline_ms.saturating_sub(upper_ms);
+    let slack_ms = last_ms.saturating_sub(earliest_ms).max(0);
+    let reserve_ms = upper_ms.saturating_mul(limits.reserve.into());
+    let in_time_ms = last_ms.saturating_sub(reserve_ms.min(slack_ms / 2));
     let latest_ms = if work.in_hand {
         i64::MAX
     } else if in_time_ms < earliest_ms {

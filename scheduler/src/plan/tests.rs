@@ -7,7 +7,7 @@ use super::*;
 pub(super) const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 
-/// Two slots, a minute to boot, a decision a minute.
+/// Two slots, a minute to boot, a decision a minute, nothing in reserve.
 pub(super) const LIMITS: Limits = Limits {
     min: 0,
     max: 100,
@@ -15,6 +15,7 @@ pub(super) const LIMITS: Limits = Limits {
     boot_ms: MINUTE,
     every_ms: MINUTE,
     catch_up_ms: 30 * MINUTE,
+    reserve: 0,
     idle_ms: MINUTE,
     usd_per_hour: 0.06,
     budget_usd: None,
@@ -72,6 +73,25 @@ fn booting(booting: u32, until_min: i64) -> Fleet {
 
 fn decide(work: &[Work], fleet: Fleet, limits: Limits) -> Decision {
     Planner::new().decide(0, work, &fleet, &limits)
+}
+
+#[test]
+fn a_run_that_takes_four_times_as_long_is_still_in_time() {
+    let check = |deadline_min, reserve, wanted| {
+        let limits = Limits { reserve, ..LIMITS };
+        let decision = decide(&jobs(&[10; 16], deadline_min), NONE, limits);
+        assert_eq!(decision.wanted, wanted, "{deadline_min} min, {reserve}");
+    };
+    // Eight rounds of two slots begin by minute 71, which is before minute 90,
+    // but not before minute 60.
+    check(100, 0, 1);
+    check(100, 3, 2);
+    // Of 49 minutes of waiting half is kept: minute 25 allows three rounds.
+    check(60, 0, 2);
+    check(60, 3, 3);
+    // Where nothing can wait there is no reserve.
+    check(11, 0, 8);
+    check(11, 3, 8);
 }
 
 #[test]

@@ -54,6 +54,10 @@ pub struct Limits {
     /// Work that is late whatever is done is over so long after its earliest
     /// end, so that a backlog after an outage does not start everything there is.
     pub catch_up_ms: i64,
+    /// A run is to begin so early that it could take so many times longer than
+    /// it hardly ever does, as far as half of the time that it may wait allows:
+    /// it is the one that does that comes too late.
+    pub reserve: u32,
     /// How long an instance is paid for after its last job.
     pub idle_ms: i64,
     /// Of one instance.

@@ -17,6 +17,10 @@ use crate::workload::RunLoad;
 /// of the scheduler.
 const CATCH_UP: Ms = 30 * MINUTE;
 
+/// How many times longer than it hardly ever does a run may take: the default
+/// of the scheduler.
+const RESERVE: u32 = 3;
+
 /// Estimates of pipes and the planner that uses them.
 #[derive(Debug)]
 pub(crate) struct PlannerPolicy {
@@ -70,6 +74,7 @@ impl Bounds {
             boot_ms: signed(self.boot),
             every_ms: signed(self.every),
             catch_up_ms: signed(CATCH_UP),
+            reserve: RESERVE,
             idle_ms: signed(self.idle),
             usd_per_hour: self.usd_per_hour,
             budget_usd: None,
@@ -310,9 +315,10 @@ mod tests {
         assert_eq!(early.again_ms, Some(signed(due - 110 * SECOND)));
         assert!(!planner.is_needed(due - 111 * SECOND));
         assert!(planner.is_needed(due - 110 * SECOND));
-        // 10 runs of 30 to 33 min by 100 min: three rounds of four slots.
+        // 10 runs of 30 to 33 min by 100 min, of whose 67 min of waiting half is
+        // kept in reserve: two rounds of six slots.
         let ahead = ask(&mut planner, due - 110 * SECOND);
-        assert_eq!((ahead.wanted, ahead.why), (2, Why::Deadline));
+        assert_eq!((ahead.wanted, ahead.why), (3, Why::Deadline));
     }
 
     #[test]
