@@ -275,7 +275,14 @@ async fn until_idle(
             // with the next one, and what they took is not known before.
             let last = scheduler.tick_without_planning().await?;
             if !last.moved_jobs() {
-                return Ok((parked, last.problems));
+                let mut problems = tick.problems;
+                let more = last.problems.into_iter();
+                more.for_each(|problem| {
+                    if !problems.contains(&problem) {
+                        problems.push(problem);
+                    }
+                });
+                return Ok((parked, problems));
             }
         }
         was_still = is_still;

@@ -36,10 +36,11 @@ impl Boots {
     /// Takes the start of a machine down; false if it tells nothing new. A
     /// machine starts once, however often its worker does.
     pub fn note(&mut self, queue: QueueName, machine: &str, took: Duration) -> bool {
-        let boots = self.0.entry(queue).or_default();
-        if took > START_MAX || boots.iter().any(|boot| boot.machine == machine) {
+        let known = self.0.get(&queue).map_or(&[][..], Vec::as_slice);
+        if took > START_MAX || known.iter().any(|boot| boot.machine == machine) {
             return false;
         }
+        let boots = self.0.entry(queue).or_default();
         if boots.len() >= KEPT {
             boots.drain(..=boots.len() - KEPT);
         }
@@ -104,6 +105,7 @@ mod tests {
         let before = boots.clone();
         assert!(!boots.note(CRAWL, "i-1", Duration::from_secs(300)));
         assert!(!boots.note(CRAWL, "i-2", Duration::from_secs(7_200)));
+        assert!(!boots.note(QueueName::Image, "i-2", Duration::from_secs(7_200)));
         assert_eq!(boots, before);
     }
 }

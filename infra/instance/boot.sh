@@ -39,10 +39,16 @@ TRAWLER_GROUP=$TRAWLER_GROUP
 TRAWLER_FIXED_EGRESS=${TRAWLER_FIXED_EGRESS:-}
 END
 # Besides the metadata service, the only private addresses that a worker may
-# reach: our endpoint of SQS and our proxy, if the stack has them.
+# reach: the resolvers of the network, which the unit asks itself where the
+# system has no resolver of its own, and our endpoint of SQS and our proxy, if
+# the stack has them.
+resolvers() {
+    cat "$root"/run/systemd/resolve/resolv.conf "$root"/etc/resolv.conf 2>/dev/null |
+        sed -n -E 's/^nameserver[[:space:]]+([0-9a-fA-F.:]+).*/\1/p' | sort -u
+}
 {
     echo "[Service]"
-    for address in ${TRAWLER_REACH:-}; do echo "IPAddressAllow=$address"; done
+    for address in $(resolvers || true) ${TRAWLER_REACH:-}; do echo "IPAddressAllow=$address"; done
 } > "$root/etc/systemd/system/trawler.service.d/reach.conf"
 cp "$here"/trawler.service "$here"/trawler-gone.service "$here"/trawler-logs.service "$root/etc/systemd/system/"
 cp "$here/logrotate.conf" "$root/etc/logrotate.d/trawler" 2>/dev/null || install -D "$here/logrotate.conf" "$root/etc/logrotate.d/trawler"

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use support::{TestClock, World, pipe_of};
 use trawler_core::job::{CrawlJob, ImageJob};
-use trawler_core::ledger::JobRecord;
+use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::maintenance::Target;
 use trawler_core::open_runs::OpenRuns;
 use trawler_core::past::PastRun;
@@ -405,4 +405,43 @@ async fn nothing_is_started_for_images_of_a_partner_that_is_closed() {
     }
     // The boot and the rest of a tick before the window ends.
     assert_eq!(wished, Some(28));
+}
+
+#[tokio::test]
+async fn parked_images_are_prepared_for_when_they_go_on_and_not_before() {
+    let site = Site::at("2026-11-21T01:00:00Z");
+    site.plan_images(60).await;
+    // One host is backed off from for some seconds, the others are closed.
+    let now = site.world.clock.now();
+    let documents = site.world.ports.documents();
+    for (at, key) in documents
+        .keys("jobs/image/")
+        .await
+        .unwrap()
+        .iter()
+        .enumerate()
+    {
+        let wait = if at == 0 { 10 } else { 30 * 60 };
+        let parked = documents.change(key, |job: &mut JobRecord| {
+            job.status = JobStatus::Parked;
+            job.due = Some(now + TimeDelta::seconds(wait));
+        });
+        parked.await.unwrap();
+    }
+    let scheduler = site.scheduler_with(PlanOptions {
+        queues: vec![IMAGE],
+        image_job: TimeDelta::minutes(10),
+        ..PlanOptions::default()
+    });
+    let mut wished = Vec::new();
+    for minute in 0..30 {
+        scheduler.tick().await.unwrap();
+        for (_, wanted) in site.groups.wishes().split_off(wished.len()) {
+            wished.push((minute, wanted));
+        }
+        site.pass(60);
+    }
+    // 59 jobs of ten minutes within an hour: five rounds of twelve slots, asked
+    // for by the boot and the rest of a tick before.
+    assert_eq!(wished, [(0, 1), (28, 3)]);
 }

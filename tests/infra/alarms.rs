@@ -185,14 +185,17 @@ fn every_alarm_compares_what_is_told_and_says_what_silence_means() {
 fn a_scheduler_that_is_silent_for_15_minutes_is_told() {
     let alarm = Deployed::with(&[]).properties("HeartbeatAlarm");
     assert_eq!(alarm["TreatMissingData"], "breaching");
-    assert_eq!(alarm["MetricName"], "RunnablePipes");
+    let ticks = &alarm["Metrics"][0]["MetricStat"];
+    assert_eq!(ticks["Metric"]["MetricName"], "RunnablePipes");
     assert_eq!(
-        (&alarm["Statistic"], number(&alarm["Threshold"])),
+        (&ticks["Stat"], number(&alarm["Threshold"])),
         (&Value::from("SampleCount"), 1)
     );
     assert_eq!(alarm["ComparisonOperator"], "LessThanThreshold");
-    let waits = number(&alarm["Period"]) * number(&alarm["EvaluationPeriods"]);
+    let waits = number(&ticks["Period"]) * number(&alarm["EvaluationPeriods"]);
     assert_eq!(waits, 15 * 60);
+    // Or CloudWatch looked for points that are older than these.
+    assert_eq!(alarm["Metrics"][1]["Expression"], "FILL(ticks, 0)");
     // Without them nobody would come and look.
     let timer = Deployed::with(&[("ScheduleBy", "timer")]);
     assert!(

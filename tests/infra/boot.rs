@@ -88,6 +88,8 @@ impl Machine {
             std::env::var("PATH").unwrap()
         );
         fs::create_dir_all(self.at("root/etc/logrotate.d")).unwrap();
+        let resolvers = "# of the network\nsearch ec2.internal\nnameserver 10.64.0.2\n";
+        fs::write(self.at("root/etc/resolv.conf"), resolvers).unwrap();
         let mut command = Command::new("bash");
         command
             .args(["-c", &script])
@@ -179,8 +181,9 @@ fn a_machine_fetches_checks_and_starts_its_worker_and_says_so() {
             .contains("\"/trawler/check/crawl\"")
     );
     let reach = machine.file("etc/systemd/system/trawler.service.d/reach.conf");
-    // The endpoint in two zones, and the proxy.
-    assert_eq!(reach.matches("IPAddressAllow=").count(), 3, "{reach}");
+    // The network's resolver, the endpoint in two zones, and the proxy.
+    assert_eq!(reach.matches("IPAddressAllow=").count(), 4, "{reach}");
+    assert!(reach.contains("IPAddressAllow=10.64.0.2\n"), "{reach}");
     for unit in [
         "trawler.service",
         "trawler-gone.service",

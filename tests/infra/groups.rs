@@ -154,7 +154,7 @@ fn moto_makes_the_groups_of_the_template_with_their_hooks_and_policies() {
         let one = |tag: &str| values(&found, tag).first().cloned().unwrap_or_default();
         assert_eq!(
             (one("MinSize"), one("MaxSize"), one("DesiredCapacity")),
-            ("0".into(), "64".into(), "0".into())
+            ("0".into(), "72".into(), "0".into())
         );
         assert_eq!(one("NewInstancesProtectedFromScaleIn"), "true", "{found}");
         assert_eq!(one("CapacityRebalance"), "true", "{found}");

@@ -232,6 +232,21 @@ fn what_is_private_is_denied_by_the_network_the_unit_and_the_proxy_alike() {
         .find(|line| line.trim_start().starts_with("acl private dst"))
         .unwrap();
     assert_eq!(blocks(line), by_network);
+    let of_unit: BTreeSet<&str> = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix("IPAddressDeny="))
+        .flat_map(|line| line.split(' '))
+        .filter(|block| block.contains(':'))
+        .collect();
+    let mut of_proxy: BTreeSet<&str> = proxy
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix("acl private6 dst "))
+        .unwrap()
+        .split(' ')
+        .collect();
+    // The unit speaks to itself over it.
+    assert!(of_proxy.remove("::1/128"));
+    assert_eq!(of_proxy, of_unit);
 
     // And they are what the program refuses.
     for range in SPECIAL_RANGES {
@@ -307,9 +322,16 @@ fn the_fixed_address_is_all_that_its_proxy_has_and_workers_are_told_where_it_is(
         .lines()
         .filter_map(|line| line.trim().strip_prefix("http_access "))
         .collect();
-    let denied = ["!workers", "private", "!partners", "!connect"].map(|of| format!("deny {of}"));
-    assert_eq!(rules[..4], denied);
-    assert_eq!(rules[4..], ["allow workers", "deny all"]);
+    let denied = [
+        "!workers",
+        "private",
+        "private6",
+        "literal6",
+        "!partners",
+        "!connect",
+    ];
+    assert_eq!(rules[..6], denied.map(|of| format!("deny {of}")));
+    assert_eq!(rules[6..], ["allow workers", "deny all"]);
 
     for (egress, told) in [
         (

@@ -60,7 +60,9 @@ fn show(report: &PlanReport) {
 fn show_group(group: &GroupPlan, report: &PlanReport) {
     let queue = group.queue;
     if !group.planned {
-        say!("{queue:<8} no plan: nothing that is due has a past, the alarms on the queues decide");
+        say!(
+            "{queue:<8} no plan: most of what is due has no past, the alarms on the queues decide"
+        );
         return;
     }
     if group.peak == 0 && group.finish.is_none() {

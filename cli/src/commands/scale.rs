@@ -165,6 +165,7 @@ fn is_same(before: &Scaled, now: &Scaled) -> bool {
             scaled.busy,
             scaled.booting,
             scaled.wanted,
+            scaled.asked,
             scaled.why,
         )
     };
@@ -172,10 +173,11 @@ fn is_same(before: &Scaled, now: &Scaled) -> bool {
 }
 
 fn line(group: &Scaled, apply: Apply) -> String {
-    let asked = match (group.wanted == group.was, apply) {
-        (true, _) => "as it is",
-        (false, Apply::Yes) => "asked for",
-        (false, Apply::No) => "would be asked for",
+    let asked = match apply {
+        _ if group.wanted == group.was => "as it is",
+        Apply::Yes if group.asked => "asked for",
+        Apply::Yes => "left to another process that decides at this moment",
+        Apply::No => "would be asked for",
     };
     let bound = group
         .bound

@@ -42,6 +42,27 @@ async fn an_update_loses_nothing_to_other_writers() {
 }
 
 #[tokio::test]
+async fn of_two_who_write_at_one_version_one_is_told_that_it_came_late() {
+    let world = world();
+    let documents = world.ports.documents();
+    let first = documents.put_at("n", &1_u32, None).await.unwrap();
+    assert!(first.is_some());
+    assert_eq!(documents.put_at("n", &2_u32, None).await.unwrap(), None);
+    let first = first.as_ref();
+    // Its answer is lost: the version that comes is the one it was written at.
+    world.state.lost_answers.store(1, Ordering::SeqCst);
+    let second = documents.put_at("n", &2_u32, first).await.unwrap();
+    assert!(second.is_some());
+    assert_eq!(documents.put_at("n", &3_u32, first).await.unwrap(), None);
+    let third = documents
+        .put_at("n", &3_u32, second.as_ref())
+        .await
+        .unwrap();
+    assert!(third.is_some());
+    assert_eq!(documents.get::<u32>("n").await.unwrap(), Some(3));
+}
+
+#[tokio::test]
 async fn a_write_whose_answer_was_lost_is_recognised_as_ones_own() {
     let world = world();
     let jobs = world.ports.jobs();

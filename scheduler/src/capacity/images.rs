@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use trawler_core::job::JOB_IMAGES_MAX;
 use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::verdict::PAUSED;
@@ -25,31 +25,44 @@ pub(super) struct ImageWork {
     /// That may be in flight at once: message groups.
     pub(super) lanes: u32,
     pub(super) since: Option<DateTime<Utc>>,
-    /// Jobs that wait for an instant, and the first such instant.
-    pub(super) parked: u64,
-    pub(super) parked_until: Option<DateTime<Utc>>,
+    /// Those that wait for an instant, by its minute.
+    pub(super) parked: BTreeMap<DateTime<Utc>, Parked>,
     /// Time of a full job at the rate of the pipe; `None`: it is not configured.
     pub(super) by_rate_ms: Option<f64>,
+}
+
+/// Image jobs of one pipe that go on at the same time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Parked {
+    pub(super) jobs: u64,
+    pub(super) lanes: u32,
 }
 
 /// What there is to do, of pipes that have any.
 pub(super) fn image_work(look: &Look, set: &PipeSet) -> BTreeMap<PipeId, ImageWork> {
     let mut found: BTreeMap<&PipeId, ImageWork> = BTreeMap::new();
-    let mut groups: BTreeMap<&PipeId, HashSet<&str>> = BTreeMap::new();
+    // Message groups that were counted, of open jobs and of those of a minute.
+    let mut groups: HashSet<(&PipeId, Option<DateTime<Utc>>, &str)> = HashSet::new();
     for job in look.jobs(QueueName::Image).iter().map(|at| &at.document) {
         let parked_until = parked_until(job);
         if job.status != JobStatus::Open && parked_until.is_none() {
             continue;
         }
-        groups.entry(&job.pipe).or_default().insert(&job.group);
+        let lane = u32::from(groups.insert((&job.pipe, parked_until, &job.group)));
         let work = found.entry(&job.pipe).or_default();
         match parked_until {
-            Some(until) => work.waits(until),
+            Some(until) => {
+                let parked = work.parked.entry(until).or_default();
+                parked.jobs += 1;
+                parked.lanes += lane;
+            }
             None => {
                 work.jobs += 1;
                 work.open += 1;
+                work.lanes += lane;
                 work.in_hand += u64::from(job.in_hand);
-                work.began(job.planned);
+                // What was parked is late by when it could go on.
+                work.began(job.sent.unwrap_or(job.planned));
             }
         }
     }
@@ -63,23 +76,24 @@ pub(super) fn image_work(look: &Look, set: &PipeSet) -> BTreeMap<PipeId, ImageWo
     }
     let with_work = found
         .into_iter()
-        .filter(|(_, work)| work.jobs + work.parked > 0);
+        .filter(|(_, work)| work.jobs > 0 || !work.parked.is_empty());
     with_work
         .map(|(pipe, mut work)| {
             let configured = set.pipes.get(pipe);
-            let open = groups.get(pipe).map_or(0, HashSet::len);
             let shards = configured.map_or(1, |pipe| pipe.images.shards);
-            work.lanes = u32::try_from(open).unwrap_or(u32::MAX).max(shards);
+            work.lanes = work.lanes.max(shards);
             work.by_rate_ms = configured.map(|pipe| by_rate_ms(pipe.fetch.rate_per_s));
             (pipe.clone(), work)
         })
         .collect()
 }
 
-/// When a parked job goes on; not of one that waits for a person.
+/// The minute in which a parked job goes on; not of one that waits for a
+/// person.
 fn parked_until(job: &JobRecord) -> Option<DateTime<Utc>> {
     let waits = job.status == JobStatus::Parked && job.reason != PAUSED;
-    job.due.filter(|_| waits)
+    let due = job.due.filter(|_| waits)?;
+    Some(due.duration_trunc(TimeDelta::minutes(1)).unwrap_or(due))
 }
 
 /// Time of a full job at so many requests a second.
@@ -90,10 +104,5 @@ pub(super) fn by_rate_ms(rate_per_s: f64) -> f64 {
 impl ImageWork {
     fn began(&mut self, at: DateTime<Utc>) {
         self.since = Some(self.since.map_or(at, |since| since.min(at)));
-    }
-
-    fn waits(&mut self, until: DateTime<Utc>) {
-        self.parked += 1;
-        self.parked_until = Some(self.parked_until.map_or(until, |at| at.min(until)));
     }
 }

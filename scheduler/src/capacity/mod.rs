@@ -189,7 +189,7 @@ impl Scheduler {
                 let live = heads.in_service + heads.booting;
                 let had = [heads.wanted, live];
                 view.record.ask(queue, wanted, had, view.now);
-                turn = self.remember(&mut view).await?;
+                turn = self.put_record(&mut view).await?;
                 asks = turn == Turn::Ours;
             }
             if asks && let Err(error) = capacity.want(queue, wanted).await {
@@ -223,6 +223,11 @@ impl Scheduler {
         if !record.is_news(&found.record) || *record == found.record {
             return Ok(Turn::Ours);
         }
+        self.put_record(view).await
+    }
+
+    async fn put_record(&self, view: &mut View) -> Result<Turn, PlanError> {
+        let (record, found) = (&view.record, &view.found);
         let put = self
             .documents
             .put_at(record::KEY, record, found.version.as_ref());

@@ -10,14 +10,10 @@ use trawler_core::{PipeId, QueueName};
 
 use super::images::ImageWork;
 use super::options::Prices;
-use crate::plan::{Crowding, Looked, Pace};
+use crate::plan::{Crowding, Looked, Pace, TELLING_JOBS};
 
 /// Where it lies.
 pub(super) const KEY: &str = "capacity/record";
-
-/// So many jobs of a pipe are open at least before it tells of the machines:
-/// the last ones are often short.
-const TELLING_JOBS: u64 = 3;
 
 /// A gap in which nobody looked counts as no more than this.
 const GAP_MAX: TimeDelta = TimeDelta::hours(1);
@@ -61,7 +57,8 @@ impl Record {
     /// nothing.
     pub(super) fn look(&mut self, seen: &Seen<'_>) {
         let today = seen.now.date_naive();
-        if self.day != Some(today) {
+        // A clock that is behind begins no day anew.
+        if self.day < Some(today) {
             self.day = Some(today);
             self.spent_usd = 0.0;
         }
@@ -82,8 +79,14 @@ impl Record {
                 self.booting_since.entry(*queue).or_insert(seen.now);
             }
         }
-        // Clocks of two machines differ: no minute is paid for twice.
-        self.at = self.at.max(Some(seen.now));
+        // Clocks of two machines differ: no minute is paid for twice. One that
+        // was hours ahead is not waited for.
+        let is_behind = self
+            .at
+            .is_some_and(|at| at - seen.now < GAP_MAX && at > seen.now);
+        if !is_behind {
+            self.at = Some(seen.now);
+        }
     }
 
     /// What a group is to have that was not asked for here is somebody else's.
@@ -166,6 +169,7 @@ impl Record {
         now: DateTime<Utc>,
     ) -> DateTime<Utc> {
         let since = self.booting_since.get(&queue).copied().unwrap_or(now);
+        let since = since.min(now);
         (since + boot).max(now)
     }
 
@@ -219,6 +223,21 @@ mod tests {
         assert!((record.spent_usd - 6.0).abs() < 1e-9, "{record:?}");
         look(&mut record, 24 * 60 + 1, [0, 0]);
         assert!((record.spent_usd - 6.0).abs() < 1e-9, "{record:?}");
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_spends_nothing_and_begins_no_day_anew() {
+        let mut record = Record::default();
+        look(&mut record, 24 * 60, [10, 0]);
+        look(&mut record, 24 * 60 + 10, [10, 0]);
+        assert!((record.spent_usd - 1.0).abs() < 1e-9, "{record:?}");
+        // A minute behind, and right again: ten minutes were paid for, and two.
+        look(&mut record, 24 * 60 + 9, [10, 0]);
+        look(&mut record, 24 * 60 + 12, [10, 0]);
+        assert!((record.spent_usd - 1.2).abs() < 1e-9, "{record:?}");
+        // A day behind.
+        look(&mut record, 12, [10, 0]);
+        assert!((record.spent_usd - 1.2).abs() < 1e-9, "{record:?}");
     }
 
     #[test]

@@ -89,7 +89,8 @@ impl Scheduler {
             heads.insert(*queue, found);
         }
         let until = self.now() + ahead;
-        let view = self.view_of(&look, options, heads, until).await?;
+        let found = self.found().await?;
+        let view = self.view_of(&look, options, found, heads, until).await?;
         Ok(view.plan(options, until))
     }
 }

@@ -10,6 +10,7 @@ use trawler_core::boots::Boots;
 use trawler_core::maintenance::Declarations;
 use trawler_core::pause::PauseScope;
 use trawler_core::ports::{Capacity, Headcount, Version};
+use trawler_fleet::chain;
 
 use super::record::{self, Record, Seen};
 use super::workload::{Scene, Workload};
@@ -52,28 +53,53 @@ impl Scheduler {
         capacity: &Arc<dyn Capacity>,
     ) -> Result<View, PlanError> {
         let until = self.now() + AHEAD;
+        // First: what somebody notes and asks for while the groups are looked
+        // at makes the record another one, and this look void.
+        let found = self.found().await?;
         let mut heads = BTreeMap::new();
         for queue in &options.queues {
             heads.insert(*queue, capacity.headcount(*queue).await?);
         }
-        self.view_of(look, options, heads, until).await
+        self.view_of(look, options, found, heads, until).await
+    }
+
+    pub(super) async fn found(&self) -> Result<Found, PlanError> {
+        let stored = self.documents.get_versioned::<Record>(record::KEY).await;
+        let stored = stored.map_err(SchedulerError::from)?;
+        Ok(
+            stored.map_or_else(Found::default, |(record, version)| Found {
+                record,
+                version: Some(version),
+            }),
+        )
+    }
+
+    /// None where nobody told one, or what was told cannot be read: the
+    /// configuration says it as well.
+    async fn boots(&self) -> Result<Boots, PlanError> {
+        match self.documents.get(Boots::KEY).await {
+            Ok(boots) => Ok(boots.unwrap_or_default()),
+            Err(error) if error.is_transient() => Err(SchedulerError::from(error).into()),
+            Err(error) => {
+                tracing::warn!(
+                    "machines are reckoned to start as plan.boot_s says: {}",
+                    chain(&error)
+                );
+                Ok(Boots::default())
+            }
+        }
     }
 
     pub(super) async fn view_of(
         &self,
         look: &Look,
         options: &PlanOptions,
+        found: Found,
         heads: BTreeMap<QueueName, Headcount>,
         until: DateTime<Utc>,
     ) -> Result<View, PlanError> {
         let set = self.pipes.current().await?;
         let now = self.now();
-        let stored = self.documents.get_versioned::<Record>(record::KEY).await;
-        let stored = stored.map_err(SchedulerError::from)?;
-        let found = stored.map_or_else(Found::default, |(record, version)| Found {
-            record,
-            version: Some(version),
-        });
         let mut record = found.record.clone();
         let images = images::image_work(look, &set);
         record.look(&Seen {
@@ -82,11 +108,7 @@ impl Scheduler {
             usd_per_hour: options.usd_per_hour,
             images: &images,
         });
-        let boots: Option<Boots> = self
-            .documents
-            .get(Boots::KEY)
-            .await
-            .map_err(SchedulerError::from)?;
+        let boots = self.boots().await?;
         let declared: Option<Declarations> = self
             .documents
             .get(Declarations::KEY)
@@ -113,7 +135,7 @@ impl Scheduler {
             heads,
             record,
             found,
-            boots: boots.unwrap_or_default(),
+            boots,
             load,
         })
     }

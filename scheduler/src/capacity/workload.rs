@@ -273,26 +273,26 @@ impl Workload {
                 self.pipes.push(pipe.clone());
                 self.pipes.len() - 1
             });
-            let flow = |jobs, due: DateTime<Utc>| Flow {
+            let flow = |jobs, lanes, due: DateTime<Utc>| Flow {
                 key: u32::try_from(key).unwrap_or(u32::MAX),
                 jobs,
                 job_ms: configured.map_or(scene.options.image_job_ms(), |pipe| {
                     scene.image_job_ms(pipe)
                 }),
-                lanes: work.lanes,
+                lanes,
                 due_ms: due.timestamp_millis(),
                 deadline_ms: (due + within(scene.options, configured)).timestamp_millis(),
             };
-            let opens = configured.map_or(scene.now, |pipe| {
-                images_open(pipe, scene.now, scene.declared)
-            });
+            let opens = |at| configured.map_or(at, |pipe| images_open(pipe, at, scene.declared));
             if work.jobs > 0 {
                 let since = work.since.map_or(scene.now, |since| since.min(scene.now));
-                let due = if opens > scene.now { opens } else { since };
-                self.flows.push(flow(work.jobs, due));
+                let due = Some(opens(scene.now)).filter(|opens| *opens > scene.now);
+                self.flows
+                    .push(flow(work.jobs, work.lanes, due.unwrap_or(since)));
             }
-            if let Some(until) = work.parked_until {
-                self.flows.push(flow(work.parked, until.max(opens)));
+            for (until, parked) in &work.parked {
+                let due = opens(scene.now.max(*until));
+                self.flows.push(flow(parked.jobs, parked.lanes, due));
             }
         }
     }

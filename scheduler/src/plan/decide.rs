@@ -16,7 +16,7 @@ const LATER_PARTS: i64 = 20;
 /// What decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// Nothing that is due has a past: the alarms are to decide.
+    /// Most of what is due has no past: the alarms are to decide.
     NoHistory,
     /// Nothing is due.
     Nothing,
@@ -108,9 +108,13 @@ impl Planner {
         limits: &Limits,
     ) -> Decision {
         let again_ms = self.take(now_ms, work, limits);
-        let is_known = work.iter().any(|work| {
-            work.is_known && (work.in_hand || work.due_ms <= now_ms + limits.lead_ms())
-        });
+        let due = work
+            .iter()
+            .filter(|work| work.in_hand || work.due_ms <= now_ms + limits.lead_ms());
+        // What most of it takes is a guess where few of many have a past, and
+        // these are the short ones, which were over first.
+        let known = due.filter(|work| work.is_known).count();
+        let is_known = known > 0 && 2 * known >= self.items.len();
         let floor = fleet.busy.min(fleet.in_service);
         let case = Case {
             now_ms,
@@ -166,7 +170,6 @@ impl Planner {
                 self.ahead.push(item);
             }
         }
-        let order = |item: &Item| (item.due_ms, item.latest_ms, item.key);
         self.items.sort_unstable_by_key(order);
         let first = self.ahead.iter().map(|item| item.due_ms).min();
         first.map(|due_ms| due_ms - limits.lead_ms())
@@ -177,14 +180,20 @@ impl Planner {
     fn smallest(&mut self, case: &Case<'_>, useful: u32) -> (u32, bool) {
         let most = case.most.min(useful.max(case.floor));
         let least = self.least(case).clamp(1, most.max(1));
-        let (packer, items) = (&mut self.packer, &self.items);
+        let from = least.max(case.floor).min(most);
         let slots = case.limits.slots();
-        let mut fits = |instances: u32| packer.fits(items, &case.ready(instances), slots);
-        if let Some(found) = search(least.max(case.floor).min(most), most, &mut fits) {
+        let mut found = search(from, most, |instances| self.fits(case, instances));
+        if found.is_none() {
+            let packer = &mut self.packer;
+            packer.relax(&mut self.items, &case.ready(most), slots);
+            found = search(from, most, |instances| self.fits(case, instances));
+        }
+        if let Some(found) = found {
             // Whether it is the work that needs them, or the floor.
-            let is_fewer = found == case.floor && found > least && fits(found - 1);
+            let is_fewer = found == case.floor && found > least && self.fits(case, found - 1);
             return (found - u32::from(is_fewer), true);
         }
+        let (packer, items) = (&mut self.packer, &self.items);
         let all = packer.pack(items, &case.ready(most), slots);
         let later_ms = (all.finish_ms - case.now_ms) / LATER_PARTS;
         let mut is_as_good = |instances: u32, later_ms: i64| {
@@ -196,9 +205,13 @@ impl Planner {
         if live > 0 && is_as_good(live, 2 * later_ms) && !is_as_good(live, later_ms) {
             return (live, false);
         }
-        let from = least.max(case.floor).min(most);
         let found = search(from, most, |instances| is_as_good(instances, later_ms));
         (found.unwrap_or(most), false)
+    }
+
+    fn fits(&mut self, case: &Case<'_>, instances: u32) -> bool {
+        let (ready, slots) = (case.ready(instances), case.limits.slots());
+        self.packer.fits(&self.items, &ready, slots)
     }
 
     /// Fewer could not hold what waits even without a gap.
@@ -207,7 +220,7 @@ impl Planner {
         let (mut total_ms, mut last_ms) = (0_i64, i64::MIN);
         for item in waiting {
             total_ms = total_ms.saturating_add(item.expected_ms);
-            last_ms = last_ms.max(item.latest_ms.saturating_add(item.expected_ms));
+            last_ms = last_ms.max(item.last_ms.saturating_add(item.expected_ms));
         }
         let window_ms = last_ms.saturating_sub(case.now_ms).max(1);
         let slot_ms = window_ms.saturating_mul(i64::from(case.limits.slots()));
@@ -246,8 +259,8 @@ impl Planner {
         }
         let due = self.items.len();
         self.items.extend_from_slice(&self.ahead);
-        self.items[due..].sort_unstable_by_key(|item| (item.due_ms, item.latest_ms, item.key));
-        let (packer, items) = (&mut self.packer, &self.items);
+        self.items[due..].sort_unstable_by_key(order);
+        let (packer, items) = (&mut self.packer, &mut self.items);
         let with_all = |instances: u32| {
             let rest = Ready {
                 at_ms: first.max(case.now_ms + case.limits.boot_ms),
@@ -256,7 +269,12 @@ impl Planner {
             let [a, b, c] = case.ready(instances);
             [a, b, c, rest]
         };
-        let misses = packer.pack(items, &with_all(case.most), slots).misses;
+        let all = with_all(case.most);
+        let mut misses = packer.pack(items, &all, slots).misses;
+        if misses > 0 {
+            packer.relax(items, &all, slots);
+            misses = packer.pack(items, &all, slots).misses;
+        }
         let found = search(wanted.min(case.most), case.most, |instances| {
             packer.pack(items, &with_all(instances), slots).misses <= misses
         });
@@ -320,25 +338,31 @@ impl Case<'_> {
 fn item(work: &Work, ready_ms: i64, limits: &Limits) -> Item {
     let upper_ms = work.upper_ms.max(work.expected_ms);
     let earliest_ms = work.due_ms.max(ready_ms);
-    let last_ms = work.deadline_ms.saturating_sub(upper_ms);
-    let slack_ms = last_ms.saturating_sub(earliest_ms).max(0);
+    let in_time_ms = work.deadline_ms.saturating_sub(upper_ms);
+    let slack_ms = in_time_ms.saturating_sub(earliest_ms);
     let reserve_ms = upper_ms.saturating_mul(limits.reserve.into());
-    let in_time_ms = last_ms.saturating_sub(reserve_ms.min(slack_ms / 2));
-    let latest_ms = if work.in_hand {
-        i64::MAX
-    } else if in_time_ms < earliest_ms {
-        earliest_ms.saturating_add(limits.catch_up_ms)
+    let (last_ms, latest_ms) = if work.in_hand {
+        (i64::MAX, i64::MAX)
+    } else if slack_ms < 0 {
+        let caught_up_ms = earliest_ms.saturating_add(limits.catch_up_ms);
+        (caught_up_ms, caught_up_ms)
     } else {
-        in_time_ms
+        (in_time_ms, in_time_ms - reserve_ms.min(slack_ms / 2))
     };
     Item {
         key: work.key,
         // What is in hand is in front of everything that waits.
         due_ms: if work.in_hand { i64::MIN } else { work.due_ms },
         expected_ms: work.expected_ms.max(0),
+        last_ms,
         latest_ms,
         deadline_ms: work.deadline_ms,
     }
+}
+
+/// That of the queue: the scheduler sends what can wait least first.
+fn order(item: &Item) -> (i64, i64, u32) {
+    (item.due_ms, item.last_ms, item.key)
 }
 
 /// The smallest number from `from` to `to` that is good, where every number

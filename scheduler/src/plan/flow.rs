@@ -261,6 +261,7 @@ impl Case<'_> {
                 key: due.flow.key,
                 due_ms: due.flow.due_ms,
                 expected_ms,
+                last_ms: due.until_ms - expected_ms,
                 latest_ms: due.until_ms - expected_ms,
                 deadline_ms: if lane == lanes {
                     due.flow.deadline_ms

@@ -39,5 +39,5 @@ pub use estimate::{Estimate, Past, Typical, estimate, left_ms, typical};
 pub use flow::{Flow, decide_flow};
 pub use flow_forecast::forecast_flow;
 pub use forecast::{End, Forecast, Step};
-pub use pace::{Crowding, Looked, Pace};
+pub use pace::{Crowding, Looked, Pace, TELLING_JOBS};
 pub use work::{Fleet, Limits, Work};

@@ -15,6 +15,10 @@ const NEWEST: f64 = 0.5;
 /// Bounds of a job's time, whatever was measured.
 const JOB_MS: std::ops::RangeInclusive<f64> = 100.0..=600_000.0;
 
+/// So many jobs of a host are open at least before it tells of the machines:
+/// the last ones are often short.
+pub const TELLING_JOBS: u64 = 3;
+
 /// Of so few hosts it cannot be said whether they or the machines are slow.
 const HOSTS_MIN: usize = 10;
 

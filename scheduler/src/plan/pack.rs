@@ -14,7 +14,10 @@ pub(super) struct Item {
     pub(super) key: u32,
     pub(super) due_ms: i64,
     pub(super) expected_ms: i64,
-    /// A start later than this is too late for what is planned.
+    /// A start later than this is too late.
+    pub(super) last_ms: i64,
+    /// A start later than this is too late for what is planned, which keeps
+    /// some time in reserve; not behind `last_ms`.
     pub(super) latest_ms: i64,
     /// What was promised; the plan may have had to give it up.
     pub(super) deadline_ms: i64,
@@ -121,6 +124,22 @@ impl Packer {
         }
         self.finish();
         packed
+    }
+
+    /// Gives up what not even these instances keep in reserve, and no more of
+    /// it than that.
+    pub(super) fn relax(&mut self, items: &mut [Item], ready: &[Ready], slots: u32) {
+        self.begin(ready, slots);
+        for item in items {
+            let Some(mut slot) = self.heap.peek_mut() else {
+                item.latest_ms = item.last_ms;
+                continue;
+            };
+            let start = slot.0.0.max(item.due_ms);
+            item.latest_ms = item.latest_ms.max(start.min(item.last_ms));
+            slot.0.0 = start + item.expected_ms;
+        }
+        self.finish();
     }
 
     /// When each instance of the last [`Packer::pack`] has done its last job;

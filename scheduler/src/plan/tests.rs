@@ -76,6 +76,48 @@ fn decide(work: &[Work], fleet: Fleet, limits: Limits) -> Decision {
 }
 
 #[test]
+fn where_most_of_it_has_no_past_the_alarms_decide() {
+    let check = |known: usize, expected: Why| {
+        let mut all = jobs(&[10; 8], 100);
+        for work in &mut all[known..] {
+            work.is_known = false;
+        }
+        let decision = decide(&all, NONE, LIMITS);
+        assert_eq!(decision.why, expected, "{known} of 8");
+    };
+    check(0, Why::NoHistory);
+    check(3, Why::NoHistory);
+    check(4, Why::Deadline);
+    check(8, Why::Deadline);
+}
+
+#[test]
+fn a_reserve_that_cannot_be_kept_costs_no_deadline() {
+    // One instance is busy until minute 60; a short run that is due at 30 has
+    // to begin by 65, behind eighteen that are in front of it and can wait.
+    let mut all = vec![
+        in_hand(work(0, 0, 572, 1_440)),
+        in_hand(work(1, 0, 32, 1_440)),
+    ];
+    all.extend((2..20).map(|key| work(key, 0, 60, 1_440)));
+    all.push(work(20, 30, 10, 75));
+    for reserve in [0, 3] {
+        let limits = Limits {
+            reserve,
+            max: 10,
+            ..LIMITS
+        };
+        let decision = Planner::new().decide(28 * MINUTE, &all, &there(1, 1), &limits);
+        assert_eq!(
+            (decision.wanted, decision.late),
+            (10, 0),
+            "reserve {reserve}"
+        );
+        assert_eq!(decision.why, Why::Deadline, "reserve {reserve}");
+    }
+}
+
+#[test]
 fn a_run_that_takes_four_times_as_long_is_still_in_time() {
     let check = |deadline_min, reserve, wanted| {
         let limits = Limits { reserve, ..LIMITS };

@@ -29,8 +29,14 @@ impl Weather {
     /// Until when nothing is to be had, if that is so now.
     pub(crate) fn dry_until(&self, now: Ms) -> Option<Ms> {
         let (from, to) = self.dry;
-        let day = now / DAY * DAY;
-        (day + from..day + to).contains(&now).then_some(day + to)
+        let today = now / DAY * DAY;
+        // What began yesterday may last into today.
+        let days = [today.checked_sub(DAY), Some(today)];
+        let mut ends = days.into_iter().flatten().filter_map(|day| {
+            let is_dry = (day + from..day + to).contains(&now);
+            is_dry.then_some(day + to)
+        });
+        ends.next_back()
     }
 
     /// The first wave after `now`.
@@ -53,6 +59,13 @@ mod tests {
         let until = Some(DAY + 2 * HOUR + 20 * MINUTE);
         assert_eq!(weather.dry_until(DAY + 2 * HOUR), until);
         assert_eq!(weather.dry_until(DAY + 2 * HOUR + 20 * MINUTE), None);
+        let late = Weather {
+            dry: (23 * HOUR, 25 * HOUR),
+            ..weather
+        };
+        assert_eq!(late.dry_until(23 * HOUR), Some(25 * HOUR));
+        assert_eq!(late.dry_until(24 * HOUR + 1), Some(25 * HOUR));
+        assert_eq!(late.dry_until(25 * HOUR), None);
         assert_eq!(weather.next_wave(0), 3 * HOUR);
         assert_eq!(weather.next_wave(3 * HOUR), DAY + 3 * HOUR);
         assert_eq!(weather.wave_share, 0.5);

@@ -1,25 +1,19 @@
 //! The planner of the scheduler, asked as its tick asks: what waits, what is in
-//! hand and what comes next, with estimates from past runs. Nothing is decided
-//! here; while nothing that is due has a past, the alarms decide.
+//! hand and what comes next, with estimates from past runs and the scheduler's
+//! own defaults. Nothing is decided here; while most of what is due has no past,
+//! the alarms decide.
 
 use std::sync::Arc;
 
 use trawler_core::past::PAST_MAX;
+use trawler_scheduler::PlanOptions;
 use trawler_scheduler::plan::{
-    Crowding, Decision, Estimate, Fleet, Flow, Limits, Past, Planner, Typical, Work, decide_flow,
-    estimate,
+    Crowding, Decision, Estimate, Fleet, Flow, Limits, Past, Planner, TELLING_JOBS, Typical, Work,
+    decide_flow, estimate, typical,
 };
 
-use crate::time::{MINUTE, Ms};
+use crate::time::Ms;
 use crate::workload::RunLoad;
-
-/// Work that is late anyway is over so long after its earliest end: the default
-/// of the scheduler.
-const CATCH_UP: Ms = 30 * MINUTE;
-
-/// How many times longer than it hardly ever does a run may take: the default
-/// of the scheduler.
-const RESERVE: u32 = 3;
 
 /// Estimates of pipes and the planner that uses them.
 #[derive(Debug)]
@@ -27,6 +21,10 @@ pub(crate) struct PlannerPolicy {
     planner: Planner,
     pasts: Vec<Vec<Past>>,
     estimates: Vec<Estimate>,
+    /// Pipes without a past, and what they are taken to need.
+    unknown: usize,
+    first: Estimate,
+    options: PlanOptions,
     work: Vec<Work>,
     images: Vec<ImageFlow>,
     flows: Vec<Flow>,
@@ -35,13 +33,6 @@ pub(crate) struct PlannerPolicy {
     /// Nothing has to be decided before it while the queue is empty.
     again_at: Option<Ms>,
 }
-
-/// An image job before any was measured: the default of the scheduler.
-const FIRST_JOB_MS: f64 = 20_000.0;
-
-/// So many jobs of a host are open at least before it tells of the machines,
-/// as with the scheduler.
-const TELLING_JOBS: u64 = 3;
 
 /// The images of one host as the scheduler sees them.
 #[derive(Debug, Clone, Copy)]
@@ -66,15 +57,15 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    fn limits(&self) -> Limits {
+    fn limits(&self, options: &PlanOptions) -> Limits {
         Limits {
             min: 0,
             max: self.max,
             slots: self.slots,
             boot_ms: signed(self.boot),
             every_ms: signed(self.every),
-            catch_up_ms: signed(CATCH_UP),
-            reserve: RESERVE,
+            catch_up_ms: options.catch_up.num_milliseconds(),
+            reserve: options.reserve,
             idle_ms: signed(self.idle),
             usd_per_hour: self.usd_per_hour,
             budget_usd: None,
@@ -115,6 +106,9 @@ impl PlannerPolicy {
             planner: Planner::new(),
             pasts: vec![Vec::new(); pipes],
             estimates: vec![unknown; pipes],
+            unknown: pipes,
+            first: unknown,
+            options: PlanOptions::default(),
             work: Vec::new(),
             images: Vec::new(),
             flows: Vec::new(),
@@ -134,6 +128,7 @@ impl PlannerPolicy {
     pub(crate) fn ran(&mut self, run: &RunLoad, took: Ms) {
         let at = run.pipe as usize;
         let pasts = &mut self.pasts[at];
+        self.unknown -= usize::from(pasts.is_empty());
         if pasts.len() == PAST_MAX {
             pasts.remove(0);
         }
@@ -146,12 +141,23 @@ impl PlannerPolicy {
     }
 
     pub(crate) fn estimate(&self, pipe: u32) -> Estimate {
-        self.estimates[pipe as usize]
+        let estimate = self.estimates[pipe as usize];
+        match estimate.is_known {
+            true => estimate,
+            false => self.first,
+        }
     }
 
-    /// A new decision begins: no work yet.
+    /// A new decision begins: no work yet. Pipes without a past count with what
+    /// the others take.
     pub(crate) fn begin(&mut self) {
         self.work.clear();
+        if self.unknown > 0 {
+            let rows = self.pasts.iter().map(|past| past.last());
+            let rows = rows.map(|past| past.map_or(0, |past| past.rows));
+            let others = typical(self.estimates.iter().copied().zip(rows));
+            self.first = estimate(&[], None, &others);
+        }
     }
 
     /// The same of image work.
@@ -198,7 +204,7 @@ impl PlannerPolicy {
     }
 
     pub(crate) fn decide(&mut self, now: Ms, standing: Standing, bounds: &Bounds) -> Decision {
-        let limits = bounds.limits();
+        let limits = bounds.limits(&self.options);
         let fleet = standing.fleet();
         let decision = self
             .planner
@@ -228,9 +234,10 @@ impl PlannerPolicy {
         self.crowding.look(&mut self.ratios);
         self.flows.clear();
         let crowding = self.crowding;
+        let first_ms = self.options.image_job.num_milliseconds() as f64;
         self.flows.extend(self.images.iter().map(|of| {
             let job_ms = crowding.job_ms(of.measured, of.by_rate_ms);
-            let first = FIRST_JOB_MS.max(of.by_rate_ms);
+            let first = first_ms.max(of.by_rate_ms);
             Flow {
                 job_ms: job_ms.unwrap_or(first).max(1.0) as i64,
                 ..of.flow
@@ -241,7 +248,7 @@ impl PlannerPolicy {
             &self.flows,
             self.crowding.present(),
             &standing.fleet(),
-            &bounds.limits(),
+            &bounds.limits(&self.options),
         )
     }
 }
@@ -257,7 +264,7 @@ mod tests {
     use trawler_scheduler::plan::Why;
 
     use super::*;
-    use crate::time::{HOUR, SECOND};
+    use crate::time::{HOUR, MINUTE, SECOND};
     use crate::workload::{ImageLoad, Source};
 
     const BOUNDS: Bounds = Bounds {

@@ -11,9 +11,19 @@ use crate::time::{HOUR, Ms};
 const AHEAD: Ms = HOUR;
 
 impl World<'_> {
+    /// One owner for both groups: where runs have no past the alarms decide
+    /// about images as well.
     pub(super) fn plan(&mut self) {
-        self.plan_crawl();
-        self.plan_images();
+        match self.plan_crawl() {
+            Some(Why::NoHistory) => {
+                for tier in Tier::BOTH {
+                    if let Some(desired) = self.ask_scaler(tier) {
+                        self.want(tier, desired);
+                    }
+                }
+            }
+            Some(_) | None => self.plan_images(),
+        }
     }
 
     fn bounds(&self, tier: Tier) -> Bounds {
@@ -38,10 +48,11 @@ impl World<'_> {
         }
     }
 
-    fn plan_crawl(&mut self) {
+    /// Why, if there was anything to decide.
+    fn plan_crawl(&mut self) -> Option<Why> {
         let is_idle = self.queue.is_empty() && self.groups[0].live() == 0;
         if is_idle && !self.planner.is_needed(self.now) {
-            return;
+            return None;
         }
         let bounds = self.bounds(Tier::Crawl);
         self.planner.begin();
@@ -59,14 +70,10 @@ impl World<'_> {
         }
         let standing = self.standing(Tier::Crawl);
         let decision = self.planner.decide(self.now, standing, &bounds);
-        match decision.why {
-            Why::NoHistory => {
-                if let Some(desired) = self.ask_scaler(Tier::Crawl) {
-                    self.want(Tier::Crawl, desired);
-                }
-            }
-            _ => self.want(Tier::Crawl, decision.wanted),
+        if decision.why != Why::NoHistory {
+            self.want(Tier::Crawl, decision.wanted);
         }
+        Some(decision.why)
     }
 
     fn plan_images(&mut self) {
