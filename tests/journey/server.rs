@@ -150,17 +150,19 @@ fn answer(
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let path = line.split(' ').nth(1).unwrap_or("/").to_owned();
-    heads.lock().unwrap().push_str(&line.to_ascii_lowercase());
+    let mut asked = line.to_ascii_lowercase();
     loop {
         line.clear();
         if reader.read_line(&mut line)? == 0 {
             return Ok(());
         }
-        heads.lock().unwrap().push_str(&line.to_ascii_lowercase());
+        asked.push_str(&line.to_ascii_lowercase());
         if line == "\r\n" {
             break;
         }
     }
+    // Whole, or two that ask at once could not be told apart.
+    heads.lock().unwrap().push_str(&asked);
     requests.fetch_add(1, Ordering::SeqCst);
     let answer = serve(&path);
     let mut stream = reader.into_inner();
