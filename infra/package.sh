@@ -39,6 +39,8 @@ stage() {
     cp "$2" "$out/stage/trawler"
     cp "$fleet/trawler.toml" "$out/stage/"
     cp "$here/$1"/* "$out/stage/"
+    # Whatever the umask: the worker is not root.
+    chmod 755 "$out/stage"
     chmod 644 "$out/stage"/*
     chmod 755 "$out/stage/trawler"
     for script in boot.sh bootstrap; do

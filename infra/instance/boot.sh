@@ -26,7 +26,18 @@ signal() {
 }
 
 instance=$(ec2-metadata --quiet --instance-id)
-trap 'signal FAILURE; shutdown -h now' ERR
+# The machine goes at once, and its log with it: what `aws ec2
+# get-console-output` shows is what is left to read.
+give_up() {
+    signal FAILURE
+    {
+        echo "trawler: line $1 of boot.sh failed; the end of the worker's log:"
+        tail -n 50 "$root/var/log/trawler/trawler.log"
+    } >> "$root/dev/console" 2>&1 || true
+    sleep 10 # until the console is taken
+    shutdown -h now
+}
+trap 'give_up $LINENO' ERR
 
 mkdir -p "$root/etc/trawler" "$root/var/log/trawler" "$root/etc/systemd/system/trawler.service.d"
 cat > "$root/etc/trawler/role.env" <<END

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::root;
+use serde_json::Value;
+
 use crate::template::{Deployed, text};
 use crate::tools::said;
+use crate::{read, root};
 
 /// Stands for `aws`: packages come from a folder, and every call is noted.
 const AWS: &str = r#"#!/bin/bash
@@ -22,8 +24,33 @@ if [ "$1 $2" = "s3 cp" ]; then cp "$PACKAGES/$(basename "$4")" "$5"; fi
 /// Stands for `systemctl`: the worker starts, or does not.
 const SYSTEMCTL: &str = r#"#!/bin/bash
 echo "systemctl $*" >> "$NOTES"
-if [ "$*" = "start trawler.service" ]; then exit "$WORKER_STARTS"; fi
+if [ "$*" = "start trawler.service" ]; then
+    echo "the port is taken" >> "$TRAWLER_ROOT/var/log/trawler/trawler.log"
+    exit "$WORKER_STARTS"
+fi
 "#;
+
+/// What machines of a group are told, and what they make of it.
+struct Role {
+    name: &'static str,
+    /// In the names of groups and logs.
+    group: &'static str,
+    /// Of the program.
+    command: &'static str,
+}
+
+const ROLES: [Role; 2] = [
+    Role {
+        name: "Crawl",
+        group: "crawl",
+        command: "crawl",
+    },
+    Role {
+        name: "Image",
+        group: "image",
+        command: "images",
+    },
+];
 
 /// A machine that is about to start.
 struct Machine {
@@ -42,6 +69,8 @@ impl Machine {
             ("aws", AWS.to_owned()),
             ("systemctl", SYSTEMCTL.to_owned()),
             ("shutdown", note("shutdown")),
+            ("sleep", note("sleep")),
+            ("sleep", note("sleep")),
             ("ec2-metadata", "#!/bin/bash\necho i-0abc\n".to_owned()),
         ] {
             let path = bin.join(name);
@@ -66,8 +95,8 @@ impl Machine {
         self.folder.path().join(path)
     }
 
-    /// Runs the user data of a crawler; what it noted, and whether it went well.
-    fn boot(&self, sum: &str, worker_starts: &str) -> (bool, String) {
+    /// Runs the user data of a machine; whether it went well, and what it noted.
+    fn boot(&self, role: &Role, sum: &str, worker_starts: &str) -> (bool, String) {
         let deployed = Deployed::with(&[
             ("ArmSha256", sum),
             ("X86Sha256", sum),
@@ -75,11 +104,16 @@ impl Machine {
             ("Egress", "fixed"),
         ]);
         let name = format!(
-            "Crawl{}LaunchTemplate",
+            "{}{}LaunchTemplate",
+            role.name,
             if arch() == "arm64" { "Arm" } else { "X86" }
         );
         let script = text(&deployed.properties(&name)["LaunchTemplateData"]["UserData"]);
         let script = script.replace("/opt/trawler", self.at("opt").to_str().unwrap());
+        let script = script.replace(
+            "/dev/console",
+            self.at("root/dev/console").to_str().unwrap(),
+        );
         let notes = self.at("notes");
         fs::write(&notes, "").unwrap();
         let path = format!(
@@ -88,6 +122,7 @@ impl Machine {
             std::env::var("PATH").unwrap()
         );
         fs::create_dir_all(self.at("root/etc/logrotate.d")).unwrap();
+        fs::create_dir_all(self.at("root/dev")).unwrap();
         let resolvers = "# of the network\nsearch ec2.internal\nnameserver 10.64.0.2\n";
         fs::write(self.at("root/etc/resolv.conf"), resolvers).unwrap();
         let mut command = Command::new("bash");
@@ -144,80 +179,138 @@ fn position(notes: &str, line: &str) -> usize {
 
 #[test]
 fn a_machine_fetches_checks_and_starts_its_worker_and_says_so() {
-    let machine = Machine::new();
-    let (went_well, notes) = machine.boot(&machine.sum, "0");
-    assert!(went_well, "{notes}");
-    let fetched = position(
-        &notes,
-        "aws s3 cp --only-show-errors s3://artifacts/releases/0123456789abcdef/",
-    );
-    let started = position(&notes, "systemctl start trawler.service");
-    let told = position(
-        &notes,
-        "--logical-resource-id CrawlGroup --unique-id i-0abc --status SUCCESS",
-    );
-    let logs = position(&notes, "systemctl start --no-block trawler-logs.service");
-    assert!(
-        fetched < started && started < told && told < logs,
-        "{notes}"
-    );
-    assert!(
-        !notes.contains("shutdown") && !notes.contains("FAILURE"),
-        "{notes}"
-    );
-    let role = machine.file("etc/trawler/role.env");
-    for line in [
-        "TRAWLER_COMMAND=crawl\n",
-        "AWS_REGION=eu-west-1\n",
-        "TRAWLER_INSTANCE=i-0abc\n",
-        "TRAWLER_GROUP=check-crawl\n",
-        "TRAWLER_FIXED_EGRESS=http://FixedEgressProxy.PrivateIp:3128\n",
-    ] {
-        assert!(role.contains(line), "{role}");
-    }
-    assert!(
-        machine
-            .file("etc/trawler/logs.json")
-            .contains("\"/trawler/check/crawl\"")
-    );
-    let reach = machine.file("etc/systemd/system/trawler.service.d/reach.conf");
-    // The network's resolver, the endpoint in two zones, and the proxy.
-    assert_eq!(reach.matches("IPAddressAllow=").count(), 4, "{reach}");
-    assert!(reach.contains("IPAddressAllow=10.64.0.2\n"), "{reach}");
-    for unit in [
-        "trawler.service",
-        "trawler-gone.service",
-        "trawler-logs.service",
-    ] {
-        assert!(
-            !machine
-                .file(&format!("etc/systemd/system/{unit}"))
-                .is_empty()
+    for role in &ROLES {
+        let machine = Machine::new();
+        let (went_well, notes) = machine.boot(role, &machine.sum, "0");
+        assert!(went_well, "{notes}");
+        let fetched = format!(
+            "aws s3 cp --only-show-errors s3://artifacts/releases/0123456789abcdef/trawler-{}.tar.gz ",
+            arch()
         );
+        let told = format!(
+            "signal-resource --stack-name stack --logical-resource-id {}Group --unique-id i-0abc --status SUCCESS",
+            role.name
+        );
+        let steps = [
+            &fetched,
+            "systemctl daemon-reload",
+            "systemctl start trawler.service",
+            &told,
+            "systemctl start --no-block trawler-logs.service",
+        ]
+        .map(|line| position(&notes, line));
+        assert!(steps.is_sorted(), "{notes}");
+        assert!(
+            !notes.contains("shutdown") && !notes.contains("FAILURE"),
+            "{notes}"
+        );
+        assert_is_told(&machine, role);
+        let reach = machine.file("etc/systemd/system/trawler.service.d/reach.conf");
+        // The network's resolver, the endpoint in two zones, and the proxy.
+        let reach: Vec<&str> = reach.lines().collect();
+        assert_eq!(
+            reach,
+            [
+                "[Service]",
+                "IPAddressAllow=10.64.0.2",
+                "IPAddressAllow=10.64.48.0/27",
+                "IPAddressAllow=10.64.48.32/27",
+                "IPAddressAllow=10.64.48.64/27",
+            ]
+        );
+        for unit in ["trawler", "trawler-gone", "trawler-logs"] {
+            let unit = format!("{unit}.service");
+            let found = machine.file(&format!("etc/systemd/system/{unit}"));
+            assert_eq!(found, read(&format!("infra/instance/{unit}")));
+        }
+    }
+}
+
+/// What the unit and the program find on the machine.
+fn assert_is_told(machine: &Machine, role: &Role) {
+    let told = machine.file("etc/trawler/role.env");
+    let told: Vec<&str> = told.lines().collect();
+    let folder = format!("TRAWLER_DIR={}", machine.at("opt").display());
+    let command = format!("TRAWLER_COMMAND={}", role.command);
+    let group = format!("TRAWLER_GROUP=check-{}", role.group);
+    let expected = [
+        "AWS_REGION=eu-west-1",
+        "AWS_DEFAULT_REGION=eu-west-1",
+        &folder,
+        &command,
+        "TRAWLER_INSTANCE=i-0abc",
+        &group,
+        "TRAWLER_FIXED_EGRESS=http://FixedEgressProxy.PrivateIp:3128",
+    ];
+    assert_eq!(told, expected);
+    assert!(machine.at("opt/trawler.toml").is_file());
+    let logs = machine.file("etc/trawler/logs.json");
+    let logs: Value = serde_json::from_str(&logs).unwrap();
+    let log = &logs["logs"]["logs_collected"]["files"]["collect_list"][0];
+    assert_eq!(
+        log["log_group_name"],
+        format!("/trawler/check/{}", role.group)
+    );
+}
+
+/// By the line of the unit, with what boot.sh has written for it.
+#[test]
+fn the_program_takes_what_a_machine_is_told_as_its_command_and_its_folder() {
+    for role in &ROLES {
+        let machine = Machine::new();
+        assert!(machine.boot(role, &machine.sum, "0").0);
+        // The folder that is named is the one that is read.
+        fs::write(machine.at("opt/trawler.toml"), "no_key = 1\n").unwrap();
+        let unit = machine.file("etc/systemd/system/trawler.service");
+        let line = unit
+            .lines()
+            .find_map(|line| line.strip_prefix("ExecStart=/opt/trawler/trawler "));
+        let program = env!("CARGO_BIN_EXE_trawler-under-test");
+        let script = format!(
+            "set -a; . {}; exec {program} {}",
+            machine.at("root/etc/trawler/role.env").display(),
+            line.unwrap()
+        );
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", &script])
+            .current_dir(machine.folder.path());
+        let (_, said) = said(&mut command);
+        assert!(said.contains("no_key"), "{}: {said}", role.name);
     }
 }
 
 #[test]
 fn a_machine_with_another_package_than_the_pinned_one_starts_nothing_and_goes() {
-    let machine = Machine::new();
-    let (went_well, notes) = machine.boot(&"0".repeat(64), "0");
-    assert!(!went_well, "{notes}");
-    position(&notes, "--status FAILURE");
-    position(&notes, "shutdown -h now");
-    assert!(!notes.contains("systemctl"), "{notes}");
+    for role in &ROLES {
+        let machine = Machine::new();
+        let (went_well, notes) = machine.boot(role, &"0".repeat(64), "0");
+        assert!(!went_well, "{notes}");
+        let failed = position(&notes, "--status FAILURE");
+        assert!(failed < position(&notes, "shutdown -h now"), "{notes}");
+        assert!(!notes.contains("systemctl"), "{notes}");
+        let console = machine.file("dev/console");
+        assert!(console.contains(" of the user data failed"), "{console}");
+    }
 }
 
 #[test]
 fn a_machine_whose_worker_does_not_start_fails_the_update_and_goes() {
-    let machine = Machine::new();
-    let (went_well, notes) = machine.boot(&machine.sum, "1");
-    assert!(!went_well, "{notes}");
-    let failed = position(
-        &notes,
-        "--logical-resource-id CrawlGroup --unique-id i-0abc --status FAILURE",
-    );
-    assert!(failed < position(&notes, "shutdown -h now"), "{notes}");
-    assert!(!notes.contains("SUCCESS"), "{notes}");
+    for role in &ROLES {
+        let machine = Machine::new();
+        let (went_well, notes) = machine.boot(role, &machine.sum, "1");
+        assert!(!went_well, "{notes}");
+        let failed = format!(
+            "--logical-resource-id {}Group --unique-id i-0abc --status FAILURE",
+            role.name
+        );
+        let failed = position(&notes, &failed);
+        assert!(failed < position(&notes, "shutdown -h now"), "{notes}");
+        assert!(!notes.contains("SUCCESS"), "{notes}");
+        let console = machine.file("dev/console");
+        assert!(console.contains(" of boot.sh failed"), "{console}");
+        assert!(console.contains("the port is taken"), "{console}");
+    }
 }
 
 #[test]

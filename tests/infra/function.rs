@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use trawler_aws::{Function, FunctionError};
 use trawler_tests::emulator::{Ministack, REGION};
+use trawler_tests::proxy::FaultProxy;
 use trawler_tests::until;
 
 /// How a call ended: `response` or `error`, and the body.
@@ -30,6 +31,8 @@ struct State {
     in_hand: Option<String>,
     ended: Vec<Ended>,
     start_error: Option<String>,
+    /// Of a call, so long may it take.
+    time: Duration,
 }
 
 /// The interface on a free port of 127.0.0.1; it ends with this value.
@@ -44,10 +47,11 @@ impl Runtime {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (state, called) = (
-            Arc::new(Mutex::new(State::default())),
-            Arc::new(Notify::new()),
-        );
+        let state = State {
+            time: Duration::from_secs(60),
+            ..State::default()
+        };
+        let (state, called) = (Arc::new(Mutex::new(state)), Arc::new(Notify::new()));
         let mut server = JoinSet::new();
         let shared = (Arc::clone(&state), Arc::clone(&called));
         server.spawn(async move {
@@ -77,6 +81,10 @@ impl Runtime {
     fn call(&self, id: &str) {
         self.state.lock().unwrap().waiting.push(id.to_owned());
         self.called.notify_one();
+    }
+
+    fn give(&self, time: Duration) {
+        self.state.lock().unwrap().time = time;
     }
 
     fn ended(&self) -> Vec<Ended> {
@@ -134,7 +142,7 @@ fn hand_out(state: &mut State) -> Option<Response<Full<Bytes>>> {
     state.in_hand = None;
     let id = (!state.waiting.is_empty()).then(|| state.waiting.remove(0))?;
     state.in_hand = Some(id.clone());
-    let deadline = Utc::now() + Duration::from_secs(60);
+    let deadline = Utc::now() + state.time;
     let answer = Response::builder()
         .header("Lambda-Runtime-Aws-Request-Id", id)
         .header(
@@ -253,7 +261,8 @@ async fn the_scheduler_as_a_function_ticks_for_each_call() {
     };
     trawler(&["fleet", "create", "--bucket"]);
     // Nothing below is written to, as in a package of Lambda.
-    let mut function = schedule(dir, &runtime, &endpoint).spawn().unwrap();
+    let proxy = FaultProxy::start(&endpoint).await;
+    let mut function = schedule(dir, &runtime, &proxy.endpoint()).spawn().unwrap();
     runtime.call("early");
     until("the first call has ended", || runtime.ended().len() == 1).await;
     let (_, how, body) = runtime.ended().remove(0);
@@ -280,6 +289,21 @@ async fn the_scheduler_as_a_function_ticks_for_each_call() {
         !dir.join("trawler-data").exists(),
         "a function writes nothing beside its package"
     );
+    // A store that is silent: the call is answered within its time, and the
+    // next one goes on.
+    proxy.hush();
+    runtime.give(Duration::from_secs(6));
+    runtime.call("late");
+    until("the call has ended", || runtime.ended().len() == 4).await;
+    let (_, how, body) = runtime.ended().remove(3);
+    assert_eq!(how, "error", "{body}");
+    assert!(body.contains("Trawler.Time"), "{body}");
+    proxy.mend();
+    runtime.give(Duration::from_secs(60));
+    runtime.call("after");
+    until("the call has ended", || runtime.ended().len() == 5).await;
+    let (_, how, body) = runtime.ended().remove(4);
+    assert_eq!(how, "response", "{body}");
     function.kill().unwrap();
     function.wait().unwrap();
 }

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use trawler_tests::emulator::Moto;
+use trawler_tests::emulator::{Moto, REGION};
 
-use crate::template::{Deployed, number, template, text};
+use crate::template::{Deployed, many, number, template, text};
 use crate::wire::{query, values};
 
 /// Spot capacity of so many types is seldom gone at once.
@@ -38,6 +38,7 @@ fn flat(name: &str, value: &Value, list: &str, form: &mut Vec<(String, String)>)
                 flat(&format!("{name}{list}.{}", at + 1), item, list, form);
             }
         }
+        Value::Null => {}
         one => form.push((name.to_owned(), text(one))),
     }
 }
@@ -77,46 +78,61 @@ fn make_template(deployed: &Deployed, name: &str) {
     call("ec2", "2016-11-15", &form);
 }
 
-fn subnets() -> Vec<String> {
-    let zones = call(
-        "ec2",
-        "2016-11-15",
-        &[("Action".to_owned(), "DescribeSubnets".to_owned())],
-    );
-    values(&zones, "subnetId")
+/// The network of the template with the subnets of the workers; their ids.
+fn make_subnets(deployed: &Deployed, names: &Value) -> Vec<String> {
+    let vpc = text(&deployed.properties("Vpc")["CidrBlock"]);
+    let made = ec2("CreateVpc", &[("CidrBlock", &vpc)]);
+    let vpc = values(&made, "vpcId").remove(0);
+    let names = names.as_array().unwrap().iter();
+    let subnets = names.map(|name| {
+        let subnet = deployed.properties(&text(name));
+        let zone = text(&subnet["AvailabilityZone"]).replace("zone-", REGION);
+        let form = [
+            ("VpcId", vpc.as_str()),
+            ("CidrBlock", &text(&subnet["CidrBlock"])),
+            ("AvailabilityZone", &zone),
+        ];
+        values(&ec2("CreateSubnet", &form), "subnetId").remove(0)
+    });
+    subnets.collect()
+}
+
+fn ec2(action: &str, form: &[(&str, &str)]) -> String {
+    let action = [("Action", action)];
+    let form = action.iter().chain(form);
+    let form: Vec<_> = form
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect();
+    call("ec2", "2016-11-15", &form)
 }
 
 /// The group as its properties say; the launch templates by name, as they are
-/// here, and the subnets of the emulator.
-fn make_group(deployed: &Deployed, name: &str) -> String {
+/// here, and these subnets.
+fn make_group(deployed: &Deployed, name: &str, subnets: &str) -> String {
     let mut group = deployed.properties(name);
     let fields = group.as_object_mut().unwrap();
-    for other in [
-        "MetricsCollection",
-        "VPCZoneIdentifier",
-        "LifecycleHookSpecificationList",
-        "Tags",
-    ] {
+    // These have calls of their own.
+    for other in ["MetricsCollection", "LifecycleHookSpecificationList"] {
         fields.remove(other);
     }
+    fields.insert("VPCZoneIdentifier".to_owned(), subnets.into());
     let written = group
         .to_string()
         .replace("LaunchTemplateId", "LaunchTemplateName");
     let group: Value = serde_json::from_str(&written).unwrap();
     let mut form = vec![("Action".to_owned(), "CreateAutoScalingGroup".to_owned())];
     flat("", &group, ".member", &mut form);
-    form.push(("VPCZoneIdentifier".to_owned(), subnets().join(",")));
     call("autoscaling", "2011-01-01", &form);
     text(&group["AutoScalingGroupName"])
 }
 
-fn on_group(action: &str, group: &str, properties: &Value) {
+fn on_group(action: &str, group: &str, properties: &Value) -> String {
     let mut form = vec![
         ("Action".to_owned(), action.to_owned()),
         ("AutoScalingGroupName".to_owned(), group.to_owned()),
     ];
     flat("", properties, ".member", &mut form);
-    call("autoscaling", "2011-01-01", &form);
+    call("autoscaling", "2011-01-01", &form)
 }
 
 #[test]
@@ -126,9 +142,13 @@ fn moto_makes_the_groups_of_the_template_with_their_hooks_and_policies() {
         for arch in ["Arm", "X86"] {
             make_template(&deployed, &format!("{role}{arch}LaunchTemplate"));
         }
-        let group = make_group(&deployed, &format!("{role}Group"));
-        assert_eq!(group, format!("check-{queue}"));
         let properties = deployed.properties(&format!("{role}Group"));
+        let subnets = make_subnets(&deployed, &properties["VPCZoneIdentifier"]);
+        let group = make_group(&deployed, &format!("{role}Group"), &subnets.join(","));
+        assert_eq!(group, format!("check-{queue}"));
+        for metrics in properties["MetricsCollection"].as_array().unwrap() {
+            on_group("EnableMetricsCollection", &group, metrics);
+        }
         for hook in properties["LifecycleHookSpecificationList"]
             .as_array()
             .unwrap()
@@ -138,39 +158,108 @@ fn moto_makes_the_groups_of_the_template_with_their_hooks_and_policies() {
         for kind in ["Wake", "Backlog"] {
             let mut policy = deployed.properties(&format!("{role}{kind}Policy"));
             let fields = policy.as_object_mut().unwrap();
-            fields.remove("AutoScalingGroupName");
+            let own = fields.remove("AutoScalingGroupName").unwrap();
             fields.insert("PolicyName".to_owned(), kind.into());
-            on_group("PutScalingPolicy", &group, &policy);
+            on_group("PutScalingPolicy", &text(&own), &policy);
         }
-        let named = |key: &str| vec![(key.to_owned(), group.clone())];
-        let with = |action: &str, mut form: Vec<(String, String)>| {
-            form.insert(0, ("Action".to_owned(), action.to_owned()));
-            call("autoscaling", "2011-01-01", &form)
-        };
-        let found = with(
-            "DescribeAutoScalingGroups",
-            named("AutoScalingGroupNames.member.1"),
+        assert_group(&group, &subnets, &properties);
+        assert_hook(&group, &properties["LifecycleHookSpecificationList"][0]);
+        assert_policies(
+            &group,
+            &deployed.properties(&format!("{role}BacklogPolicy")),
         );
-        let one = |tag: &str| values(&found, tag).first().cloned().unwrap_or_default();
+    }
+}
+
+/// What was told of a tag, every time.
+fn told(xml: &str, tag: &str) -> Vec<String> {
+    let plain = |value: String| value.replace("&gt;", ">").replace("&lt;", "<");
+    values(xml, tag).into_iter().map(plain).collect()
+}
+
+fn assert_group(group: &str, subnets: &[String], properties: &Value) {
+    let named = vec![
+        ("Action".to_owned(), "DescribeAutoScalingGroups".to_owned()),
+        (
+            "AutoScalingGroupNames.member.1".to_owned(),
+            group.to_owned(),
+        ),
+    ];
+    let found = call("autoscaling", "2011-01-01", &named);
+    let check = |tag: &str, expected: &str| {
         assert_eq!(
-            (one("MinSize"), one("MaxSize"), one("DesiredCapacity")),
-            ("0".into(), "72".into(), "0".into())
-        );
-        assert_eq!(one("NewInstancesProtectedFromScaleIn"), "true", "{found}");
-        assert_eq!(one("CapacityRebalance"), "true", "{found}");
-        assert_eq!(
-            one("SpotAllocationStrategy"),
-            "price-capacity-optimized",
+            told(&found, tag).first().map(String::as_str),
+            Some(expected),
             "{found}"
         );
-        let hooks = with("DescribeLifecycleHooks", named("AutoScalingGroupName"));
-        assert_eq!(values(&hooks, "LifecycleHookName"), ["drain"]);
-        let policies = with("DescribePolicies", named("AutoScalingGroupName"));
-        assert_eq!(values(&policies, "PolicyName").len(), 2, "{policies}");
-        assert!(
-            policies.contains("<DisableScaleIn>true</DisableScaleIn>"),
-            "{policies}"
-        );
+    };
+    check("MinSize", "0");
+    check("MaxSize", "72");
+    check("DesiredCapacity", "0");
+    check("NewInstancesProtectedFromScaleIn", "true");
+    check("CapacityRebalance", "true");
+    check("SpotAllocationStrategy", "price-capacity-optimized");
+    check("HealthCheckGracePeriod", "120");
+    check("VPCZoneIdentifier", &subnets.join(","));
+    check("Key", "trawler-environment");
+    check("Value", "check");
+    check("PropagateAtLaunch", "true");
+    let zones = told(&found, "AvailabilityZones").remove(0);
+    let zones: BTreeSet<String> = told(&zones, "member").into_iter().collect();
+    assert_eq!(zones.len(), 3, "{found}");
+    let metrics = &properties["MetricsCollection"][0];
+    assert_eq!(told(&found, "Metric"), many(&metrics["Metrics"]), "{found}");
+    // Of itself moto takes no other.
+    assert_eq!(metrics["Granularity"], "1Minute");
+}
+
+fn assert_hook(group: &str, hook: &Value) {
+    let found = on_group("DescribeLifecycleHooks", group, &Value::Null);
+    for tag in [
+        "LifecycleHookName",
+        "LifecycleTransition",
+        "HeartbeatTimeout",
+        "DefaultResult",
+    ] {
+        assert_eq!(told(&found, tag), [text(&hook[tag])], "{found}");
+    }
+}
+
+/// One that wakes and one that tracks, with its metrics as they are written.
+fn assert_policies(group: &str, backlog: &Value) {
+    let found = on_group("DescribePolicies", group, &Value::Null);
+    let check = |tag: &str, expected: &[&str]| {
+        assert_eq!(told(&found, tag), expected, "{tag}: {found}");
+    };
+    check("PolicyName", &["Wake", "Backlog"]);
+    check("AdjustmentType", &["ChangeInCapacity"]);
+    check("ScalingAdjustment", &["1"]);
+    check("MetricIntervalLowerBound", &["0.0"]);
+    check("EstimatedInstanceWarmup", &["120"]);
+    check("DisableScaleIn", &["true"]);
+    let tracking = &backlog["TargetTrackingConfiguration"];
+    let target = told(&found, "TargetValue").remove(0);
+    let expected = text(&tracking["TargetValue"]);
+    assert_eq!(target.parse::<f64>(), expected.parse::<f64>());
+    let metrics = &tracking["CustomizedMetricSpecification"]["Metrics"];
+    let metrics = metrics.as_array().unwrap();
+    let written = |path: &str| -> Vec<String> {
+        let written = metrics.iter().filter_map(|metric| metric.pointer(path));
+        written.map(text).collect()
+    };
+    for (tag, path) in [
+        ("Id", "/Id"),
+        ("Expression", "/Expression"),
+        ("Namespace", "/MetricStat/Metric/Namespace"),
+        ("MetricName", "/MetricStat/Metric/MetricName"),
+        ("Stat", "/MetricStat/Stat"),
+        ("Name", "/MetricStat/Metric/Dimensions/0/Name"),
+        ("Value", "/MetricStat/Metric/Dimensions/0/Value"),
+        ("ReturnData", "/ReturnData"),
+    ] {
+        let expected = written(path);
+        assert!(!expected.is_empty(), "{path}");
+        assert_eq!(told(&found, tag), expected, "{tag}: {found}");
     }
 }
 

@@ -13,19 +13,27 @@ mod tour;
 mod wire;
 
 mod alarms;
+mod block;
 mod boot;
+mod calls;
+mod day;
 mod function;
 mod groups;
+mod launch;
 mod lint;
 mod machines;
 mod metric_math;
+mod network;
 mod policy;
+mod proxy;
 mod queues;
 mod readme;
 mod rights;
 mod simulated;
 mod template;
 mod tools;
+mod unit;
+mod wiring;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -100,7 +100,10 @@ fn buckets_are_closed_encrypted_and_kept() {
             encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"],
             "AES256"
         );
-        assert_eq!(template()["Resources"][name]["DeletionPolicy"], "Retain");
+        assert_eq!(
+            template()["Resources"][name]["DeletionPolicy"],
+            "RetainExceptOnCreate"
+        );
         let rules = bucket["LifecycleConfiguration"]["Rules"]
             .as_array()
             .unwrap();

@@ -1,7 +1,8 @@
 //! The README of `infra/` by its own lines, on the emulator: package, deploy,
 //! the first run through the function and workers on what the stack made,
-//! upgrade, tear down. Different from AWS: the endpoint; a partner on this
-//! machine; and workers that the test starts, since nobody starts machines.
+//! upgrade, a release that does not work, tear down. Different from AWS: the
+//! endpoint; a partner on this machine; and workers that the test starts, since
+//! the emulator's machines do nothing.
 
 use std::path::Path;
 use std::process::Command;
@@ -28,6 +29,25 @@ sed -e 's|^dir = .*|dir = "scratch"|' -e '/^idle_exit_s/d' -e '/^\[capacity\]/,$
 mkdir -p machine && cp workers.toml machine/trawler.toml
 trawler -C machine crawl & crawl=$!
 trawler -C machine images & images=$!
+"#;
+
+/// The emulator has machines that do nothing, and so do not leave either.
+const MACHINES_LEAVE: &str = r#"
+for group in crawl image; do
+  aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names "$ENVIRONMENT-$group" \
+    --query 'AutoScalingGroups[0].[AutoScalingGroupName,length(Instances)]' --output text
+  aws autoscaling set-desired-capacity --auto-scaling-group-name "$ENVIRONMENT-$group" --desired-capacity 0
+done
+"#;
+
+/// A program that starts and does not do what it should, put in as a release.
+const BROKEN: &str = r#"
+released > good
+infra/package.sh fleet out "$arch=/bin/false"
+upload
+upgrade && echo "it was put in"
+released | diff good - && echo "the release before is back"
+tick | grep -q runs_planned && echo "and works"
 "#;
 
 const NO_WORKERS: &str = "kill $crawl $images; wait $crawl $images\n";
@@ -75,13 +95,19 @@ fn the_readme_of_the_infrastructure_runs_as_written() {
         "mkdir -p partner/pipes",
         &PARTNER.replace("@PORT@", &port),
     );
-    let script = before(&script, "until trawler -C fleet runs", WORKERS);
+    let script = before(&script, "for try in", WORKERS);
+    let script = before(
+        &script,
+        "for group in crawl image; do\n  until",
+        MACHINES_LEAVE,
+    );
     let (first, second) = script
         .split_once("trawler -C fleet products --pipe cups\n")
         .unwrap();
     let (_, upgrade) = second.split_once("infra/package.sh").unwrap();
+    let (upgrade, tear_down) = upgrade.split_once("trawler -C fleet pause").unwrap();
     let script = format!(
-        "ln -s {root}/infra infra\n{first}trawler -C fleet products --pipe cups\n{NO_WORKERS}{CHANGED}infra/package.sh{upgrade}\
+        "ln -s {root}/infra infra\n{first}trawler -C fleet products --pipe cups\n{NO_WORKERS}{CHANGED}infra/package.sh{upgrade}{BROKEN}trawler -C fleet pause{tear_down}\
          aws cloudformation describe-stacks --stack-name \"trawler-$ENVIRONMENT\" || echo \"the stack is gone\"\n\
          aws s3 ls \"s3://trawler-$ENVIRONMENT-data-$ACCOUNT-$AWS_REGION\" && echo \"the data is there\"\n",
         root = root().display()
@@ -110,6 +136,12 @@ fn the_readme_of_the_infrastructure_runs_as_written() {
         "trawler-production-data-000000000000-eu-west-1",
         // The function ran the very program, on what the stack made.
         "\"runs_planned\": 1",
+        // One of each was started, or was there, to try the upgrade on.
+        "production-crawl\t1",
+        "production-image\t1",
+        "the schedule fails with this release: going back to Release=",
+        "the release before is back",
+        "and works",
         "finished",
         "White cup",
         "the stack is gone",
@@ -117,10 +149,11 @@ fn the_readme_of_the_infrastructure_runs_as_written() {
     ] {
         assert!(said.contains(expected), "{expected:?} is not in\n{said}");
     }
+    assert!(!said.contains("it was put in"), "{said}");
     let releases: Vec<&str> = said
         .lines()
         .filter(|line| line.starts_with("release "))
         .collect();
-    assert_eq!(releases.len(), 2, "{said}");
+    assert_eq!(releases.len(), 3, "{said}");
     assert_ne!(releases[0], releases[1], "the upgrade was another release");
 }

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
 
+use crate::block::Block;
 use crate::root;
 use crate::tools::{lint, said};
 
@@ -89,6 +90,7 @@ impl Deployed {
     fn holds(&self, value: &Value) -> bool {
         match single(value) {
             Some(("Fn::Not", of)) => !self.holds(&of[0]),
+            Some(("Fn::And", of)) => of.as_array().unwrap().iter().all(|one| self.holds(one)),
             Some(("Fn::Or", of)) => of.as_array().unwrap().iter().any(|one| self.holds(one)),
             Some(("Fn::Equals", of)) => text(&self.resolve(&of[0])) == text(&self.resolve(&of[1])),
             Some(("Condition", of)) => self.condition(of.as_str().unwrap()),
@@ -96,14 +98,23 @@ impl Deployed {
         }
     }
 
-    /// Without functions, those of the network left out: what they give is a
-    /// text of their own.
+    /// Without functions. Those that names are joined with are left out: what
+    /// they give is a text of their own.
     pub(crate) fn resolve(&self, value: &Value) -> Value {
         match (single(value), value) {
             (Some(("Ref", name)), _) => self.reference(name.as_str().unwrap()),
             (Some(("Fn::GetAtt", path)), _) => self.attribute(path),
             (Some(("Fn::Sub", of)), _) => json!(self.substituted(of)),
             (Some(("Fn::Base64", of)), _) => self.resolve(of),
+            (Some(("Fn::Cidr", of)), _) => json!(split(&self.resolve(of))),
+            (Some(("Fn::GetAZs", _)), _) => json!(["zone-a", "zone-b", "zone-c"]),
+            (Some(("Fn::Select", of)), _) => {
+                let at = usize::try_from(number(&self.resolve(&of[0]))).unwrap();
+                let of = self.resolve(&of[1]);
+                let one = of.get(at);
+                one.unwrap_or_else(|| panic!("{value}: {at} of {of}"))
+                    .clone()
+            }
             (Some(("Fn::If", of)), _) => {
                 let at = if self.condition(of[0].as_str().unwrap()) {
                     1
@@ -154,14 +165,15 @@ impl Deployed {
     fn name_of(&self, resource: &str) -> String {
         let properties = &template()["Resources"][resource]["Properties"];
         assert!(properties.is_object(), "there is no resource {resource}");
-        let given = [
-            "BucketName",
-            "QueueName",
-            "AutoScalingGroupName",
-            "FunctionName",
-            "LogGroupName",
-        ];
-        let given = given.iter().find_map(|key| properties.get(key));
+        let given = match text(&template()["Resources"][resource]["Type"]).as_str() {
+            "AWS::S3::Bucket" => Some("BucketName"),
+            "AWS::SQS::Queue" => Some("QueueName"),
+            "AWS::AutoScaling::AutoScalingGroup" => Some("AutoScalingGroupName"),
+            "AWS::Lambda::Function" => Some("FunctionName"),
+            "AWS::Logs::LogGroup" => Some("LogGroupName"),
+            _ => None,
+        };
+        let given = given.and_then(|key| properties.get(key));
         given.map_or(resource.to_owned(), |name| text(&self.resolve(name)))
     }
 
@@ -184,6 +196,7 @@ impl Deployed {
             "Arn" => json!(arn),
             "QueueName" => json!(name),
             "LatestVersionNumber" => json!("$Latest"),
+            "CidrBlock" => self.properties(resource)["CidrBlock"].clone(),
             _ => json!(path),
         }
     }
@@ -207,6 +220,21 @@ impl Deployed {
         }
         whole
     }
+}
+
+/// `Fn::Cidr`: a block, how many of it, and how many bits each of them has.
+fn split(of: &Value) -> Vec<String> {
+    let block: Block = text(&of[0]).parse().unwrap();
+    let bits = u32::try_from(number(&of[2])).unwrap();
+    let count = u32::try_from(number(&of[1])).unwrap();
+    let parts = (0..count).map(|at| Block {
+        first: block.first + (at << bits),
+        prefix: 32 - bits,
+    });
+    let parts: Vec<Block> = parts.collect();
+    let outside = parts.iter().find(|part| !block.holds(part));
+    assert_eq!(outside, None, "{of}: it has not so many");
+    parts.iter().map(Block::to_string).collect()
 }
 
 /// The one field of an object, if it has one.
@@ -265,5 +293,14 @@ fn functions_are_resolved_as_cloudformation_does() {
     check(
         json!({"a": {"Fn::If": ["HasArm", 1, 2]}, "b": {"Ref": "AWS::NoValue"}}),
         json!({"a": 1}),
+    );
+    // The example of Fn::Cidr in the user guide, and one of the last of them.
+    check(
+        json!({"Fn::Select": ["1", {"Fn::Cidr": ["192.168.0.0/24", "6", "5"]}]}),
+        json!("192.168.0.32/27"),
+    );
+    check(
+        json!({"Fn::GetAtt": ["EndpointSubnetB", "CidrBlock"]}),
+        json!("10.64.48.32/27"),
     );
 }

@@ -81,6 +81,21 @@ def alarms_on_math():
     alarm["delete"] = lambda name, *rest: None if name in named else delete(name, *rest)
 
 
+def subnets_tell_their_block():
+    """As AWS; MiniStack keeps it to itself."""
+    from ministack.services.cloudformation import provisioners
+
+    subnet = provisioners._RESOURCE_HANDLERS["AWS::EC2::Subnet"]
+    create = subnet["create"]
+
+    def create_and_tell(logical_id, props, stack_name):
+        name, attributes = create(logical_id, props, stack_name)
+        assert "CidrBlock" not in attributes
+        return name, {**attributes, "CidrBlock": props["CidrBlock"]}
+
+    subnet["create"] = create_and_tell
+
+
 # An image that moto knows too.
 IMAGE = "ami-12c6146b"
 IMAGES = "/aws/service/ami-amazon-linux-latest/"
@@ -120,6 +135,7 @@ if module == "ministack.app":
     checksums_in_c()
     acknowledge_types()
     alarms_on_math()
+    subnets_tell_their_block()
     public_images()
 if module == "moto.server":
     hooks_without_waiting()

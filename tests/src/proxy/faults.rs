@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::header::AUTHORIZATION;
 use hyper::{HeaderMap, Method, Uri};
 use rand::Rng;
@@ -29,6 +30,7 @@ pub struct Call {
     pub path: String,
     /// The parameters of a call of Auto Scaling.
     pub form: BTreeMap<String, String>,
+    pub body: Bytes,
 }
 
 /// What happens to one request.
@@ -176,7 +178,7 @@ impl Counts {
 }
 
 impl Call {
-    pub(super) fn of(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(super) fn of(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Self {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         if is_auto_scaling(headers) {
             let form: BTreeMap<String, String> =
@@ -186,6 +188,7 @@ impl Call {
                 operation: form.get("Action").cloned().unwrap_or_default(),
                 path: path.to_owned(),
                 form,
+                body: body.clone(),
             };
         }
         let target = headers.get("x-amz-target").and_then(|it| it.to_str().ok());
@@ -206,6 +209,7 @@ impl Call {
             operation: operation.to_owned(),
             path: path.to_owned(),
             form: BTreeMap::new(),
+            body: body.clone(),
         }
     }
 }
