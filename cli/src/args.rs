@@ -165,6 +165,10 @@ pub(crate) struct RunArgs {
     /// change and how it would be judged.
     #[arg(long, requires = "pipe")]
     pub(crate) dry_run: bool,
+    /// Plan the run and leave it to the workers; with groups, ask for their
+    /// machines at once.
+    #[arg(long, requires = "pipe", conflicts_with_all = ["once", "dry_run"])]
+    pub(crate) enqueue: bool,
 }
 
 #[derive(Debug, Args)]

@@ -397,3 +397,48 @@ async fn scaling_once_says_what_it_did_and_ends_accordingly() {
     );
     site.check_panics();
 }
+
+/// Nobody else decides here: no follower, and no scheduler.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_a_run_asks_for_its_machines_at_once() {
+    const NAME: &str = "enqueued";
+    let _beside = cloud::beside().await;
+    let (moto, asks, site) = asleep(NAME).await;
+    let run = |args: &[&str]| -> Ended {
+        let args = [&["run", "--pipe", "p0", "--enqueue"], args].concat();
+        let output = site.command_on("scale", &args).output();
+        let ended: Ended = output.expect("start the program").into();
+        ended.with_code(0)
+    };
+    // Who may not ask for machines has the run planned all the same.
+    asks.fail_next(is_wish, Fault::Denied);
+    let planned = run(&[]);
+    assert!(planned.stdout.starts_with("run p0@"), "{planned:?}");
+    assert!(
+        planned
+            .stdout
+            .ends_with("is planned: the workers of the fleet do it\n"),
+        "{planned:?}"
+    );
+    assert!(
+        planned.stderr.contains("left to the scheduler's next tick"),
+        "{planned:?}"
+    );
+    assert_eq!(desired(moto, NAME), "0");
+    // Two more than the pipes, and one machine more.
+    let asked = run(&[]);
+    assert!(
+        asked
+            .stdout
+            .ends_with("\n4 machine(s) were asked for, of 0 now\n"),
+        "{asked:?}"
+    );
+    assert_eq!(desired(moto, NAME), "4");
+    let told = run(&["--json"]).json();
+    assert_eq!(told["machines"][0]["was"], 4, "{told}");
+    assert_eq!(told["machines"][0]["wanted"], 5, "{told}");
+    assert_eq!(desired(moto, NAME), "5");
+    let ports = site.ports(VISIBILITY, VISIBILITY).await;
+    assert_eq!(outcome::jobs(&ports).await.len(), PIPES + 3);
+    site.check_panics();
+}

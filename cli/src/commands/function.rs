@@ -3,8 +3,9 @@
 //! What a tick needs is opened once and kept between calls, which Lambda makes
 //! to the same process as long as it likes. A call is answered with the tick's
 //! report; one that met what a person has to mend fails its call, as `schedule
-//! --once` ends with 1, so that the function's alarm tells. A tick that takes longer than its call may is dropped: it may end at
-//! any instant, and the next one heals it.
+//! --once` ends with 1, so that the function's alarm tells. A tick that takes
+//! longer than its call may is dropped: it may end at any instant, and the next
+//! one heals it.
 
 use std::time::Duration;
 

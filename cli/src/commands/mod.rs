@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod dlq;
 mod dry_run;
+mod enqueue;
 mod fleet;
 mod function;
 mod images;

@@ -6,7 +6,7 @@ use trawler_core::ports::Notice;
 use trawler_core::run::{Run, RunPhase};
 use trawler_scheduler::SchedulerError;
 
-use super::{dry_run, runs, status};
+use super::{dry_run, enqueue, runs, status};
 use crate::args::RunArgs;
 use crate::compose::{Machine, Purpose};
 use crate::config::Loaded;
@@ -20,6 +20,9 @@ use crate::work::{self, Worked};
 pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow::Result<End> {
     if let (true, Some(pipe)) = (args.dry_run, &args.pipe) {
         return dry_run::of_pipe(&loaded, pipe, as_json).await;
+    }
+    if let (true, Some(pipe)) = (args.enqueue, &args.pipe) {
+        return enqueue::of_pipe(loaded, pipe, as_json).await;
     }
     let machine = Machine::open_for(&loaded, Purpose::Work).await?;
     let plan = match &args.pipe {
@@ -88,7 +91,11 @@ pub(crate) async fn run(loaded: Loaded, args: &RunArgs, as_json: bool) -> anyhow
 }
 
 /// Which pipe may run is the scheduler's word; asked here, it is misuse.
-async fn check_collected(machine: &Machine, loaded: &Loaded, pipe: &PipeId) -> anyhow::Result<()> {
+pub(super) async fn check_collected(
+    machine: &Machine,
+    loaded: &Loaded,
+    pipe: &PipeId,
+) -> anyhow::Result<()> {
     match machine.scheduler(loaded, None).check_collected(pipe).await {
         Ok(()) => Ok(()),
         Err(error @ SchedulerError::NotCollected { .. }) => {
