@@ -183,9 +183,7 @@ impl Facts {
             let file = file.to_owned();
             return Err(FactsError::Unknown { file, key });
         }
-        let zero = MAY_BE_ZERO.iter().any(|group| key.starts_with(group))
-            && !DIVISORS.contains(&key.as_str());
-        number(file, &key, text.value, zero)?;
+        number(file, &key, text.value, Least::of(&key))?;
         let (unit, source, as_of) = before.map_or_else(Default::default, |fact| {
             (fact.unit, file.to_owned(), "as overridden".to_owned())
         });
@@ -243,10 +241,15 @@ impl Facts {
             name,
         };
         let key = |what: &str| format!("instance.{}.{what}", taken.name);
-        number(file, &key("cores"), taken.cores, false)?;
-        number(file, &key("on_demand"), taken.on_demand, true)?;
-        number(file, &key("spot"), taken.spot, true)?;
-        number(file, &key("interruptions"), taken.interruptions, true)?;
+        number(file, &key("cores"), taken.cores, Least::Above)?;
+        number(file, &key("on_demand"), taken.on_demand, Least::Zero)?;
+        number(file, &key("spot"), taken.spot, Least::Zero)?;
+        number(
+            file,
+            &key("interruptions"),
+            taken.interruptions,
+            Least::Zero,
+        )?;
         self.instances.push(taken);
         self.instances.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(())
@@ -265,19 +268,47 @@ const DIVISORS: [&str; 8] = [
     "rough.outlier_factor",
 ];
 
-fn number(file: &str, key: &str, value: f64, may_be_zero: bool) -> Result<(), FactsError> {
-    let fits = value.is_finite() && (value > 0.0 || may_be_zero && value == 0.0);
-    match fits {
+/// Facts that count things of which there is at least one.
+const COUNTS: [&str; 3] = [
+    "fleet.crawl_slots",
+    "fleet.image_slots",
+    "fleet.instances_max",
+];
+
+/// How small a number may be.
+#[derive(Clone, Copy)]
+enum Least {
+    Zero,
+    Above,
+    One,
+}
+
+impl Least {
+    fn of(key: &str) -> Self {
+        if COUNTS.contains(&key) {
+            Self::One
+        } else if DIVISORS.contains(&key) || !MAY_BE_ZERO.iter().any(|group| key.starts_with(group))
+        {
+            Self::Above
+        } else {
+            Self::Zero
+        }
+    }
+}
+
+fn number(file: &str, key: &str, value: f64, least: Least) -> Result<(), FactsError> {
+    let (fits, wanted) = match least {
+        Least::Zero => (value >= 0.0, "of 0 or more"),
+        Least::Above => (value > 0.0, "above 0"),
+        Least::One => (value >= 1.0, "of 1 or more"),
+    };
+    match fits && value.is_finite() {
         true => Ok(()),
         false => Err(FactsError::Value {
             file: file.to_owned(),
             key: key.to_owned(),
             value,
-            wanted: if may_be_zero {
-                "of 0 or more"
-            } else {
-                "above 0"
-            },
+            wanted,
         }),
     }
 }
@@ -338,9 +369,10 @@ mod tests {
         );
         check(
             "[fleet.crawl_slots]\nvalue = 0",
-            "fleet.crawl_slots is 0; it has to be a number above 0",
+            "fleet.crawl_slots is 0; it has to be a number of 1 or more",
         );
         check("[rate.rows_daily]\nvalue = 0", "above 0");
+        check("[fleet.instances_max]\nvalue = 0.5", "of 1 or more");
         check(
             "[instance.big]\ncores = 8",
             "instance \"big\" is new and lacks tier",

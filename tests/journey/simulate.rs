@@ -99,14 +99,26 @@ fn simulate_takes_a_trace_and_prices_of_ones_own() {
         json["facts"]["facts"]["price.ipv4_hour"]["source"],
         "addresses of our own"
     );
-    let lines = json["sections"][0]["outcomes"][0]["bill"]["lines"]
-        .as_array()
+    // The same runs with and without prices of one's own.
+    let usd = |json: &serde_json::Value, name: &str| {
+        let of = &json["sections"][0]["outcomes"][0];
+        let lines = of["bill"]["lines"].as_array().unwrap();
+        let line = lines.iter().find(|line| line["name"] == name);
+        line.unwrap()["usd"].as_f64().unwrap()
+    };
+    let args = ["--trace", "trace.csv", "--policy", "keda", "--json"];
+    let plain = simulate(dir.path(), &args).with_code(0).json();
+    // Half an hour of one crawler, what it takes to boot and to go; no images.
+    let paid_h = plain["sections"][0]["outcomes"][0]["crawl_instance_h"]
+        .as_f64()
         .unwrap();
-    let addresses = lines
-        .iter()
-        .find(|line| line["name"] == "public IPv4")
-        .unwrap();
-    assert_eq!(addresses["usd"], 0.0);
+    assert!((0.5..0.7).contains(&paid_h), "{paid_h}");
+    assert!((usd(&plain, "public IPv4") - paid_h * 0.005).abs() < 1e-9);
+    assert_eq!(usd(&json, "public IPv4"), 0.0);
+    for other in ["crawl instances", "disks of instances", "SQS"] {
+        assert!(usd(&json, other) > 0.0, "{other}");
+        assert_eq!(usd(&json, other), usd(&plain, other), "{other}");
+    }
 
     // What is printed is what --prices takes.
     let facts = simulate(dir.path(), &["--facts"]).with_code(0).stdout;

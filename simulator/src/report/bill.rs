@@ -240,6 +240,124 @@ fn kept(_: &Ended, workload: &Workload, days: u64, facts: &Facts) -> Vec<BillLin
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::workload::Trace;
+    use crate::world::{GroupTally, Tally};
+
+    const HOUR_MS: u64 = 3_600_000;
+
+    /// A day with figures that can be reckoned by hand.
+    fn ended() -> Ended {
+        let mut tally = Tally::default();
+        (tally.runs, tally.runs_done, tally.rows) = (101, 100, 5_600_000);
+        (tally.image_jobs, tally.images, tally.images_changed) = (1_000.0, 100_000.0, 60_000.0);
+        (tally.slots_there_ms, tally.slot_ms) = (20 * HOUR_MS, 12 * HOUR_MS);
+        tally.renewals = 50;
+        let group = |usd, paid_h, busy_h| GroupTally {
+            usd,
+            paid_ms: paid_h * HOUR_MS,
+            busy_ms: busy_h * HOUR_MS,
+            ..GroupTally::default()
+        };
+        Ended {
+            tally,
+            groups: [group(1.25, 10, 8), group(2.5, 5, 3)],
+            frames: Vec::new(),
+            last_at: 0,
+            is_done: true,
+        }
+    }
+
+    #[test]
+    fn every_line_of_a_bill_is_what_one_reckons_by_hand() {
+        /// Of a mean month.
+        const DAYS: f64 = 30.4375;
+        // A day with a pipe of two thousand million products.
+        let text = "pipe,at,seconds,rows\nall,2026-11-01T00:00:00Z,1,2000000000\n";
+        let workload = Workload::Trace(Trace::read(text, "t.csv").unwrap());
+        let bill = Bill::of(&ended(), &workload, &Facts::default());
+        let disk_hour = 0.0912 / 730.0;
+        // Jobs with their renewals; 8 h of free slots of crawlers and 2 h of 64
+        // of image workers, each of which polls every 15 s.
+        let jobs = 100.0 * 1.15 + 50.0 + 1_000.0 * 2.4;
+        let polls = (8.0 * 3_600.0 + 2.0 * 3_600.0 * 64.0) / 15.0;
+        // 3 s for each run and 100 s of reading, at half of what a crawler with
+        // two slots costs an hour.
+        let folds_h = (100.0 * 3.0 + 5_600_000.0 / 56_000.0) / 3_600.0 / 2.0;
+        // A tick a minute.
+        let ticks = 1_440.0;
+        let puts = 100.0 * (13.0 + 6.0) + 1_000.0 * 4.1 + ticks * 12.0;
+        let gets = 100.0 * 17.0 + 1_000.0 * 10.1;
+        let gib = |bytes: f64| bytes / 1_024.0 / 1_024.0 / 1_024.0;
+        let images = gib(2e9 * 41_000.0);
+        assert!(images > 76_000.0, "above 50 TiB, which have a price apart");
+        let expected = [
+            ("crawl instances", 1.25),
+            ("image instances", 2.5),
+            ("disks of instances", (10.0 * 40.0 + 5.0 * 10.0) * disk_hour),
+            ("public IPv4", 15.0 * 0.005),
+            ("SQS", (jobs + polls) * 0.5 / 1e6),
+            ("proxy with a fixed address (off)", 0.0),
+            ("endpoints of SQS (off)", 0.0),
+            (
+                "folds, as reckoned",
+                folds_h * (0.125 + 0.005 + 40.0 * disk_hour),
+            ),
+            ("S3 requests for images", 60_000.0 * 2.0 * 0.0045 / 1_000.0),
+            (
+                "S3 requests for state and catalogue",
+                (puts * 0.0045 + gets * 0.00035) / 1_000.0,
+            ),
+            // One GiB for 1.5 s, the call and what calls it.
+            (
+                "schedule (function)",
+                ticks * (1.5 * 0.000_013_333_4 + (0.20 + 1.0) / 1e6),
+            ),
+            ("logs", gib(1_100.0 * 2_000.0) * 0.76),
+            ("alarms", 33.0 * 0.10 / DAYS),
+            // 15 h of instances send a figure a minute, as each tick does.
+            (
+                "metrics and dashboard",
+                (40.0 * 0.30 + 3.0) / DAYS + (15.0 * 60.0 + ticks) * 0.01 / 1_000.0,
+            ),
+            ("transfer to partners", gib(100_100.0 * 900.0) * 0.126),
+            (
+                "S3 storage of images",
+                (51_200.0 * 0.025 + (images - 51_200.0) * 0.024) / DAYS,
+            ),
+            // Three inputs of each pipe, a fifth of them after compression.
+            (
+                "S3 storage of inputs that are kept",
+                gib(2e9 * 550.0) * 3.0 * 0.2 * 0.025 / DAYS,
+            ),
+            (
+                "S3 storage of the catalogue",
+                gib(2e9 * 106.0) * 0.025 / DAYS,
+            ),
+        ];
+        let close = |found: f64, usd: f64| (found - usd).abs() <= usd * 1e-9;
+        assert_eq!(bill.lines.len(), expected.len());
+        for (at, (line, (name, usd))) in bill.lines.iter().zip(expected).enumerate() {
+            assert_eq!((line.name, line.is_compared), (name, at < 8));
+            assert!(close(line.usd, usd), "{name}: {}, not {usd}", line.usd);
+            assert!(close(bill.month_of(line), usd * DAYS), "{name}");
+        }
+        let all: f64 = expected.iter().map(|line| line.1).sum();
+        let compared: f64 = expected[..8].iter().map(|line| line.1).sum();
+        assert!(close(bill.total_usd, all) && close(bill.month_usd, all * DAYS));
+        assert!(close(bill.compared_usd, compared));
+        assert!(close(bill.compared_month_usd, compared * DAYS));
+    }
+
+    #[test]
+    fn images_of_less_than_fifty_tib_are_kept_at_the_first_price() {
+        // 1,000,000 x 41,000 bytes are 38.18 GiB, of which a day is billed.
+        let text = "pipe,at,seconds,rows\nall,2026-11-01T00:00:00Z,1,1000000\n";
+        let workload = Workload::Trace(Trace::read(text, "t.csv").unwrap());
+        let bill = Bill::of(&ended(), &workload, &Facts::default());
+        let of = bill.lines.iter().find(|it| it.name.ends_with("of images"));
+        let usd = of.unwrap().usd;
+        assert!((usd - 38.184 * 0.025 / 30.4375).abs() < 1e-6, "{usd}");
+    }
 
     #[test]
     fn endpoints_are_billed_by_zone_and_hour_when_they_are_there() {

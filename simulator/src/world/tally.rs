@@ -193,6 +193,51 @@ mod tests {
         assert_eq!(wave.bound(), 130 * MINUTE);
     }
 
+    /// The first busy worker of one wave: from zero, and planned.
+    fn first_busy(planned: bool, slots: u32) -> (Vec<u32>, Vec<u32>) {
+        let mut tally = Tally::default();
+        tally.sent(MINUTE, MINUTE, planned, slots);
+        assert!(tally.is_first());
+        tally.started(MINUTE + 31_000, 30);
+        assert!(!tally.is_first());
+        // The next jobs of a wave are not its first.
+        tally.sent(2 * MINUTE, MINUTE, planned, slots);
+        tally.started(3 * MINUTE, 30);
+        (tally.first_from_zero, tally.first_planned)
+    }
+
+    #[test]
+    fn the_first_busy_worker_is_counted_from_the_first_message() {
+        let check = |planned, slots, from_zero: &[u32], expected: &[u32]| {
+            let found = first_busy(planned, slots);
+            assert_eq!(found, (from_zero.to_vec(), expected.to_vec()), "{slots}");
+        };
+        // 31 s until somebody was there, and 30 ms to receive.
+        check(false, 0, &[31_030], &[]);
+        check(true, 0, &[], &[31_030]);
+        check(true, 2, &[], &[31_030]);
+        // Somebody was there by chance.
+        check(false, 2, &[], &[]);
+    }
+
+    #[test]
+    fn every_wave_has_a_first_busy_worker_and_long_ones_a_makespan() {
+        let mut tally = Tally::default();
+        tally.started(0, 30);
+        assert!(tally.first_planned.is_empty(), "nothing was sent");
+        // 9 min 59 s say nothing; 20 min do, of which 12 had to be.
+        for (from, took, work) in [(0, 599_000, MINUTE), (3_600_000, 20 * MINUTE, 12 * MINUTE)] {
+            tally.sent(from, work, true, 0);
+            tally.started(from, 30);
+            tally.saw_slots(4);
+            tally.quiet(from + took);
+        }
+        assert_eq!(tally.first_planned, [30, 30]);
+        let (took, bound) = (20 * MINUTE, 12 * MINUTE);
+        assert_eq!(tally.makespans, [Makespan { took, bound }]);
+        assert!(!tally.is_first(), "nothing is open");
+    }
+
     #[test]
     fn quantiles_are_by_nearest_rank() {
         assert_eq!(quantile(&[1, 2, 3, 4], 0.5), Some(2));
