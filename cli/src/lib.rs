@@ -15,6 +15,7 @@ mod memory;
 mod order;
 mod output;
 mod progress;
+mod repairs;
 mod secrets;
 mod service;
 mod telemetry;

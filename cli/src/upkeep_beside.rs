@@ -1,23 +1,24 @@
 //! The handler of the crawl queue in this program: the crawler, and beside it
-//! the jobs that look after stored images. They need the scheduler, which plans
-//! what is fetched again, and so meet here.
+//! the jobs that look after stored images. They need the scheduler, which
+//! records what is fetched again, and so meet here. Nothing is sent: a worker of
+//! a fleet may not, and the tick does it.
 
 use async_trait::async_trait;
 use trawler_core::QueueName;
 use trawler_core::job::CrawlJob;
-use trawler_core::refetch::Wanted;
 use trawler_core::upkeep::UpkeepTask;
 use trawler_core::verdict::{Ending, Failure};
 use trawler_crawler::Crawler;
-use trawler_fleet::{Brief, Handler, JobContext, PipeError, Pipes, TakenJob};
+use trawler_fleet::{Brief, Handler, JobContext, TakenJob};
 use trawler_scheduler::Scheduler;
-use trawler_upkeep::{Extent, RemoveOptions, Step, Upkeep, VerifyOptions};
+use trawler_upkeep::{Extent, RemoveOptions, Step, Upkeep, UpkeepError, VerifyOptions};
+
+use crate::repairs::plan_repairs;
 
 pub(crate) struct UpkeepBeside {
     pub(crate) crawler: Crawler,
     pub(crate) upkeep: Upkeep,
     pub(crate) scheduler: Scheduler,
-    pub(crate) pipes: Pipes,
 }
 
 #[async_trait]
@@ -68,7 +69,7 @@ impl UpkeepBeside {
         };
         let watch = |step: Step| ctx.progress(step.what, step.done, step.total);
         let removed = self.upkeep.remove_unused(options, &watch).await;
-        let removed = removed.map_err(|error| Failure::transient(trawler_fleet::chain(&error)))?;
+        let removed = removed.map_err(|error| self.failure(error))?;
         let count = removed.removed.objects;
         let resting = removed.resting.map_or(0, |resting| resting.marked.objects);
         tracing::info!(
@@ -80,39 +81,34 @@ impl UpkeepBeside {
     }
 
     async fn verify(&self, products: u64, ctx: &JobContext) -> Result<(), Failure> {
-        let set = self.pipes.current().await;
-        let set = set.map_err(|error: PipeError| Failure::from(error))?;
-        let fetchable = set.pipes.values().filter(|pipe| pipe.images.collect);
         let options = VerifyOptions {
             pipe: None,
             extent: Extent::Sample(products),
-            repair: fetchable.map(|pipe| pipe.id.clone()).collect(),
+            repair: self.scheduler.fetchable().await?,
         };
         let watch = |step: Step| ctx.progress(step.what, step.done, step.total);
-        let failed = |error: String| Failure::transient(error);
         let found = self.upkeep.verify(&options, &watch).await;
-        let found = found.map_err(|error| failed(trawler_fleet::chain(&error)))?;
+        let found = found.map_err(|error| self.failure(error))?;
         for finding in &found.findings {
             let (pipe, what) = (&finding.pipe, finding.what.as_str());
             tracing::warn!(%pipe, key = finding.key, "{} of product {} is {what}", finding.key, finding.product);
         }
-        for repair in found.repairs {
-            let (pipe, wanted) = (&repair.pipe, Wanted::Listed { key: repair.list });
-            let planned = self.scheduler.refetch(pipe, wanted).await;
-            if planned
-                .map_err(|error| failed(trawler_fleet::chain(&error)))?
-                .is_none()
-            {
-                tracing::info!(%pipe, "images of {pipe} are being fetched again already: the next sample repairs the rest");
-            }
+        let repairing = plan_repairs(&self.scheduler, &found.repairs).await?;
+        for left in &repairing.left {
+            tracing::info!("images verify: {left}");
         }
         tracing::info!(
-            "images verify: of {} product(s) {} stored object(s), {} missing, {} damaged",
+            "images verify: of {} product(s) {} stored object(s), {} missing, {} damaged; the images of {} product(s) are fetched again",
             found.rows,
             found.objects,
             found.missing,
-            found.damaged
+            found.damaged,
+            repairing.products
         );
         Ok(())
+    }
+
+    fn failure(&self, error: UpkeepError) -> Failure {
+        error.into_failure(self.upkeep.ports.clock.now())
     }
 }

@@ -1,14 +1,16 @@
 //! A refetch: images that somebody wants again between two runs become a
 //! manifest of their own. Its jobs are sent, and their results folded, as those
-//! of a run are.
+//! of a run are. The shop of a pipe that is not collected any more is asked
+//! nothing, whenever that was decided.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use trawler_core::pipe::Pipe;
+use trawler_core::pipe::{Pipe, PipeState};
 use trawler_core::ports::BlobError;
 use trawler_core::refetch::{Refetches, Wanted};
 use trawler_core::verdict::{Ending, Failure};
+use trawler_core::withheld::Withholding;
 use trawler_core::{JobName, PipeId};
 use trawler_fleet::{JobContext, PipeError, TakenJob, retry};
 
@@ -42,7 +44,7 @@ impl Refetch<'_> {
         let failed = |error: PipeError| Ending::Failed(error.into());
         let set = self.crawler.pipes.current().await.map_err(failed)?;
         let pipe = set.pipe(self.pipe).map_err(failed)?;
-        if pipe.images.collect {
+        if pipe.images.collect && self.is_collected(pipe).await? {
             self.plan(pipe).await?;
         }
         if let Some(until) = self.wanted.retries_until() {
@@ -58,6 +60,15 @@ impl Refetch<'_> {
             deleted.await.map_err(|error| blob_failure(key, &error))?;
         }
         Ok(Ending::Done)
+    }
+
+    /// By its file, and by what persons said since the refetch was planned.
+    async fn is_collected(&self, pipe: &Pipe) -> Result<bool, Ending> {
+        let key = Withholding::key(&pipe.id);
+        let known = self.crawler.documents.get::<Withholding>(&key);
+        let said = known.await.map_err(documents_failure)?;
+        let said = said.and_then(|known| known.said);
+        Ok(pipe.state.is_collected() && said != Some(PipeState::Retired))
     }
 
     async fn plan(&self, pipe: &Pipe) -> Result<(), Ending> {

@@ -1,18 +1,23 @@
 //! Images that are fetched between two runs: a refetch is numbered and planned
-//! as a fold is, and once a day every pipe has one for its failed images.
+//! as a fold is, and once a day every pipe has one for its failed images. A pipe
+//! that is not collected has none: its shop is asked nothing.
 //!
 //! A pipe whose images never fail has its job all the same, since the catalogue
 //! alone knows: with 5,000 pipes about what an unchanged run of each costs (see
 //! the crate's table). `[images] retry` of trawler.toml says when, or never.
 
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Bound;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use trawler_core::job::CrawlJob;
 use trawler_core::ledger::JobStatus;
+use trawler_core::pipe::{Pipe, PipeState};
 use trawler_core::refetch::{Ages, Failed, Refetches, Wanted};
+use trawler_core::withheld::Withholding;
 use trawler_core::{JobId, JobName, PipeId, QueueName};
+use trawler_fleet::DocumentError;
 
 use crate::error::SchedulerError;
 use crate::look::Look;
@@ -33,14 +38,78 @@ struct Retries {
 }
 
 impl Scheduler {
-    /// Plans the pipe's next refetch, unless one is under way; gives its job.
-    /// The number is taken before the job is recorded, so that a crash in
-    /// between leaves a number without a job, which the next one takes.
+    /// Plans the pipe's next refetch, unless one is under way, and sends it;
+    /// gives its job.
     pub async fn refetch(
         &self,
         pipe: &PipeId,
         wanted: Wanted,
     ) -> Result<Option<JobId>, SchedulerError> {
+        self.check_collected(pipe).await?;
+        self.send_refetch(pipe, wanted).await
+    }
+
+    /// As [`Scheduler::refetch`], for those who work on jobs and may send none:
+    /// the next tick sends what is recorded.
+    pub async fn record_refetch(
+        &self,
+        pipe: &PipeId,
+        wanted: Wanted,
+    ) -> Result<Option<JobId>, SchedulerError> {
+        self.check_collected(pipe).await?;
+        let Some(job) = self.number_refetch(pipe, wanted).await? else {
+            return Ok(None);
+        };
+        self.jobs.plan(&self.crawl_record(&job)).await?;
+        Ok(Some(job.id()))
+    }
+
+    /// Pipes whose images can be fetched now: those that are collected, and
+    /// their images too. One whose decisions cannot be read is left alone.
+    pub async fn fetchable(&self) -> Result<BTreeSet<PipeId>, SchedulerError> {
+        let set = self.pipes.current().await?;
+        let documents = &self.documents;
+        let found = documents.load_readable::<Withholding>(Withholding::ALL, usize::MAX);
+        let found = found.await?;
+        let retired = found.documents.iter().filter_map(|document| {
+            let is_retired = document.said == Some(PipeState::Retired);
+            is_retired.then(|| Withholding::key(&document.pipe))
+        });
+        let mut not_asked: HashSet<String> = retired.collect();
+        for error in found.unreadable {
+            match error {
+                DocumentError::Unreadable { key, .. } => not_asked.insert(key),
+                error => return Err(error.into()),
+            };
+        }
+        let is_asked = |pipe: &&Pipe| {
+            let may = pipe.images.collect && pipe.state.is_collected();
+            may && !not_asked.contains(&Withholding::key(&pipe.id))
+        };
+        let pipes = set.pipes.values().filter(is_asked);
+        Ok(pipes.map(|pipe| pipe.id.clone()).collect())
+    }
+
+    async fn send_refetch(
+        &self,
+        pipe: &PipeId,
+        wanted: Wanted,
+    ) -> Result<Option<JobId>, SchedulerError> {
+        let Some(job) = self.number_refetch(pipe, wanted).await? else {
+            return Ok(None);
+        };
+        self.plan_crawl(&job).await?;
+        Ok(Some(job.id()))
+    }
+
+    /// The pipe's next refetch, unless one is under way. The number is taken
+    /// before the job is recorded, so that a crash in between leaves a number
+    /// without a job, which the next one takes.
+    async fn number_refetch(
+        &self,
+        pipe: &PipeId,
+        wanted: Wanted,
+    ) -> Result<Option<CrawlJob>, SchedulerError> {
         let key = Refetches::key(pipe);
         let known: Refetches = self.documents.get(&key).await?.unwrap_or_default();
         let mut number = known.newest;
@@ -72,13 +141,11 @@ impl Scheduler {
                 return Ok(None);
             }
         }
-        let job = CrawlJob::Refetch {
+        Ok(Some(CrawlJob::Refetch {
             pipe: pipe.clone(),
             refetch: number,
             wanted,
-        };
-        self.plan_crawl(&job).await?;
-        Ok(Some(job.id()))
+        }))
     }
 
     /// Failed images whose retry is due until `until`, as of what was retried
@@ -169,7 +236,7 @@ impl Scheduler {
             statuses: Vec::new(),
             which,
         };
-        let planned = self.refetch(pipe, Wanted::Failed(failed)).await?;
+        let planned = self.send_refetch(pipe, Wanted::Failed(failed)).await?;
         Ok(planned.is_some())
     }
 

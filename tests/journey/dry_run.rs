@@ -1,13 +1,19 @@
 //! A run of which nothing stays: what it shows is what the real one then does.
 
 use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::{Value, json};
 use trawler_shop::{Shop, ShopSpec};
+use trawler_tests::until;
 
 use crate::look::NO_IMAGES;
 use crate::partner::{PIPE, Partner, product, products};
-use crate::support::Folder;
+use crate::server::{Answer, Server};
+use crate::support::{Ended, Folder, pipe};
 
 const DRY: [&str; 2] = ["run", "--dry-run"];
 
@@ -269,4 +275,81 @@ fn a_pipe_that_nobody_is_shown_is_shown_to_who_tries_it() {
         assert_eq!(report["deletes"][0]["title"], "Product 0", "{report:#}");
         assert_eq!(report["inserts"][0]["withheld"], state, "{report:#}");
     }
+}
+
+/// A feed that is not answered until it is let go, but for the third who asks.
+struct Slow {
+    server: Server,
+    asked: Arc<AtomicUsize>,
+    gate: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Slow {
+    fn start() -> Self {
+        let (asked, gate) = (Arc::<AtomicUsize>::default(), Arc::default());
+        let (counted, held) = (Arc::clone(&asked), Arc::clone(&gate));
+        let server = Server::start(move |_| {
+            let (is_open, opened): &(Mutex<bool>, Condvar) = &held;
+            if counted.fetch_add(1, Ordering::SeqCst) != 2 {
+                let is_open = is_open.lock().unwrap();
+                drop(opened.wait_while(is_open, |is_open| !*is_open).unwrap());
+            }
+            Answer::of("id\ttitle\tprice_pc\tlink\n1\tone\t1000\thttps://a.test/1\n")
+        });
+        Self {
+            server,
+            asked,
+            gate,
+        }
+    }
+
+    fn open(&self) {
+        *self.gate.0.lock().unwrap() = true;
+        self.gate.1.notify_all();
+    }
+}
+
+impl Drop for Slow {
+    /// What is held would hold the server up for ever.
+    fn drop(&mut self) {
+        self.open();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_dry_run_leaves_goes_with_the_next_and_what_is_at_work_stays() {
+    let slow = Slow::start();
+    let folder = Folder::new(&[slow.server.host()], "");
+    let feed = "format = \"naver-ep\"\nmode = \"full\"";
+    let feed = pipe(&slow.server.url("/feed"), feed, NO_IMAGES);
+    folder.pipe(PIPE, &feed);
+    let args = ["run", "--dry-run", "--pipe", PIPE];
+    let start = || -> Child {
+        let mut command = folder.command(&args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let scratch = folder.path().join("trawler-data/scratch-dry-run");
+    let folders = || -> Vec<PathBuf> {
+        let entries = fs::read_dir(&scratch).unwrap().flatten();
+        entries.map(|entry| entry.path()).collect()
+    };
+    let asked = |count| move |slow: &Slow| slow.asked.load(Ordering::SeqCst) == count;
+
+    let mut killed = start();
+    until("it asks for the feed", || asked(1)(&slow)).await;
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let left = folders();
+    assert_eq!(left.len(), 1);
+    let working = start();
+    until("it asks for the feed", || asked(2)(&slow)).await;
+    assert!(!left[0].exists(), "swept before it asks");
+    let at_work = folders();
+    assert_eq!(at_work.len(), 1);
+    folder.trawler(&args).with_code(0);
+    assert_eq!(folders(), at_work, "another one is at work");
+    slow.open();
+    Ended::from(working.wait_with_output().unwrap()).with_code(0);
+    assert_eq!(folders().len(), 0);
 }

@@ -423,6 +423,72 @@ async fn verify_finds_a_removed_and_a_damaged_image_and_repairs_both() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retired_pipe_is_asked_for_no_image_and_nothing_of_it_is_removed() {
+    let journey = Journey::new(NO_RETRY);
+    let (partner, folder) = (&journey.partner, &journey.folder);
+    partner.show("/a.png", 1);
+    partner.show("/b.png", 2);
+    partner.sell(&[("a", "/a.png"), ("b", "/b.png"), ("c", "/c.png")]);
+    journey.run(0).with_code(0);
+    let (of_a, of_b) = (journey.file_of("a"), journey.file_of("b"));
+    let sha256_of_a = text(&folder.rows("shop")["a"], "image_sha256");
+    let good = fs::read(&of_b).unwrap();
+    fs::remove_file(&of_a).unwrap();
+    fs::remove_file(&of_b).unwrap();
+    fs::write(&of_b, &good[1..]).unwrap();
+    let asked = || ["/a.png", "/b.png", "/c.png"].map(|path| journey.asked_for(path));
+    let first = asked();
+    let is = |state: &str| {
+        let args = ["pipe", state, "shop", "--why", "contract ended"];
+        folder.trawler(&args).with_code(0);
+    };
+    let repair = |more: &[&str]| {
+        let args = [&["images", "verify", "--all", "--repair", "--json"], more].concat();
+        folder.trawler(&args)
+    };
+
+    is("retire");
+    let found = repair(&[]).with_code(3).json();
+    assert_eq!(found["verified"]["left"], 2, "{found:#}");
+    assert_eq!(found["verified"]["repairs"], json!([]), "{found:#}");
+    assert_eq!(found["planned"], 0, "{found:#}");
+    assert!(of_b.exists(), "nobody could fetch it again");
+    assert!(files(&folder.blobs().join("refetches")).is_empty());
+    let retried = folder.trawler(&["images", "retry", "--all", "--pipe", "shop"]);
+    let retried = retried.with_code(2);
+    assert!(
+        retried.stderr.contains("retired and not collected"),
+        "{retried:?}"
+    );
+    folder.trawler(&["images", "retry", "--all"]).with_code(0);
+    let image = ["--image", &sha256_of_a];
+    let block = [&["block", "--why", "not theirs"], &image[..]].concat();
+    folder.trawler(&block).with_code(0);
+    let unblock = [&["unblock", "--why", "theirs", "--json"], &image[..]].concat();
+    let unblocked = folder.trawler(&unblock).with_code(0);
+    assert_eq!(unblocked.json()["products"], 0);
+    assert!(unblocked.stderr.contains("not collected"), "{unblocked:?}");
+    folder.trawler(&["run", "--once"]).with_code(0);
+    assert_eq!(asked(), first);
+
+    // What was planned before it was retired is not fetched either.
+    is("show");
+    let found = repair(&[]).with_code(3).json();
+    assert_eq!(found["planned"], 1, "{found:#}");
+    assert!(!of_b.exists());
+    is("retire");
+    folder.trawler(&["run", "--once"]).with_code(0);
+    assert_eq!(asked(), first);
+
+    is("show");
+    let repaired = repair(&["--work"]).with_code(0).json();
+    assert_eq!(repaired["after"]["missing"], 0, "{repaired:#}");
+    assert_eq!(fs::read(&of_b).unwrap(), good);
+    assert!(folder.dead_letters().is_empty());
+    check_ledger(folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unused_images_go_and_damaged_ones_are_repaired_by_the_clock() {
     // Half an hour away, so that looking again at once finds nothing due: a second
     // verification may meet the repair at work, and have it done once more.

@@ -27,6 +27,10 @@ use crate::{Upkeep, UpkeepError, Watch};
 /// Lists that a gc which died left behind go after this.
 const LEFT_BEHIND: Duration = Duration::days(2);
 
+/// Put and removed before anything is read, so that who may not remove anything
+/// learns it at once.
+const TRIAL: &str = "removals/trial";
+
 const LIST: BlobMeta = BlobMeta {
     content_type: "text/plain",
     immutable: true,
@@ -101,6 +105,12 @@ impl Upkeep {
             if known.as_ref().is_some_and(|removal| !removal.rested(now)) {
                 return Ok(report);
             }
+            let sweeping = known.as_ref().and_then(|known| known.sweeping.as_ref());
+            if let Some(other) = sweeping.filter(|other| other.until > now) {
+                let until = other.until;
+                return Err(UpkeepError::Busy { until });
+            }
+            self.try_rights().await?;
         }
         let references = References::collect(self, now - options.grace, watch).await?;
         let references = Arc::new(references);
@@ -137,6 +147,17 @@ impl Upkeep {
             report.resting = Some(Resting::from(&removal));
         }
         Ok(report)
+    }
+
+    /// Whether this process may write lists and remove objects at all: to know
+    /// what is unused takes all results and the whole catalogue.
+    async fn try_rights(&self) -> Result<(), UpkeepError> {
+        retry(&*self.ports.clock, BlobError::is_transient, || {
+            self.ports.blobs.put(TRIAL, Bytes::new(), LIST)
+        })
+        .await?;
+        let trial = [TRIAL.to_owned()];
+        Ok(trawler_fleet::manifests::delete(&self.ports, &trial).await?)
     }
 
     async fn look_at(

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use trawler_core::removal::shard_of;
+use trawler_fleet::HeldFolder;
 
 /// Parts, one for each byte.
 pub(crate) const PARTS: usize = 256;
@@ -21,16 +22,20 @@ pub(crate) fn part_of(key: &str) -> Option<u8> {
 
 pub(crate) struct Spill<const N: usize> {
     folder: TempDir,
+    held: HeldFolder,
     parts: Vec<Option<BufWriter<File>>>,
 }
 
 impl<const N: usize> Spill<N> {
+    /// In a folder of its own; those that a killed process left are removed.
     pub(crate) fn new(scratch: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(scratch)?;
+        HeldFolder::sweep(scratch);
         let folder = tempfile::Builder::new()
             .prefix("upkeep-")
             .tempdir_in(scratch)?;
         Ok(Self {
+            held: HeldFolder::make(folder.path().to_owned())?,
             folder,
             parts: (0..PARTS).map(|_| None).collect(),
         })
@@ -52,6 +57,7 @@ impl<const N: usize> Spill<N> {
         parts.try_for_each(Write::flush)?;
         Ok(Spilled {
             folder: self.folder,
+            _held: self.held,
         })
     }
 }
@@ -63,6 +69,7 @@ fn path_of(folder: &TempDir, part: u8) -> PathBuf {
 /// Everything that was spilled; gone when dropped.
 pub(crate) struct Spilled<const N: usize> {
     folder: TempDir,
+    _held: HeldFolder,
 }
 
 impl<const N: usize> Spilled<N> {
@@ -128,6 +135,20 @@ impl<T: Ord> Distinct<T> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_by_the_next() {
+        let scratch = tempfile::tempdir().unwrap();
+        let left = scratch.path().join("upkeep-killed");
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join("0a"), [0; 8]).unwrap();
+        let first = Spill::<8>::new(scratch.path()).unwrap();
+        let second = Spill::<8>::new(scratch.path()).unwrap();
+        assert!(!left.exists());
+        assert!(first.held.path().exists() && second.held.path().exists());
+        drop((first, second));
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn records_come_back_by_part_and_once() {

@@ -6,6 +6,8 @@ mod shower;
 mod stats;
 mod verify;
 
+use std::collections::BTreeSet;
+
 use trawler_core::PipeId;
 
 use crate::args::{ImagesArgs, ImagesCommand};
@@ -37,10 +39,13 @@ pub(super) async fn open(loaded: &Loaded, works: bool) -> anyhow::Result<Machine
 }
 
 /// Pipes whose images can be fetched now.
-async fn fetchable(machine: &Machine) -> anyhow::Result<Vec<PipeId>> {
-    let set = super::pipes::current(machine).await?;
-    let pipes = set.pipes.values().filter(|pipe| pipe.images.collect);
-    Ok(pipes.map(|pipe| pipe.id.clone()).collect())
+pub(super) async fn fetchable(
+    machine: &Machine,
+    loaded: &Loaded,
+) -> anyhow::Result<BTreeSet<PipeId>> {
+    // Says which pipes there are to choose from, where there are none.
+    super::pipes::current(machine).await?;
+    Ok(machine.scheduler(loaded, None).fetchable().await?)
 }
 
 /// Works here until nothing is left; says whether all of it was done.

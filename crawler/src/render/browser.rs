@@ -20,6 +20,7 @@ use chromiumoxide::page::Page;
 use futures::StreamExt;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use trawler_fleet::HeldFolder;
 use trawler_net::JarCookie;
 
 use super::RenderError;
@@ -27,7 +28,6 @@ use super::arguments::arguments;
 use super::cookies;
 use super::introduce::introduce;
 use super::process::Process;
-use super::profile::Profile;
 use super::relay::Relay;
 use super::session::Way;
 use super::settings::BrowserSettings;
@@ -49,7 +49,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Running {
     pub(super) process: Process,
     pub(super) pages: u32,
-    _profile: Profile,
+    _profile: HeldFolder,
     browser: Browser,
     contexts: Vec<Context>,
     /// Drives the connection, and keeps it within bounds.
@@ -83,7 +83,7 @@ impl Running {
             why,
         };
         let folder = profile.to_owned();
-        let made = tokio::task::spawn_blocking(move || Profile::make(folder)).await;
+        let made = tokio::task::spawn_blocking(move || HeldFolder::make(folder)).await;
         let made = made.map_err(std::io::Error::other).and_then(|made| made);
         let made = made.map_err(|error| start(format!("make {}: {error}", profile.display())))?;
         let profile = made.path();

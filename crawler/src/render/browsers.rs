@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use trawler_fleet::HeldFolder;
 use trawler_net::Fetcher;
 
 use super::browser::Running;
 use super::find::{NoChromium, find_chromium};
 use super::session::{Session, SessionOptions, Way};
-use super::{BrowserSettings, RenderError, memory, profile};
+use super::{BrowserSettings, RenderError, memory};
 
 /// All browsers of a process.
 pub struct Browsers {
@@ -121,7 +122,7 @@ impl Browsers {
 
     async fn sweep(&self) {
         let profiles = self.settings.profiles.clone();
-        let swept = tokio::task::spawn_blocking(move || profile::sweep(&profiles)).await;
+        let swept = tokio::task::spawn_blocking(move || HeldFolder::sweep(&profiles)).await;
         if let Err(error) = swept {
             tracing::warn!("what earlier browsers left cannot be removed: {error}");
         }

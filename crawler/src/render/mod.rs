@@ -26,7 +26,6 @@ mod introduce;
 mod memory;
 mod page;
 mod process;
-mod profile;
 mod progress;
 mod relay;
 mod requests;

@@ -5,21 +5,30 @@ use chrono::{DateTime, Utc};
 use trawler_core::job::CrawlJob;
 use trawler_core::ledger::JobStatus;
 use trawler_core::manifest::Manifest;
+use trawler_core::pipe::{Pipe, PipeState};
 use trawler_core::ports::Clock;
 use trawler_core::refetch::{Ages, Failed, Refetches, Wanted};
 use trawler_core::schedule::Schedule;
+use trawler_core::withheld::{Act, Withholding};
 use trawler_core::{JobName, QueueName};
 use trawler_fleet::{audit, manifests};
-use trawler_scheduler::{Scheduler, SchedulerOptions};
+use trawler_scheduler::{Scheduler, SchedulerError, SchedulerOptions};
 
 use crate::bench::{CRAWL, HOUR, daily, image_job, scheduler, settle, world_at};
 use crate::support::{World, pipe, pipe_of, put_result};
+use crate::withheld::{decided, pipe_in};
 
 fn all() -> Wanted {
     Wanted::Failed(Failed {
         statuses: Vec::new(),
         which: Ages::Any,
     })
+}
+
+fn listed() -> Wanted {
+    Wanted::Listed {
+        key: "refetches/shop/1".to_owned(),
+    }
 }
 
 fn refetches(world: &World, name: &str) -> Refetches {
@@ -74,6 +83,87 @@ async fn a_refetch_whose_planner_dies_at_any_write_is_planned_once() {
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn a_refetch_that_a_worker_records_is_sent_by_the_next_tick_and_by_nobody_before() {
+    for writes in 0.. {
+        let world = world_at("2026-11-21T02:00:00Z");
+        let shop = pipe("shop");
+        world.crash.after_writes(writes);
+        let worker = scheduler(&world, &[daily()]);
+        let recorded = worker.record_refetch(&shop, listed()).await;
+        world.crash.restart();
+        let worker = scheduler(&world, &[daily()]);
+        let again = worker.record_refetch(&shop, listed()).await.unwrap();
+        if recorded.is_ok() {
+            assert_eq!(again, None, "{writes}: it is under way");
+        }
+        // The role of a crawl machine may not do it.
+        assert_eq!(world.crawl.sent.lock().unwrap().len(), 0, "{writes}");
+        let ticker = scheduler(&world, &[daily()]);
+        let sent = ticker.tick_without_planning().await.unwrap().jobs_sent;
+        assert_eq!((sent, world.crawl.len()), (1, 1), "{writes}");
+        let sent = ticker.tick_without_planning().await.unwrap().jobs_sent;
+        assert_eq!((sent, world.crawl.len()), (0, 1), "{writes}");
+        assert_eq!(wanted(&world, "shop", 1), listed());
+        assert_eq!(audit(&world.ports).await.unwrap().problems, [""; 0]);
+        if recorded.is_ok() {
+            assert!(writes >= 3, "{writes}");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_shop_of_a_pipe_that_is_not_collected_is_asked_for_no_image() {
+    use PipeState::{Draft, Hidden, Live, Retired, Shadow};
+    let check = async |file: PipeState, acts: &[Act], expected: Option<PipeState>| {
+        let world = world_at("2026-11-21T02:00:00Z");
+        decided(&world, acts, 9).await;
+        let (ticker, shop) = (scheduler(&world, &[pipe_in(file)]), pipe("shop"));
+        let fetchable = ticker.fetchable().await.unwrap();
+        assert_eq!(fetchable.contains(&shop), expected.is_none(), "{file}");
+        let found = [
+            ticker.record_refetch(&shop, listed()).await,
+            ticker.refetch(&shop, all()).await,
+        ];
+        let Some(expected) = expected else {
+            let job = JobName::refetch_id(&shop, 1);
+            let [first, second] = found.map(Result::unwrap);
+            assert_eq!((first, second), (Some(job), None), "{file} {acts:?}");
+            return;
+        };
+        for found in found {
+            let Err(SchedulerError::NotCollected { state, .. }) = found else {
+                panic!("{file} {acts:?}: {found:?}");
+            };
+            assert_eq!(state, expected);
+        }
+        assert!(world.state.keys("jobs/").is_empty());
+        assert!(world.state.keys(Refetches::ALL).is_empty());
+    };
+    check(Live, &[], None).await;
+    check(Shadow, &[], None).await;
+    check(Hidden, &[], None).await;
+    check(Live, &[Act::Hide], None).await;
+    check(Live, &[Act::Retire, Act::Show], None).await;
+    check(Draft, &[], Some(Draft)).await;
+    check(Retired, &[], Some(Retired)).await;
+    check(Live, &[Act::Retire], Some(Retired)).await;
+}
+
+#[tokio::test]
+async fn pipes_whose_images_nobody_wants_or_whose_decisions_are_damaged_are_not_fetched() {
+    let world = world_at("2026-11-21T02:00:00Z");
+    let mut without: Pipe = pipe_of("without");
+    without.images.collect = false;
+    let pipes = [daily(), without, pipe_of("damaged"), pipe_of("other")];
+    world
+        .state
+        .poke(&Withholding::key(&pipe("damaged")), b"{\"");
+    let fetchable = scheduler(&world, &pipes).fetchable().await.unwrap();
+    assert_eq!(fetchable, [pipe("other"), pipe("shop")].into());
 }
 
 /// With retries at a quarter to five.

@@ -1,17 +1,22 @@
 //! The removal of unused images: what it takes and what it leaves, one thing
 //! after the other.
 
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use trawler_core::image_ended::EndedImages;
 use trawler_core::job::{ImageJob, ImageTask};
 use trawler_core::manifest::ImageResult;
+use trawler_core::ports::{BlobEntry, BlobError, BlobHead, BlobMeta, Blobs, Put};
 use trawler_core::removal::{Marked, Removal, Sweeping};
+use trawler_core::verdict::FailureClass;
 use trawler_core::{QueueName, RunId};
-use trawler_fleet::{Drain, JobContext, Removals, Stays, Take, manifests};
-use trawler_upkeep::UpkeepError;
+use trawler_fleet::{Drain, JobContext, Ports, Removals, Stays, Take, manifests};
+use trawler_upkeep::{RemoveOptions, Step, Upkeep, UpkeepError};
 
 use crate::support::image_job_at;
 use crate::world::{DAY, META, World, body_of, key_of, outcome};
@@ -259,6 +264,101 @@ async fn an_object_that_a_worker_finds_while_it_is_removed_survives() {
 }
 
 #[tokio::test]
+async fn who_may_remove_nothing_learns_it_before_everything_is_read() {
+    let world = World::new().await;
+    world.sell(0, &[(1, 1)]).await;
+    world.pass(10 * DAY);
+    let unused = world.leave(100);
+    let clock = || world.ports.clock.now();
+    let denied = Upkeep {
+        ports: Ports {
+            blobs: Arc::new(ReadOnly(world.ports.blobs.clone())),
+            ..world.ports.clone()
+        },
+        catalogue: Arc::clone(&world.upkeep.catalogue),
+        scratch: world.upkeep.scratch.clone(),
+    };
+    let options = |remove| RemoveOptions {
+        grace: chrono::Duration::days(7),
+        remove,
+    };
+    let read = Mutex::new(Vec::new());
+    let watch = |step: Step| read.lock().unwrap().push(step.what);
+    let error = denied.remove_unused(options(true), &watch).await;
+    let failure = error.unwrap_err().into_failure(clock());
+    assert_eq!(failure.class, FailureClass::Permanent, "{failure:?}");
+    assert_eq!(read.lock().unwrap().len(), 0, "nothing was read");
+    // To count takes no right.
+    let counted = denied.remove_unused(options(false), &watch).await.unwrap();
+    assert_eq!(objects(counted.unused), 1);
+    world.remove(true).await.unwrap();
+    let keys = world.mem.blobs.keys();
+    let of_removals = keys.iter().filter(|key| key.starts_with(Removal::BLOBS));
+    assert_eq!(of_removals.count(), 1, "the list of what is marked alone");
+
+    // Two days later somebody is at it.
+    world.pass(2 * DAY);
+    let stored = world.mem.state.peek(Removal::KEY).unwrap();
+    let mut removal: Removal = serde_json::from_slice(&stored).unwrap();
+    let until = clock() + chrono::Duration::minutes(7);
+    removal.sweeping = Some(Sweeping {
+        shard: "00".to_owned(),
+        until,
+        by: "another".to_owned(),
+    });
+    let document = serde_json::to_vec(&removal).unwrap();
+    world.mem.state.poke(Removal::KEY, &document);
+    read.lock().unwrap().clear();
+    let busy = world.upkeep.remove_unused(options(true), &watch).await;
+    let busy = busy.unwrap_err().into_failure(clock());
+    assert_eq!(busy.class, FailureClass::Transient);
+    assert_eq!(busy.retry_after_ms, Some(7 * 60 * 1000), "{busy:?}");
+    assert_eq!(read.lock().unwrap().len(), 0, "nothing was read");
+    world.pass(Duration::from_secs(7 * 60));
+    world.remove(true).await.unwrap();
+    assert!(!world.stored().contains(&unused));
+}
+
+/// A store that the process may read.
+struct ReadOnly(Arc<dyn Blobs>);
+
+fn denied(verb: &'static str, key: &str) -> BlobError {
+    BlobError::Refused {
+        verb,
+        key: key.to_owned(),
+        reason: "access denied".to_owned(),
+    }
+}
+
+#[async_trait]
+impl Blobs for ReadOnly {
+    async fn put(&self, key: &str, _: Bytes, _: BlobMeta) -> Result<Put, BlobError> {
+        Err(denied("put", key))
+    }
+
+    async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Bytes, BlobError> {
+        self.0.get(key, range).await
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<BlobHead>, BlobError> {
+        self.0.head(key).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<BlobEntry>, BlobError> {
+        self.0.list(prefix, after, limit).await
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<(), BlobError> {
+        Err(denied("delete", &keys[0]))
+    }
+}
+
+#[tokio::test]
 async fn a_removal_that_dies_at_any_write_is_taken_up_by_the_next() {
     for writes in 1.. {
         let world = World::new().await;
@@ -276,6 +376,9 @@ async fn a_removal_that_dies_at_any_write_is_taken_up_by_the_next() {
             }
             world.pass(2 * DAY);
         }
+        // The last one may have died as well.
+        world.mem.crash.restart();
+        world.remove(true).await.unwrap();
         let mut left = world.stored();
         left.sort_unstable();
         let mut expected = vec![key_of(1), key_of(2)];

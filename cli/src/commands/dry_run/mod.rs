@@ -25,7 +25,7 @@ use trawler_core::ledger::{JobRecord, JobStatus};
 use trawler_core::reprocess::Reread;
 use trawler_core::run::{Run, RunPhase};
 use trawler_core::{PipeId, QueueName, RunId};
-use trawler_fleet::{Drain, ProgressBoard, Worker, WorkerOptions};
+use trawler_fleet::{Drain, HeldFolder, ProgressBoard, Worker, WorkerOptions};
 
 use crate::compose::{self, Machine};
 use crate::config::Loaded;
@@ -42,8 +42,9 @@ const POLL: Duration = Duration::from_millis(250);
 /// Between two looks whether the run has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Folder below the store's for what is thrown away; may be deleted while
-/// nothing runs.
+/// Folder below the store's for what is thrown away: a folder in it for each
+/// dry run. What a killed one left, as much as a feed takes, goes when the next
+/// one starts.
 const FOLDER: &str = "scratch-dry-run";
 
 /// What a run of the pipe would do now.
@@ -63,11 +64,14 @@ pub(super) async fn dry_run(
 ) -> anyhow::Result<End> {
     let root = loaded.store_dir().join(FOLDER);
     std::fs::create_dir_all(&root).with_context(|| format!("make {}", root.display()))?;
-    let folder = tempfile::tempdir_in(&root)
-        .with_context(|| format!("make a folder in {}", root.display()))?;
+    HeldFolder::sweep(&root);
+    let make = || format!("make a folder in {}", root.display());
+    let folder = tempfile::tempdir_in(&root).with_context(make)?;
+    let held = HeldFolder::make(folder.path().to_owned()).with_context(make)?;
     let end = on_paper(loaded, machine, pipe, rereads, folder.path(), as_json).await;
     let path = folder.path().to_owned();
     let removed = folder.close();
+    drop(held);
     let end = end?;
     removed.with_context(|| format!("remove {}", path.display()))?;
     Ok(end)

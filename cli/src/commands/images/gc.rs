@@ -13,21 +13,20 @@ use crate::output::{self, bytes, grouped};
 
 pub(super) async fn run(loaded: &Loaded, args: &GcArgs, as_json: bool) -> anyhow::Result<End> {
     let machine = Machine::open(loaded).await?;
+    let grace_days = loaded.config.catalogue.grace_days(args.grace_days);
     let options = RemoveOptions {
-        // A restore finds the images of the rows that it brings back.
-        grace: grace(loaded, args),
+        grace: chrono::Duration::days(grace_days.into()),
         remove: args.delete,
     };
     let shower = Shower::new();
     let upkeep = machine.upkeep(loaded).await?;
     let watch = |step| shower.show(step);
     let removed = upkeep.remove_unused(options, &watch).await?;
-    let days = options.grace.num_days();
     drop(shower);
     if as_json {
         output::json(&removed)?;
     } else {
-        tell(args, days, &removed);
+        tell(args, grace_days, &removed);
     }
     // What is marked, a later call removes.
     Ok(match removed.resting {
@@ -36,13 +35,7 @@ pub(super) async fn run(loaded: &Loaded, args: &GcArgs, as_json: bool) -> anyhow
     })
 }
 
-/// What `--grace-days` says, and no less than `catalogue.restore_days`.
-fn grace(loaded: &Loaded, args: &GcArgs) -> chrono::Duration {
-    let asked = chrono::Duration::days(args.grace_days.into());
-    asked.max(loaded.config.catalogue.restorable())
-}
-
-fn tell(args: &GcArgs, days: i64, removed: &Removed) {
+fn tell(args: &GcArgs, days: u16, removed: &Removed) {
     if removed.looked {
         say!("used     {}", shown(removed.used));
         say!(

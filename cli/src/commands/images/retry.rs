@@ -10,6 +10,7 @@ use trawler_upkeep::FailedImages;
 
 use super::shower::Shower;
 use crate::args::RetryArgs;
+use crate::commands::run::check_collected;
 use crate::compose::Machine;
 use crate::config::Loaded;
 use crate::end::{End, Misuse};
@@ -30,8 +31,14 @@ pub(super) async fn run(loaded: &Loaded, args: &RetryArgs, as_json: bool) -> any
     let machine = super::open(loaded, args.work).await?;
     let pipes = match &args.pipe {
         Some(text) => vec![current_pipe(&machine, text).await?],
-        None => super::fetchable(&machine).await?,
+        None => super::fetchable(&machine, loaded)
+            .await?
+            .into_iter()
+            .collect(),
     };
+    if let (Some(_), [pipe], false) = (&args.pipe, &pipes[..], args.dry_run) {
+        check_collected(&machine, loaded, pipe).await?;
+    }
     let found = look(&machine, loaded, args, &statuses, pipes).await?;
     let is_planned = |found: &Found| found.job.is_some();
     let is_busy = |found: &Found| found.images.due > 0 && found.job.is_none();

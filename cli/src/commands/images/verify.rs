@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use trawler_core::refetch::Wanted;
 use trawler_upkeep::{Extent, Finding, Upkeep, Verified, VerifyOptions};
 
 use super::shower::Shower;
 use crate::args::VerifyArgs;
-use crate::compose::Machine;
 use crate::config::Loaded;
 use crate::end::End;
 use crate::lookup::known_pipe;
 use crate::output::{self, Row, bytes, grouped};
+use crate::repairs::plan_repairs;
 
 const COLUMNS: [&str; 4] = ["pipe", "product", "what", "key"];
 
@@ -31,13 +30,16 @@ pub(super) async fn run(loaded: &Loaded, args: &VerifyArgs, as_json: bool) -> an
             false => Extent::Sample(args.sample),
         },
         repair: match args.repair {
-            true => super::fetchable(&machine).await?.into_iter().collect(),
+            true => super::fetchable(&machine, loaded).await?,
             false => BTreeSet::new(),
         },
     };
     let upkeep = machine.upkeep(loaded).await?;
     let found = verify(&upkeep, &options).await?;
-    let planned = plan(&machine, loaded, &found).await?;
+    let scheduler = machine.scheduler(loaded, None);
+    let repairing = plan_repairs(&scheduler, &found.repairs).await?;
+    repairing.left.iter().for_each(|left| eprintln!("{left}"));
+    let planned = repairing.products;
     let mut after = None;
     if args.work && planned > 0 {
         super::work_here(&machine, loaded).await?;
@@ -60,22 +62,6 @@ async fn verify(upkeep: &Upkeep, options: &VerifyOptions) -> anyhow::Result<Veri
     let shower = Shower::new();
     let watch = |step| shower.show(step);
     Ok(upkeep.verify(options, &watch).await?)
-}
-
-/// Plans the repairs; says how many products they have.
-async fn plan(machine: &Machine, loaded: &Loaded, found: &Verified) -> anyhow::Result<u64> {
-    let scheduler = machine.scheduler(loaded, None);
-    let mut planned = 0;
-    for repair in &found.repairs {
-        let (pipe, key) = (&repair.pipe, repair.list.clone());
-        match scheduler.refetch(pipe, Wanted::Listed { key }).await? {
-            Some(_) => planned += repair.products,
-            None => eprintln!(
-                "pipe {pipe}: images are being fetched again already; repair it when that is done"
-            ),
-        }
-    }
-    Ok(planned)
 }
 
 fn tell(
