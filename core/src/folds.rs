@@ -1,5 +1,6 @@
 //! The folds of a pipe, by number.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::PipeId;
@@ -13,6 +14,9 @@ pub struct Folds {
     /// The newest that is known to be settled. Its record may be gone.
     #[serde(default)]
     pub done: i64,
+    /// When the newest was planned, of one that is not older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<DateTime<Utc>>,
 }
 
 impl Folds {
@@ -31,7 +35,10 @@ mod tests {
 
     #[test]
     fn all_but_the_newest_are_done() {
-        let folds = Folds { newest: 3, done: 0 };
+        let folds = Folds {
+            newest: 3,
+            ..Folds::default()
+        };
         assert!(folds.is_done(2) && !folds.is_done(3));
         assert!(Folds { done: 3, ..folds }.is_done(3));
     }

@@ -6,10 +6,13 @@
 //! document: a crash in between leaves an open number without a document,
 //! which is planned again.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::past::{PAST_MAX, PastRun};
+use crate::reprocess::Reread;
 use crate::{PipeId, RunId, RunSeq};
 
 /// The document at `schedule/{pipe}`.
@@ -31,7 +34,12 @@ pub struct OpenRuns {
     /// run documents tell how they stand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restoring: Vec<RunSeq>,
-    /// When the last complete run ended.
+    /// What open runs read instead of asking the partner: known with the number,
+    /// so that whoever finds it without a document plans the run that was meant.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rereads: BTreeMap<RunSeq, Reread>,
+    /// When the last complete run ended; of one that read a kept input, the run
+    /// that the input is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complete: Option<DateTime<Utc>>,
 }
@@ -45,12 +53,16 @@ impl OpenRuns {
             past: Vec::new(),
             first: None,
             restoring: Vec::new(),
+            rereads: BTreeMap::new(),
             complete: None,
         }
     }
 
+    /// Under it are all of them.
+    pub const ALL: &'static str = "schedule/";
+
     pub fn key(pipe: &PipeId) -> String {
-        format!("schedule/{pipe}")
+        format!("{}{pipe}", Self::ALL)
     }
 
     /// Opens a run; says whether it was not open before.
@@ -66,8 +78,18 @@ impl OpenRuns {
         }
     }
 
+    /// Opens a run that reads a kept input; says whether the number is its own.
+    pub fn begin_reread(&mut self, seq: RunSeq, reread: &Reread) -> bool {
+        if self.begin(seq) {
+            self.rereads.insert(seq, reread.clone());
+        }
+        // Or a write of before landed after all.
+        self.rereads.get(&seq) == Some(reread)
+    }
+
     /// The run is over.
     pub fn end(&mut self, seq: RunSeq) {
+        self.rereads.remove(&seq);
         self.open.retain(|open| *open != seq);
     }
 
@@ -138,6 +160,28 @@ mod tests {
         runs.restores(RunSeq(3), &[RunSeq(1), RunSeq(2)]);
         assert_eq!(runs.restoring, [RunSeq(3)]);
         assert_eq!((runs.newest, &*runs.open), (None, &[][..]));
+    }
+
+    #[test]
+    fn a_number_is_for_one_reread_or_for_none() {
+        let mut runs = OpenRuns::none(PipeId::parse("shop").unwrap());
+        let reread = |seq| Reread {
+            run: RunId {
+                pipe: runs.pipe.clone(),
+                seq: RunSeq(seq),
+            },
+            forced: false,
+        };
+        let (first, second) = (reread(1), reread(2));
+        runs.begin(RunSeq(4));
+        assert!(!runs.begin_reread(RunSeq(4), &first));
+        assert!(runs.begin_reread(RunSeq(5), &first));
+        assert!(runs.begin_reread(RunSeq(5), &first));
+        assert!(!runs.begin_reread(RunSeq(5), &second));
+        let text = serde_json::to_string(&runs).unwrap();
+        assert_eq!(serde_json::from_str::<OpenRuns>(&text).unwrap(), runs);
+        runs.end_as(RunSeq(5), None);
+        assert_eq!((runs.open.len(), runs.rereads.len()), (1, 0));
     }
 
     #[test]

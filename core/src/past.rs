@@ -21,8 +21,11 @@ pub struct PastRun {
 
 impl PastRun {
     /// Of a run that did its work; one that failed or was superseded tells
-    /// nothing of the next.
+    /// nothing of the next, nor does one that asked no partner.
     pub fn of(run: &Run) -> Option<Self> {
+        if run.input_of().is_some() {
+            return None;
+        }
         match run.phase {
             RunPhase::Finished | RunPhase::Quarantined => {}
             RunPhase::Planned
@@ -49,6 +52,7 @@ mod tests {
     use super::*;
     use crate::RunId;
     use crate::feed::FeedMode;
+    use crate::reprocess::Reread;
 
     #[test]
     fn runs_that_did_their_work_are_kept() {
@@ -66,5 +70,24 @@ mod tests {
         check(RunPhase::Finished, None, None);
         check(RunPhase::Failed, Some(90), None);
         check(RunPhase::Superseded, Some(90), None);
+    }
+
+    #[test]
+    fn runs_that_asked_no_partner_are_not_kept() {
+        let id = RunId::parse("shop@2026-11-21T03:00:00.000Z").unwrap();
+        let mut run = Run::plan(id.clone(), FeedMode::Full, DateTime::UNIX_EPOCH);
+        run.phase = RunPhase::Finished;
+        (run.started, run.finished) = (Some(run.planned), Some(run.planned));
+        assert!(PastRun::of(&run).is_some());
+        let accepts = Run {
+            accepts: Some(id.clone()),
+            ..run.clone()
+        };
+        assert_eq!(PastRun::of(&accepts), None);
+        run.rereads = Some(Reread {
+            run: id,
+            forced: false,
+        });
+        assert_eq!(PastRun::of(&run), None);
     }
 }

@@ -207,6 +207,12 @@ impl Run {
         format!("{}{}", Self::of_pipe(&id.pipe), id.seq)
     }
 
+    /// Whose kept input it reads, instead of asking the partner for one.
+    pub fn input_of(&self) -> Option<&RunId> {
+        let rereads = self.rereads.as_ref().map(|reread| &reread.run);
+        self.accepts.as_ref().or(rereads)
+    }
+
     pub fn is_complete(&self) -> bool {
         self.incomplete.is_empty()
     }

@@ -225,7 +225,7 @@ impl Withholding {
 
     /// What counts: a person's word as long as it goes further than the file.
     pub fn state(&self) -> PipeState {
-        weightier(self.file, self.said)
+        PipeState::that_counts(self.file, self.said)
     }
 
     /// Whether the file says something that is not known here. A draft says
@@ -275,7 +275,7 @@ impl Withholding {
             true => file.state,
             false => self.file,
         };
-        weightier(file, self.said)
+        PipeState::that_counts(file, self.said)
     }
 
     /// Takes over what the pipe file says, unless a later reading of it is known
@@ -303,13 +303,6 @@ impl Withholding {
         }
         self.blocked.insert(id.to_owned(), note.clone());
         Ok(())
-    }
-}
-
-fn weightier(file: PipeState, said: Option<PipeState>) -> PipeState {
-    match (file, said) {
-        (PipeState::Retired, _) => PipeState::Retired,
-        (file, said) => said.unwrap_or(file),
     }
 }
 

@@ -344,6 +344,27 @@ impl Documents {
         self.load_at(prefix, usize::MAX, kept).await
     }
 
+    /// The documents at these keys, in their order, without those that are gone;
+    /// for who wants some of a long listing, which nobody looks at again soon.
+    pub async fn get_each<T>(&self, keys: Vec<String>) -> Result<Vec<T>, DocumentError>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let mut slots: Vec<Option<T>> = keys.iter().map(|_| None).collect();
+        let mut fetches = JoinSet::new();
+        let mut keys = keys.into_iter().enumerate();
+        loop {
+            for (slot, key) in keys.by_ref().take(FETCHES - fetches.len()) {
+                let documents = self.clone();
+                fetches.spawn(async move { (slot, documents.get(&key).await) });
+            }
+            match joined(fetches.join_next().await) {
+                Some((slot, found)) => slots[slot] = found?,
+                None => return Ok(slots.into_iter().flatten().collect()),
+            }
+        }
+    }
+
     /// `kept` says how many bytes stay in memory of a document of so many.
     async fn load_at<T>(
         &self,

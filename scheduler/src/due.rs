@@ -4,16 +4,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use chrono::{DateTime, Utc};
 use trawler_core::job::CrawlJob;
 use trawler_core::ledger::JobRecord;
 use trawler_core::open_runs::OpenRuns;
 use trawler_core::past::PastRun;
 use trawler_core::pipe::Pipe;
 use trawler_core::ports::BATCH_MAX;
+use trawler_core::reprocess::Reread;
 use trawler_core::run::{Run, RunPhase};
 use trawler_core::withheld::Withholding;
 use trawler_core::{PipeId, PipeSetId, QueueName, RunId};
-use trawler_fleet::Created;
+use trawler_fleet::{Created, DocumentError};
 
 use crate::capacity::in_order;
 use crate::decide::Acceptance;
@@ -186,8 +188,15 @@ impl Scheduler {
     }
 
     /// A run that is open and has no document or no job: the planner died in
-    /// between, or is at it.
-    pub(crate) async fn heal(&self, run: &RunId) -> Result<(), SchedulerError> {
+    /// between, or is at it. `reread` is what it was opened for.
+    pub(crate) async fn heal(
+        &self,
+        run: &RunId,
+        reread: Option<&Reread>,
+    ) -> Result<(), SchedulerError> {
+        if let Some(meant) = reread {
+            return self.plan_reread(run, meant).await;
+        }
         match self.acceptance(run).await? {
             Some(Acceptance::Of(decision)) => self.carry_out(&decision).await,
             Some(Acceptance::Withdrawn) => self.end_run(run).await,
@@ -210,8 +219,7 @@ impl Scheduler {
 
     /// As `end_run`, of a run that is known: a complete one is remembered.
     pub(crate) async fn end_over(&self, run: &Run) -> Result<(), SchedulerError> {
-        let is_complete = run.phase == RunPhase::Finished && run.is_complete();
-        let complete = run.finished.filter(|_| is_complete);
+        let complete = self.complete_at(run).await?;
         let past = PastRun::of(run);
         let end = |runs: &mut OpenRuns| {
             runs.end_as(run.id.seq, past);
@@ -223,6 +231,26 @@ impl Scheduler {
             .change(&OpenRuns::key(&run.id.pipe), end)
             .await?;
         Ok(())
+    }
+
+    /// When what a complete run brought in was there. A kept input is as old as
+    /// the run that asked the partner for it, whenever it is read.
+    async fn complete_at(&self, run: &Run) -> Result<Option<DateTime<Utc>>, SchedulerError> {
+        let is_complete = run.phase == RunPhase::Finished && run.is_complete();
+        let Some(finished) = run.finished.filter(|_| is_complete) else {
+            return Ok(None);
+        };
+        let Some(input) = run.input_of() else {
+            return Ok(Some(finished));
+        };
+        let asked = match self.documents.get::<Run>(&Run::key(input)).await {
+            Ok(asked) => asked,
+            // Of another run; this one ends all the same.
+            Err(DocumentError::Unreadable { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let ended = asked.and_then(|asked| asked.finished);
+        Ok(Some(ended.unwrap_or_else(|| input.due()).min(finished)))
     }
 
     async fn plan_run(

@@ -3,9 +3,10 @@
 use trawler_core::pipe::PipeState;
 use trawler_core::ports::{BlobError, QueueError};
 use trawler_core::schedule::ScheduleError;
+use trawler_core::verdict::Failure;
 use trawler_core::{JobId, PipeId, QueueName};
 use trawler_fleet::manifests::ManifestError;
-use trawler_fleet::{DocumentError, JobsError, PipeError};
+use trawler_fleet::{DocumentError, JobsError, PipeError, chain};
 
 #[derive(Debug, thiserror::Error)]
 pub enum SchedulerError {
@@ -43,11 +44,30 @@ pub enum SchedulerError {
         state: PipeState,
         fold: JobId,
     },
+    #[error(
+        "pipe {pipe} is {state} by its file, and who carried that out goes by older pipe files and did not know: start `trawler crawl` again, and every `trawler run` that is up since before"
+    )]
+    OlderFiles { pipe: PipeId, state: PipeState },
     #[error(transparent)]
     Pipes(#[from] PipeError),
 }
 
 impl SchedulerError {
+    /// Whether the same call can succeed later without anybody's doing.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Document(error) => error.is_transient(),
+            Self::Jobs(error) => error.is_transient(),
+            Self::Manifest(error) => error.is_transient(),
+            Self::Sweep { source, .. } => source.is_transient(),
+            Self::Pipes(error) => error.is_transient(),
+            Self::Schedule { .. }
+            | Self::NotCollected { .. }
+            | Self::LeftUndone { .. }
+            | Self::OlderFiles { .. } => false,
+        }
+    }
+
     /// Whether only a person can mend it, so that trying again is in vain and
     /// must not hold up what has nothing to do with it.
     pub(crate) fn needs_person(&self) -> bool {
@@ -63,10 +83,25 @@ impl SchedulerError {
                 ManifestError::Blob(BlobError::Refused { .. } | BlobError::Unavailable { .. })
                 | ManifestError::Jobs(_) => false,
             },
-            Self::Schedule { .. } | Self::NotCollected { .. } | Self::LeftUndone { .. } => true,
+            Self::Schedule { .. }
+            | Self::NotCollected { .. }
+            | Self::LeftUndone { .. }
+            | Self::OlderFiles { .. } => true,
             Self::Pipes(PipeError::Document(error)) => unreadable(error),
             Self::Pipes(error) => !error.is_transient(),
             Self::Jobs(_) | Self::Sweep { .. } => false,
+        }
+    }
+}
+
+/// Of a job that plans others.
+impl From<SchedulerError> for Failure {
+    fn from(error: SchedulerError) -> Self {
+        let reason = chain(&error);
+        if error.is_transient() {
+            Self::transient(reason)
+        } else {
+            Self::permanent(reason)
         }
     }
 }

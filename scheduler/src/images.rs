@@ -149,6 +149,7 @@ impl Scheduler {
         let next = Folds {
             newest: folds.newest + 1,
             done: folds.newest,
+            planned: Some(self.now()),
         };
         self.documents.create(&key, &folds).await?;
         let taken = self.documents.change(&key, |stored: &mut Folds| {

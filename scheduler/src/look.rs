@@ -39,7 +39,7 @@ impl Scheduler {
         let mut unreadable = HashSet::new();
         let schedules = self
             .documents
-            .load_readable::<OpenRuns>("schedule/", usize::MAX);
+            .load_readable::<OpenRuns>(OpenRuns::ALL, usize::MAX);
         let schedules = schedules.await?;
         keep_all(schedules.unreadable, report, &mut unreadable)?;
         let withheld = self
@@ -73,11 +73,8 @@ impl Scheduler {
 impl Look {
     /// What counts of the pipe's file and of what persons said.
     pub(crate) fn state(&self, pipe: &Pipe) -> PipeState {
-        let said = self.withheld.get(&pipe.id);
-        match said.and_then(|withheld| withheld.said) {
-            Some(PipeState::Retired) => PipeState::Retired,
-            Some(_) | None => pipe.state,
-        }
+        let known = self.withheld.get(&pipe.id);
+        PipeState::that_counts(pipe.state, known.and_then(|known| known.said))
     }
 
     pub(crate) fn jobs(&self, queue: QueueName) -> &[At<JobBrief>] {

@@ -38,7 +38,7 @@ impl Scheduler {
             if job.is_some_and(|job| !job.status.is_settled()) {
                 continue;
             }
-            match self.look_after(&run, job, report).await {
+            match self.look_after(&run, job, look, report).await {
                 Ok(false) => {}
                 Ok(true) => {
                     look.over.insert(run);
@@ -55,6 +55,7 @@ impl Scheduler {
         &self,
         run: &RunId,
         job: Option<&Arc<JobBrief>>,
+        look: &Look,
         report: &mut TickReport,
     ) -> Result<bool, SchedulerError> {
         let found: Option<Run> = match job {
@@ -65,7 +66,9 @@ impl Scheduler {
         if let Some(over) = &over {
             self.end_over(over).await?;
         } else if job.is_none() {
-            self.heal(run).await?;
+            let known = look.schedules.get(&run.pipe);
+            let reread = known.and_then(|known| known.rereads.get(&run.seq));
+            self.heal(run, reread).await?;
             report.jobs_sent += 1;
         }
         Ok(over.is_some())

@@ -3,8 +3,9 @@
 //! partner cannot be asked.
 //!
 //! The run has a number of its own, above every other. Its number is opened
-//! first, then its document is written, then its job: whoever dies after the
-//! first step leaves a run that collects as any other does.
+//! first, together with what it is for, then its document is written, then its
+//! job: the tick that finds the first without the rest, because the planner died
+//! or is at it, plans the same run, and nobody asks the partner.
 
 use trawler_core::job::CrawlJob;
 use trawler_core::open_runs::OpenRuns;
@@ -35,6 +36,8 @@ pub enum ReprocessError {
         "the input of run {input} is older than what run {by} brought in; --force puts it over that all the same"
     )]
     Older { input: RunId, by: RunId },
+    #[error("number {run} is that of another run by now; give the command again")]
+    Taken { run: RunId },
     #[error(transparent)]
     Scheduler(#[from] SchedulerError),
 }
@@ -107,23 +110,44 @@ impl Scheduler {
                 .create(&OpenRuns::key(&pipe.id), &none)
                 .await?;
         }
+        let reread = Reread {
+            run: input.clone(),
+            forced,
+        };
+        let mut is_own = false;
         self.documents
             .change(&OpenRuns::key(&pipe.id), |runs: &mut OpenRuns| {
-                runs.begin(run.seq);
+                is_own = runs.begin_reread(run.seq, &reread);
             })
             .await?;
-        let document = Run {
-            pipe_set: set.id.clone(),
-            rereads: Some(Reread {
-                run: input.clone(),
-                forced,
-            }),
-            ..Run::plan(run.clone(), pipe.reading().mode, self.now())
-        };
-        self.documents.create(&Run::key(&run), &document).await?;
-        self.plan_crawl(&CrawlJob::Collect { run: run.clone() })
-            .await?;
+        if !is_own {
+            return Err(ReprocessError::Taken { run });
+        }
+        self.plan_reread(&run, &reread).await?;
+        let planned: Option<Run> = self.documents.get(&Run::key(&run)).await?;
+        if planned.and_then(|planned| planned.rereads).as_ref() != Some(&reread) {
+            return Err(ReprocessError::Taken { run });
+        }
         tracing::info!(%run, %input, "run {run} reads the input of {input} once more");
         Ok(run)
+    }
+
+    /// Everything that follows once the number is open, as far as it is not
+    /// there.
+    pub(crate) async fn plan_reread(
+        &self,
+        run: &RunId,
+        reread: &Reread,
+    ) -> Result<(), SchedulerError> {
+        let set = self.pipes.current().await?;
+        let pipe = set.pipe(&run.pipe)?;
+        let document = Run {
+            pipe_set: set.id.clone(),
+            rereads: Some(reread.clone()),
+            ..Run::plan(run.clone(), pipe.reading().mode, self.now())
+        };
+        self.documents.create(&Run::key(run), &document).await?;
+        self.plan_crawl(&CrawlJob::Collect { run: run.clone() })
+            .await
     }
 }

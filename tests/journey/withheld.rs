@@ -384,6 +384,41 @@ async fn what_is_said_of_a_pipe_is_listed_and_what_is_overdue_told() {
     );
 }
 
+/// Both commands went by the file's state, and by runs that say nothing of how
+/// old the products are: a pipe that was retired by word was overdue for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_overdue_is_told_as_the_alarm_counts_it() {
+    let world = World::new("max_age = \"36h\"").await;
+    let late = |args: &[&str]| world.folder.hours_later(40, args).with_code(0);
+    let overdue = || {
+        let status = late(&["status", "--json"]).json();
+        let listed = late(&["pipes", "--json"]).json();
+        let listed = listed[0]["overdue_s"].clone();
+        (status["overdue"].as_array().unwrap().len(), listed)
+    };
+    assert_eq!(overdue(), (0, Value::Null), "it is new");
+    let first = world.runs();
+    world.shop.set_day(1);
+    world.runs();
+    let since = |(pipes, seconds): (usize, Value)| (pipes, seconds.as_i64().unwrap() / 3600);
+    assert_eq!(since(overdue()), (1, 4));
+
+    // A restore is by the later clock, and brings nothing new in.
+    let first = text(&first, "id");
+    late(&["restore", "--pipe", "shop", "--to", &first]);
+    assert_eq!(since(overdue()), (1, 4));
+    // What is read once more is as old as it was.
+    late(&["resume", "--pipe", "shop"]);
+    late(&["reprocess", "--pipe", "shop", "--force", "--work"]);
+    assert_eq!(world.folder.last_run("shop")["phase"], "finished");
+    assert_eq!(since(overdue()), (1, 4));
+
+    world.does(&["pipe", "retire", "shop"]);
+    assert_eq!(overdue(), (0, Value::Null));
+    world.does(&["pipe", "show", "shop"]);
+    assert_eq!(since(overdue()), (1, 4));
+}
+
 /// A process goes by the pipe files that it read when it started: what a later
 /// one took over from newer ones stands.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,7 +13,7 @@ use trawler_core::withheld::{Decided, Note};
 use trawler_crawler::{SHOWN_AT_ONCE, Showing, Withdrawer, WithholdFailure};
 use trawler_fleet::{chain, retry};
 
-use super::withhold::{DECISIONS, DECISIONS_MAX, refused, row};
+use super::withhold::{DECISIONS, newest, refused, row};
 use super::{dlq, images};
 use crate::args::TargetArgs;
 use crate::compose::Machine;
@@ -61,6 +61,14 @@ pub(super) async fn run(
         ImageAct::Block => take_away(&withdrawer, pipes, &pictures).await?,
         ImageAct::Unblock => {
             let mut done = Done::default();
+            let fetchable = images::fetchable(&machine, loaded).await?;
+            let (pipes, others): (Vec<_>, Vec<_>) =
+                pipes.into_iter().partition(|pipe| fetchable.contains(pipe));
+            for pipe in others {
+                eprintln!(
+                    "pipe {pipe} is not collected, or not its images: none is fetched for it"
+                );
+            }
             for pipe in pipes {
                 fetch_again(&machine, loaded, &withdrawer, pipe, &pictures, &mut done).await?;
             }
@@ -212,14 +220,7 @@ pub(super) async fn withdraw_restored(
 /// What was decided about pictures, the newest first.
 pub(super) async fn decisions(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
     let machine = Machine::open(loaded).await?;
-    let documents = machine.ports.documents();
-    let mut keys = documents.keys(ImageDecision::ALL).await?;
-    keys.reverse();
-    keys.truncate(DECISIONS_MAX);
-    let mut found: Vec<ImageDecision> = Vec::new();
-    for key in keys {
-        found.extend(documents.get::<ImageDecision>(&key).await?);
-    }
+    let found: Vec<ImageDecision> = newest(&machine, ImageDecision::ALL).await?;
     if as_json {
         output::json(&found)?;
         return Ok(End::Done);

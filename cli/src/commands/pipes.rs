@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::json;
+use trawler_core::open_runs::OpenRuns;
 use trawler_core::pause::PauseScope;
 use trawler_core::pipe::{Pipe, PipeState};
 use trawler_core::run::{self, Run, RunPhase};
@@ -50,33 +51,40 @@ struct PipeLine {
 pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
     let machine = Machine::open(loaded).await?;
     let runs = machine.runs("runs/").await?;
+    let runs = by_pipe(&runs);
     let pauses = machine.pauses().list().await?;
     let mut lines = Vec::new();
     let set = current(&machine).await?;
     let withheld = withheld(&machine).await?;
+    let schedules = schedules(&machine).await?;
     let now = machine.ports.clock.now();
     for pipe in set.pipes.values() {
-        let said = withheld.get(&pipe.id);
-        let of_pipe = runs.iter().filter(|run| run.id.pipe == pipe.id);
+        let said = withheld.get(&pipe.id).map(AsRef::as_ref);
+        let state = state(pipe, said);
+        let known = schedules.get(&pipe.id).map(AsRef::as_ref);
+        let of_pipe = runs.get(&pipe.id).map_or(&[][..], Vec::as_slice);
+        let of_pipe = of_pipe.iter().copied();
         let scope = PauseScope::Pipe(pipe.id.clone());
-        let newest: Option<&Run> = of_pipe.clone().max_by_key(|run| run.id.seq);
+        let newest = of_pipe.clone().max_by_key(|run| run.id.seq);
         lines.push(PipeLine {
             pipe: pipe.id.clone(),
             name: pipe.name.clone(),
-            state: state(pipe, said.map(|said| &**said)),
+            state,
             blocked: said.map_or(0, |said| said.blocked.len()),
             owner: pipe.owner.clone(),
             contact: pipe.contact.clone(),
             notes: pipe.notes.clone(),
-            overdue_s: overdue(pipe, of_pipe.clone(), now).map(|over| over.num_seconds()),
+            overdue_s: pipe
+                .overdue(state, known, now)
+                .map(|over| over.num_seconds()),
             products: machine.live_rows(&pipe.id).await?,
             last_run: newest.map(|run| run.id.due()),
             phase: newest.map(|run| run.phase),
             next_run: pipe
                 .schedule()
                 .ok()
-                .filter(|_| state(pipe, said.map(|said| &**said)).is_collected())
-                .and_then(|schedule| schedule.next_after(Utc::now())),
+                .filter(|_| state.is_collected())
+                .and_then(|schedule| schedule.next_after(now)),
             paused: pauses.iter().any(|(paused, _)| paused == &scope),
             gap: run::gap(of_pipe).cloned(),
             source: pipe.source.to_string(),
@@ -110,30 +118,29 @@ pub(super) async fn withheld(
     Ok(found.into_iter().map(|of| (of.pipe.clone(), of)).collect())
 }
 
-/// The state that counts: of the file as it is now, and of what a person said.
-pub(super) fn state(pipe: &Pipe, said: Option<&Withholding>) -> PipeState {
-    let said = said.and_then(|said| said.said);
-    match (pipe.state, said) {
-        (PipeState::Draft | PipeState::Retired, _) | (_, None) => pipe.state,
-        (_, Some(said)) => said,
-    }
+/// What a tick knows of the runs of each pipe.
+pub(super) async fn schedules(
+    machine: &Machine,
+) -> anyhow::Result<BTreeMap<PipeId, Arc<OpenRuns>>> {
+    let documents = machine.ports.documents();
+    let found = documents
+        .load::<OpenRuns>(OpenRuns::ALL, usize::MAX)
+        .await?;
+    Ok(found.into_iter().map(|of| (of.pipe.clone(), of)).collect())
 }
 
-/// By how much the pipe's last complete run is too old.
-pub(super) fn overdue<'a>(
-    pipe: &Pipe,
-    runs: impl Iterator<Item = &'a Run>,
-    now: DateTime<Utc>,
-) -> Option<Duration> {
-    let (mut complete, mut known) = (None, None::<DateTime<Utc>>);
+/// Runs by pipe, so that nobody goes through those of all for each.
+pub(super) fn by_pipe(runs: &[Run]) -> BTreeMap<&PipeId, Vec<&Run>> {
+    let mut found: BTreeMap<&PipeId, Vec<&Run>> = BTreeMap::new();
     for run in runs {
-        let due = run.id.due();
-        known = Some(known.map_or(due, |known| known.min(due)));
-        if run.phase == RunPhase::Finished && run.is_complete() {
-            complete = complete.max(run.finished);
-        }
+        found.entry(&run.id.pipe).or_default().push(run);
     }
-    pipe.overdue(complete, known, now)
+    found
+}
+
+/// The state that counts: of the file as it is now, and of what a person said.
+pub(super) fn state(pipe: &Pipe, said: Option<&Withholding>) -> PipeState {
+    PipeState::that_counts(pipe.state, said.and_then(|said| said.said))
 }
 
 /// What is current; nothing is, before the first push.

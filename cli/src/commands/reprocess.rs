@@ -81,6 +81,7 @@ fn refused(error: ReprocessError) -> anyhow::Error {
         | ReprocessError::Scheduler(SchedulerError::NotCollected { .. }) => {
             Misuse::new(error.to_string()).into()
         }
+        taken @ ReprocessError::Taken { .. } => taken.into(),
         ReprocessError::Scheduler(error) => error.into(),
     }
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::json;
 use trawler_core::ledger::{JobRecord, JobStatus};
+use trawler_core::open_runs::OpenRuns;
 use trawler_core::pipe::Pipe;
-use trawler_core::run::{Run, RunPhase};
+use trawler_core::run::RunPhase;
 use trawler_core::verdict::PAUSED;
-use trawler_core::{PipeId, PipeSetId, QueueName};
+use trawler_core::{PipeId, PipeSetId, QueueName, RunSeq};
 
 use super::pipes;
 use crate::compose::Machine;
@@ -26,17 +27,17 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
     }
     let set = pipes::current(&machine).await?;
     let withheld = pipes::withheld(&machine).await?;
-    let state = |pipe: &Pipe| pipes::state(pipe, withheld.get(&pipe.id).map(|said| &**said));
-    let due = set
-        .pipes
-        .values()
-        .filter(|pipe| state(pipe).is_collected() && is_due(pipe, &runs, now));
-    let due = due.count();
+    let schedules = pipes::schedules(&machine).await?;
+    let known = |pipe: &Pipe| schedules.get(&pipe.id).map(AsRef::as_ref);
+    let state = |pipe: &Pipe| pipes::state(pipe, withheld.get(&pipe.id).map(AsRef::as_ref));
+    let is_due = |pipe: &&Pipe| state(pipe).is_collected() && is_due(pipe, known(pipe), now);
+    let due = set.pipes.values().filter(is_due).count();
     let mut states: BTreeMap<&str, u64> = BTreeMap::new();
     for pipe in set.pipes.values() {
         *states.entry(state(pipe).as_str()).or_default() += 1;
     }
-    let overdue = overdue(set.pipes.values(), &runs, now);
+    let over = |pipe: &Pipe| pipe.overdue(state(pipe), known(pipe), now);
+    let overdue = overdue(set.pipes.values(), over);
     let mut queues = serde_json::Map::new();
     for queue in QueueName::ALL {
         queues.insert(queue.to_string(), queue_report(&machine, queue, now).await?);
@@ -104,15 +105,10 @@ pub(crate) async fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<End> {
 /// Pipes whose last complete run is older than they allow, the latest first.
 fn overdue<'a>(
     pipes: impl Iterator<Item = &'a Pipe>,
-    runs: &[Run],
-    now: DateTime<Utc>,
+    over: impl Fn(&Pipe) -> Option<Duration>,
 ) -> Vec<(&'a PipeId, Duration)> {
-    let mut found: Vec<(&PipeId, Duration)> = pipes
-        .filter_map(|pipe| {
-            let of_pipe = runs.iter().filter(|run| run.id.pipe == pipe.id);
-            Some((&pipe.id, pipes::overdue(pipe, of_pipe, now)?))
-        })
-        .collect();
+    let found = pipes.filter_map(|pipe| Some((&pipe.id, over(pipe)?)));
+    let mut found: Vec<(&PipeId, Duration)> = found.collect();
     found.sort_by_key(|(_, over)| std::cmp::Reverse(*over));
     found
 }
@@ -134,12 +130,11 @@ fn say_overdue(overdue: &[(&PipeId, Duration)]) {
 }
 
 /// Whether a run is due that is not planned yet.
-fn is_due(pipe: &Pipe, runs: &[Run], now: DateTime<Utc>) -> bool {
-    let of_pipe = runs.iter().filter(|run| run.id.pipe == pipe.id);
-    let newest = of_pipe.map(|run| run.id.due()).max();
+fn is_due(pipe: &Pipe, known: Option<&OpenRuns>, now: DateTime<Utc>) -> bool {
+    let newest = known.and_then(|known| known.newest);
     let schedule = pipe.schedule().ok();
     let latest = schedule.and_then(|schedule| schedule.latest_at_or_before(now));
-    latest.is_some_and(|latest| newest.is_none_or(|newest| newest < latest))
+    latest.is_some_and(|latest| newest < Some(RunSeq::from_due(latest)))
 }
 
 async fn queue_report(

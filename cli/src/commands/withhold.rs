@@ -3,6 +3,7 @@
 //! crawl, and stands in the audit trail.
 
 use chrono::SecondsFormat;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use trawler_catalogue::Fence;
 use trawler_core::PipeId;
@@ -27,7 +28,7 @@ const BLOCKED_SHOWN: [&str; 5] = ["pipe", "since", "by", "why", "id or image"];
 pub(super) const DECISIONS: [&str; 5] = ["number", "decision", "at", "by", "why"];
 
 /// Decisions of one pipe, or about pictures, that are listed, the newest.
-pub(super) const DECISIONS_MAX: usize = 1_000;
+const DECISIONS_MAX: usize = 1_000;
 
 /// What is decided about a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,14 +233,7 @@ async fn list(loaded: &Loaded, pipe: Option<&str>, as_json: bool) -> anyhow::Res
 pub(super) async fn decisions(loaded: &Loaded, pipe: &str, as_json: bool) -> anyhow::Result<End> {
     let machine = Machine::open(loaded).await?;
     let pipe = known_pipe(&machine, pipe).await?;
-    let documents = machine.ports.documents();
-    let mut keys = documents.keys(&Withholdings::of_pipe(&pipe)).await?;
-    keys.reverse();
-    keys.truncate(DECISIONS_MAX);
-    let mut found: Vec<Withholdings> = Vec::new();
-    for key in keys {
-        found.extend(documents.get::<Withholdings>(&key).await?);
-    }
+    let found: Vec<Withholdings> = newest(&machine, &Withholdings::of_pipe(&pipe)).await?;
     if as_json {
         output::json(&found)?;
         return Ok(End::Done);
@@ -257,6 +251,18 @@ pub(super) async fn decisions(loaded: &Loaded, pipe: &str, as_json: bool) -> any
         .collect();
     output::list(&rows, &DECISIONS)?;
     Ok(End::Done)
+}
+
+/// The newest decisions under the prefix, the newest first.
+pub(super) async fn newest<T>(machine: &Machine, prefix: &str) -> anyhow::Result<Vec<T>>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    let documents = machine.ports.documents();
+    let mut keys = documents.keys(prefix).await?;
+    keys.reverse();
+    keys.truncate(DECISIONS_MAX);
+    Ok(documents.get_each(keys).await?)
 }
 
 pub(super) fn row(columns: &[&str; 5], first: [serde_json::Value; 2], note: &Note) -> Row {

@@ -10,6 +10,7 @@ use trawler_core::upkeep::UpkeepTask;
 use trawler_scheduler::UpkeepRule;
 
 use super::check::Bounds;
+use super::store::CatalogueConfig;
 
 /// Most variants of an image.
 const VARIANTS_MAX: u64 = 16;
@@ -135,12 +136,10 @@ impl ImagesConfig {
         Schedule::parse(&self.retry, "UTC").ok()
     }
 
-    /// What is looked after by schedule; what is wrong was told by `check`. An
-    /// image stays for so many days at least: a restore brings back rows that name
-    /// it.
-    pub(crate) fn upkeep(&self, restore_days: u16) -> Vec<UpkeepRule> {
+    /// What is looked after by schedule; what is wrong was told by `check`.
+    pub(crate) fn upkeep(&self, catalogue: &CatalogueConfig) -> Vec<UpkeepRule> {
         let gc = UpkeepTask::Gc {
-            grace_days: self.gc_grace_days.max(restore_days),
+            grace_days: catalogue.grace_days(self.gc_grace_days),
         };
         let verify = UpkeepTask::Verify {
             products: self.verify_products,

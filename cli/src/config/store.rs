@@ -176,6 +176,12 @@ impl CatalogueConfig {
         chrono::Duration::days(i64::from(self.restore_days))
     }
 
+    /// Days for which an image stays that nothing refers to any more, where so
+    /// many are asked for: a restore brings back rows that name it.
+    pub(crate) fn grace_days(&self, asked: u16) -> u16 {
+        asked.max(self.restore_days)
+    }
+
     pub(crate) fn check(&self, bounds: &mut Bounds) {
         bounds.within(
             "catalogue.file_rows",

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Pipe;
 use super::problems::Problems;
+use crate::open_runs::OpenRuns;
 use crate::withheld::Withheld;
 
 /// Characters of `owner` and of `contact`: a name and an address.
@@ -50,6 +51,17 @@ impl PipeState {
             Self::Live => "live",
             Self::Hidden => "hidden",
             Self::Retired => "retired",
+        }
+    }
+
+    /// What counts of what the file of a pipe says and of what a person said of
+    /// it, `hidden` or `retired`: whichever goes further. What nobody has looked
+    /// at yet is not collected, whoever hides it.
+    pub fn that_counts(file: Self, said: Option<Self>) -> Self {
+        match (file, said) {
+            (Self::Retired, _) | (_, Some(Self::Retired)) => Self::Retired,
+            (Self::Draft, _) => Self::Draft,
+            (file, said) => said.unwrap_or(file),
         }
     }
 
@@ -103,18 +115,18 @@ impl AgeText {
 }
 
 impl Pipe {
-    /// By how much the pipe is overdue at `now`. `complete` is when its last
-    /// complete run ended, `known` when its first run was due: a pipe that
-    /// never had a complete run counts from there, and one without any run is
-    /// new.
+    /// By how much the pipe is overdue at `now`, by the state that counts and by
+    /// what is known of its runs. One that never had a complete run counts from
+    /// when its first one was due, and one without any run is new.
     pub fn overdue(
         &self,
-        complete: Option<DateTime<Utc>>,
-        known: Option<DateTime<Utc>>,
+        state: PipeState,
+        runs: Option<&OpenRuns>,
         now: DateTime<Utc>,
     ) -> Option<Duration> {
         let allowed = self.max_age.as_ref()?.age()?;
-        let since = complete.or(known).filter(|_| self.state.is_collected())?;
+        let runs = runs.filter(|_| state.is_collected())?;
+        let since = runs.complete.or_else(|| Some(runs.first?.due()))?;
         Some(now - since - allowed).filter(|over| *over > Duration::zero())
     }
 
@@ -148,6 +160,7 @@ impl Pipe {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::{PipeId, RunSeq};
 
     fn pipe(standing: &serde_json::Value) -> Pipe {
         let mut pipe = serde_json::json!({
@@ -178,24 +191,47 @@ mod tests {
     }
 
     #[test]
+    fn of_file_and_person_whoever_goes_further_counts() {
+        use PipeState::{Draft, Hidden, Live, Retired, Shadow};
+        let check = |file: PipeState, said: [PipeState; 3]| {
+            let found = [None, Some(Hidden), Some(Retired)];
+            let found = found.map(|said| PipeState::that_counts(file, said));
+            assert_eq!(found, said, "{file}");
+        };
+        check(Draft, [Draft, Draft, Retired]);
+        check(Shadow, [Shadow, Hidden, Retired]);
+        check(Live, [Live, Hidden, Retired]);
+        check(Hidden, [Hidden, Hidden, Retired]);
+        check(Retired, [Retired, Retired, Retired]);
+    }
+
+    #[test]
     fn a_pipe_is_overdue_from_its_last_complete_run_on() {
         let at = |hour: i64| DateTime::from_timestamp(hour * 3600, 0).unwrap();
-        let check = |state: &str, complete: Option<i64>, known: Option<i64>, over: Option<i64>| {
-            let pipe = pipe(&serde_json::json!({ "state": state, "max_age": "36h" }));
-            let found = pipe.overdue(complete.map(at), known.map(at), at(100));
+        let late = pipe(&serde_json::json!({ "max_age": "36h" }));
+        let known = |complete: Option<i64>, first: Option<i64>| OpenRuns {
+            complete: complete.map(at),
+            first: first.map(|hour| RunSeq::from_due(at(hour))),
+            ..OpenRuns::none(PipeId::parse("shop").unwrap())
+        };
+        let check = |state: PipeState, complete, first, over: Option<i64>| {
+            let found = late.overdue(state, Some(&known(complete, first)), at(100));
             assert_eq!(found, over.map(Duration::hours), "{state} {complete:?}");
         };
-        check("live", Some(70), Some(1), None);
-        check("live", Some(64), Some(1), None);
-        check("live", Some(60), Some(1), Some(4));
-        check("live", None, Some(60), Some(4));
-        check("live", None, None, None);
-        check("hidden", Some(60), None, Some(4));
-        check("shadow", Some(60), None, Some(4));
-        check("draft", Some(60), None, None);
-        check("retired", Some(60), None, None);
+        use PipeState::{Draft, Hidden, Live, Retired, Shadow};
+        check(Live, Some(70), Some(1), None);
+        check(Live, Some(64), Some(1), None);
+        check(Live, Some(60), Some(1), Some(4));
+        check(Live, None, Some(60), Some(4));
+        check(Live, None, None, None);
+        check(Hidden, Some(60), None, Some(4));
+        check(Shadow, Some(60), None, Some(4));
+        check(Draft, Some(60), None, None);
+        check(Retired, Some(60), None, None);
+        assert_eq!(late.overdue(Live, None, at(100)), None);
         let without = pipe(&serde_json::json!({}));
-        assert_eq!(without.overdue(Some(at(1)), None, at(100)), None);
+        let found = without.overdue(Live, Some(&known(Some(1), None)), at(100));
+        assert_eq!(found, None);
     }
 
     #[test]

@@ -128,6 +128,31 @@ async fn only_changed_documents_are_fetched_again() {
     assert_eq!(few.len(), 3);
 }
 
+/// A thousand decisions were read one after another.
+#[tokio::test]
+async fn chosen_documents_come_in_their_order_and_several_at_once() {
+    let world = world();
+    let documents = world.ports.documents();
+    for n in 0..100_u32 {
+        world
+            .state
+            .poke(&format!("d/{n:03}"), n.to_string().as_bytes());
+    }
+    documents.delete("d/050").await.unwrap();
+    world.state.reading_most.store(0, Ordering::SeqCst);
+    let keys = (40..100).rev().map(|n| format!("d/{n:03}"));
+    let found: Vec<u32> = documents.get_each(keys.collect()).await.unwrap();
+    assert!(found.into_iter().eq((40..100).rev().filter(|n| *n != 50)));
+    let most = world.state.reading_most.load(Ordering::SeqCst);
+    assert!((8..=16).contains(&most), "{most} at once");
+    let none: Vec<u32> = documents.get_each(Vec::new()).await.unwrap();
+    assert_eq!(none, [0; 0]);
+    world.state.poke("d/099", b"two");
+    let found = documents.get_each::<u32>(vec!["d/098".to_owned(), "d/099".to_owned()]);
+    let error = found.await.unwrap_err();
+    assert!(matches!(&error, DocumentError::Unreadable { key, .. } if key == "d/099"));
+}
+
 /// Futures of the ledger have to be `Send`: handlers await them in tasks.
 #[tokio::test]
 async fn everything_can_be_awaited_in_a_task() {

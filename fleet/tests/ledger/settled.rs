@@ -52,7 +52,11 @@ async fn a_settled_job_is_known_when_its_record_is_gone() {
     }
     let fold = |fold| JobName::fold_id(&run().pipe, fold);
     check(crawl, &fold(1), None).await;
-    let folds = Folds { newest: 2, done: 1 };
+    let folds = Folds {
+        newest: 2,
+        done: 1,
+        ..Folds::default()
+    };
     poke(&world, &Folds::key(&run().pipe), &folds);
     check(crawl, &fold(1), Some(JobStatus::Done)).await;
     check(crawl, &fold(2), None).await;

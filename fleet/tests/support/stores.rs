@@ -89,6 +89,9 @@ pub struct MemState {
     /// So many of the next reads get no answer.
     pub failing_gets: AtomicU32,
     pub gets: AtomicU32,
+    /// Reads that wait for their answer, and the most that ever did.
+    reading: AtomicU32,
+    pub reading_most: AtomicU32,
     counts: Counts,
 }
 
@@ -103,6 +106,8 @@ impl MemState {
             gets_after_lost: AtomicU32::new(0),
             failing_gets: AtomicU32::new(0),
             gets: AtomicU32::new(0),
+            reading: AtomicU32::new(0),
+            reading_most: AtomicU32::new(0),
             counts: Counts::default(),
         }
     }
@@ -190,7 +195,10 @@ impl State for MemState {
         }
         self.gets.fetch_add(1, Ordering::SeqCst);
         Counts::one(&self.counts.gets);
+        let reading = self.reading.fetch_add(1, Ordering::SeqCst) + 1;
+        self.reading_most.fetch_max(reading, Ordering::SeqCst);
         tokio::task::yield_now().await;
+        self.reading.fetch_sub(1, Ordering::SeqCst);
         let documents = self.documents.lock().unwrap();
         Ok(documents.get(key).map(|(version, value)| Versioned {
             value: value.clone(),

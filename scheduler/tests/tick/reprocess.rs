@@ -3,11 +3,12 @@
 
 use trawler_core::feed::FeedMode;
 use trawler_core::judge::Facts;
+use trawler_core::open_runs::OpenRuns;
 use trawler_core::raw_input::RawInput;
 use trawler_core::run::{Run, RunPhase};
 use trawler_core::{PipeId, RunId, RunSeq};
 use trawler_fleet::audit;
-use trawler_scheduler::{ReprocessError, Scheduler};
+use trawler_scheduler::{Decider, ReprocessError, Scheduler};
 
 use crate::bench::{HOUR, daily, finish_run, run_ids, runs, scheduler, world_at};
 use crate::support::World;
@@ -100,15 +101,107 @@ async fn a_reprocessing_that_dies_at_any_write_leaves_a_ledger_that_fits() {
         let planned = runs(&world);
         let made = &planned[before..];
         assert!(made.len() <= 1, "{made:#?}");
+        // Whoever goes on asks the partner as little as the dead one would have.
+        for run in made {
+            let reread = run.rereads.as_ref().unwrap();
+            assert_eq!(reread.run, second, "after {writes} write(s)");
+            assert_eq!(run.phase, RunPhase::Planned);
+        }
         if !died {
-            let reread = made[0].rereads.as_ref().unwrap();
-            assert_eq!(reread.run, second);
-            assert_eq!(made[0].phase, RunPhase::Planned);
+            assert_eq!(made.len(), 1);
             assert!(writes > 2, "only {writes} write(s) were cut off");
             return;
         }
         writes += 1;
     }
+}
+
+/// The tick found the number open and planned a run that asked the partner,
+/// while the command said that the input was read.
+#[tokio::test]
+async fn a_number_that_another_run_has_is_not_given_to_a_reread() {
+    let (world, ticker, [_, second]) = two_days().await;
+    let shop = PipeId::parse("shop").unwrap();
+    let ordinary = ticker.run_now(&shop).await.unwrap();
+    let taken = ticker.reprocess(&second, false).await.unwrap_err();
+    assert!(
+        matches!(&taken, ReprocessError::Taken { run } if *run == ordinary),
+        "{taken}"
+    );
+    world.clock.advance(HOUR);
+    let planned = ticker.reprocess(&second, false).await.unwrap();
+    let rereads = |run: &Run| run.rereads.as_ref().map(|reread| reread.run.clone());
+    let planned: Option<Run> = world
+        .ports
+        .documents()
+        .get(&Run::key(&planned))
+        .await
+        .unwrap();
+    assert_eq!(planned.as_ref().and_then(rereads), Some(second));
+    let first: Option<Run> = world
+        .ports
+        .documents()
+        .get(&Run::key(&ordinary))
+        .await
+        .unwrap();
+    assert_eq!(first.as_ref().and_then(rereads), None);
+}
+
+/// Ends a run that began an hour ago; what is known of the pipe's runs then.
+async fn ends(world: &World, ticker: &Scheduler, run: &RunId, change: fn(&mut Run)) -> OpenRuns {
+    let (documents, now) = (world.ports.documents(), world.ports.clock.now());
+    let times = |document: &mut Run| {
+        document.started = Some(now - HOUR);
+        document.finished = Some(now);
+    };
+    documents.change(&Run::key(run), times).await.unwrap();
+    finish_run(world, run).await;
+    documents.change(&Run::key(run), change).await.unwrap();
+    ticker.tick().await.unwrap();
+    world.crawl.lose_all();
+    let known = documents.get(&OpenRuns::key(&run.pipe)).await.unwrap();
+    known.unwrap()
+}
+
+/// While a partner was down, a kept input that was read once more made the pipe
+/// look fresh, and six quick ones made its next crawl look short.
+#[tokio::test]
+async fn a_kept_input_is_as_old_as_its_run_and_tells_no_time() {
+    let world = world_at("2026-11-21T03:00:00Z");
+    let ticker = scheduler(&world, &[daily()]);
+    let shop = daily().id;
+    ticker.tick().await.unwrap();
+    let first = runs(&world)[0].id.clone();
+    world.clock.advance(HOUR);
+    let asked = world.ports.clock.now();
+    let known = ends(&world, &ticker, &first, |_| ()).await;
+    assert_eq!((known.complete, known.past.len()), (Some(asked), 1));
+
+    world.clock.advance(HOUR * 5);
+    let reread = ticker.reprocess(&first, false).await.unwrap();
+    let known = ends(&world, &ticker, &reread, |_| ()).await;
+    assert_eq!((known.complete, known.past.len()), (Some(asked), 1));
+    assert_eq!((&*known.open, known.rereads.len()), (&[][..], 0));
+
+    // What a person accepts came when the run came that was doubted.
+    world.clock.advance(HOUR);
+    let doubted = ticker.run_now(&shop).await.unwrap();
+    let asked = world.ports.clock.now();
+    let quarantined = |run: &mut Run| run.phase = RunPhase::Quarantined;
+    let known = ends(&world, &ticker, &doubted, quarantined).await;
+    assert_eq!(known.past.len(), 2);
+    assert!(known.complete < Some(asked));
+    let documents = world.ports.documents();
+    let raw = raw(&doubted);
+    documents.put(&RawInput::key(&doubted), &raw).await.unwrap();
+    world.clock.advance(HOUR * 2);
+    let decider = Decider {
+        by: "ann".to_owned(),
+        why: String::new(),
+    };
+    let accepting = ticker.accept(&doubted, &decider, None).await.unwrap();
+    let known = ends(&world, &ticker, &accepting, |_| ()).await;
+    assert_eq!((known.complete, known.past.len()), (Some(asked), 2));
 }
 
 /// A pipe with a run every ten minutes has 52,000 a year, of 10 to 15 KB.

@@ -1,25 +1,35 @@
 //! Which pipes have runs by their state, and which have a fold because the
 //! catalogue is behind what is decided about them.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use trawler_core::ledger::JobStatus;
 use trawler_core::pipe::{AgeText, Pipe, PipeState};
 use trawler_core::ports::Metric;
 use trawler_core::run::Run;
 use trawler_core::withheld::{Act, Note, Withholding};
 use trawler_core::{JobName, RunId};
-use trawler_scheduler::{ReprocessError, SchedulerError};
+use trawler_fleet::Pipes;
+use trawler_scheduler::{ReprocessError, Scheduler, SchedulerError, SchedulerOptions};
 
 use crate::bench::{CRAWL, HOUR, bury, daily, finish_run, run_ids, scheduler, settle, world_at};
 use crate::support::World;
 
 const START: &str = "2026-11-21T03:00:10Z";
 
-fn pipe_in(state: PipeState) -> Pipe {
+const SECOND: Duration = Duration::from_secs(1);
+
+fn state(state: PipeState) -> Act {
+    Act::State { state }
+}
+
+pub(crate) fn pipe_in(state: PipeState) -> Pipe {
     Pipe { state, ..daily() }
 }
 
 /// The document after these decisions, carried out up to so many.
-async fn decided(world: &World, acts: &[Act], applied: i64) {
+pub(crate) async fn decided(world: &World, acts: &[Act], applied: i64) {
     let pipe = daily();
     let mut document = Withholding::none(pipe.id.clone());
     for act in acts {
@@ -38,7 +48,6 @@ async fn decided(world: &World, acts: &[Act], applied: i64) {
 #[tokio::test]
 async fn the_state_of_a_pipe_says_whether_it_runs_and_whether_the_catalogue_follows() {
     use PipeState::{Draft, Hidden, Live, Retired, Shadow};
-    let state = |state| Act::State { state };
     let block = || Act::Block { id: "1".to_owned() };
     // What the file says, what was decided, how much of it is carried out; the
     // runs and folds that one tick plans.
@@ -150,6 +159,60 @@ async fn pipes_without_a_complete_run_for_too_long_are_counted() {
     finish_run(&world, &first).await;
     assert_eq!(overdue(0).await, Some(0));
     assert_eq!(overdue(37).await, Some(1));
+}
+
+/// A worker that was up since before `state = "hidden"` was written did a fold
+/// without taking it over, and each tick planned the next one.
+#[tokio::test]
+async fn a_worker_with_older_pipe_files_is_told_of_and_not_asked_with_every_tick() {
+    let world = world_at(START);
+    let pipe = daily().id;
+    let with_files_read_now = || {
+        let pipes = [pipe_in(PipeState::Hidden)];
+        let pipes = Pipes::in_folder(pipes, world.ports.clock.now(), PathBuf::new());
+        Scheduler::new(world.ports.clone(), pipes, SchedulerOptions::default())
+    };
+    let done = async |fold: i64| {
+        settle(
+            &world,
+            CRAWL,
+            &JobName::fold_id(&pipe, fold),
+            JobStatus::Done,
+        )
+        .await;
+        world.crawl.lose_all();
+        world.clock.advance(SECOND);
+    };
+    let ticker = with_files_read_now();
+    assert_eq!(ticker.tick().await.unwrap().folds_planned, 1);
+    done(1).await;
+    // A fold of before the files were read says nothing of who did it.
+    let ticker = with_files_read_now();
+    assert_eq!(ticker.tick().await.unwrap().folds_planned, 1);
+    done(2).await;
+
+    let mut folds = 2;
+    for second in 0..900 {
+        let report = ticker.tick().await.unwrap();
+        let [problem] = &*report.problems else {
+            panic!("after {second} s: {:?}", report.problems);
+        };
+        for part in ["pipe shop", "hidden", "older pipe files", "trawler crawl"] {
+            assert!(problem.contains(part), "{part:?} is not in {problem:?}");
+        }
+        if report.folds_planned == 1 {
+            folds += 1;
+            done(folds).await;
+        } else {
+            world.clock.advance(SECOND);
+        }
+    }
+    assert_eq!(folds - 2, 3, "one was asked for every five minutes");
+
+    // One that was started again takes it over.
+    decided(&world, &[state(PipeState::Hidden)], 1).await;
+    let report = ticker.tick().await.unwrap();
+    assert_eq!((report.folds_planned, &*report.problems), (0, &[][..]));
 }
 
 /// A retired pipe has no run that would do it, and no other fold is planned
