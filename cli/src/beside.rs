@@ -123,8 +123,10 @@ impl Beside {
             while let Some(joined) = self.keeping.join_next().await {
                 joined.context("join the keeper of this machine's place")?;
             }
-            self.tenure.depart(drain).await;
-            anyhow::Ok(())
+            // Then this process fails, and is started again: a machine that
+            // keeps its place works.
+            let left = self.tenure.depart(drain).await;
+            left.context("give this machine back")
         };
         let (told, left) = tokio::join!(telling, leaving);
         self.dead.cancel();

@@ -158,7 +158,6 @@ impl Crew<'_> {
                 upkeep: self.machine.upkeep(self.loaded).await?,
                 // It plans no run here and asks for no capacity.
                 scheduler: self.machine.scheduler(self.loaded, None),
-                pipes: self.machine.pipes.clone(),
             };
             self.hire(&mut tasks, Arc::new(handler), workers.crawl_slots, &board);
         }

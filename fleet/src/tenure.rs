@@ -21,8 +21,13 @@ const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
 /// A process that nobody waits for gives its place back for so long. After it
-/// the group is left one too many, which an idle time later mends.
+/// the group is left one too many, which the process says when it ends.
 const LEAVE_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// A machine that its group keeps, because it is to have so many at least, asks
+/// so often whether that is still so: as long as the update of a stack takes, and
+/// worth a cent or less.
+const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// How long a group that was told takes to wait for its hook; it does within
 /// seconds. Without completion it waits for the hook's own time-out.
@@ -70,7 +75,7 @@ impl Tenure {
     }
 
     /// Protects and un-protects until the drain, which it requests itself when
-    /// the process has been idle for long enough.
+    /// the process has been idle for long enough and its group lets it go.
     pub async fn keep(&self, drain: &Drain) {
         let mut changes = self.slots.watch();
         let mut protection = Protection {
@@ -79,18 +84,30 @@ impl Tenure {
             retry_at: Duration::ZERO,
             backoff: BACKOFF_FIRST,
         };
+        // Until when the group keeps this machine although it is idle.
+        let mut kept_until = None;
         while !drain.requested() {
             let occupancy = *changes.borrow_and_update();
             let now = self.clock.monotonic();
             match stand(occupancy, now, &self.policy) {
-                Stand::Guarded => protection.want(true),
+                Stand::Guarded => {
+                    kept_until = None;
+                    protection.want(true);
+                }
                 Stand::Free => protection.want(false),
                 Stand::Unchanged => {}
+                Stand::Leaving if kept_until.is_some_and(|until| now < until) => {}
                 Stand::Leaving => {
-                    tracing::info!("idle for {:?}: leaving", self.policy.idle_exit);
-                    self.idle_exit.store(true, Ordering::Relaxed);
-                    drain.finish();
-                    break;
+                    let may_leave = self.may_leave(&mut kept_until, drain).await;
+                    // A job may have come meanwhile.
+                    if may_leave && *changes.borrow() == occupancy {
+                        tracing::info!("idle for {:?}: leaving", self.policy.idle_exit);
+                        self.idle_exit.store(true, Ordering::Relaxed);
+                        drain.finish();
+                        break;
+                    }
+                    protection.want(false);
+                    continue;
                 }
             }
             if protection.is_due(now) {
@@ -103,7 +120,9 @@ impl Tenure {
             }
             let wait = stands_for(occupancy, now, &self.policy);
             let retry = (!protection.is_known).then(|| protection.retry_at.saturating_sub(now));
-            let wait = wait.into_iter().chain(retry).min();
+            let ask = kept_until.filter(|until| *until > now);
+            let ask = ask.map(|until| until - now);
+            let wait = wait.into_iter().chain(retry).chain(ask).min();
             tokio::select! {
                 _ = changes.changed() => {}
                 () = self.sleep(wait) => {}
@@ -117,36 +136,69 @@ impl Tenure {
 
     /// Gives the place back. To be called once, after the drain, when every
     /// worker has been joined.
-    pub async fn depart(&self, drain: &Drain) {
+    ///
+    /// # Errors
+    /// The machine keeps its place, is paid for and does nothing: whoever runs
+    /// this process is to start it again.
+    pub async fn depart(&self, drain: &Drain) -> Result<(), CapacityError> {
         match drain.notice() {
             None if self.idle_exit.load(Ordering::Relaxed) => {
-                if self
-                    .insist(LEAVE_MAX, "leave", || self.capacity.leave())
-                    .await
-                {
-                    self.complete(COMPLETE_MAX).await;
-                }
+                let leave = || self.capacity.leave();
+                self.insist(LEAVE_MAX, "leave", leave).await?;
+                self.complete(COMPLETE_MAX).await;
             }
             // The work is over, but not for want of it: somebody else starts
             // this again, or the machine stays for another purpose.
-            None | Some(Notice::Signal) => {
-                let unprotect = || self.capacity.protect(false);
-                self.insist(DEPART_MAX, "unprotect", unprotect).await;
-            }
+            None | Some(Notice::Signal) => self.unprotect().await,
             Some(Notice::ScaleIn) => self.complete(DEPART_MAX).await,
             // The machine is still there and nobody works on it. A platform
             // that replaces it by itself does so when it can; until then it
             // would be paid for, and its protection keep it.
             Some(Notice::Rebalance) => {
-                let unprotect = || self.capacity.protect(false);
-                self.insist(DEPART_MAX, "unprotect", unprotect).await;
+                self.unprotect().await;
                 let replace = || self.capacity.replace();
-                if self.insist(LEAVE_MAX, "replace", replace).await {
-                    self.complete(COMPLETE_MAX).await;
-                }
+                self.insist(LEAVE_MAX, "replace", replace).await?;
+                self.complete(COMPLETE_MAX).await;
             }
             // The platform has taken the machine back already.
             Some(Notice::SpotInterruption) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the group lets this machine go; not where it does not say. Ends
+    /// with the drain.
+    async fn may_leave(&self, kept_until: &mut Option<Duration>, drain: &Drain) -> bool {
+        let may_leave = tokio::select! {
+            may_leave = self.capacity.may_leave() => may_leave,
+            () = drain.wait() => return false,
+        };
+        match may_leave {
+            Ok(true) => return true,
+            Ok(false) if kept_until.is_none() => {
+                tracing::info!(
+                    "idle for {:?}, but its group is to have so many machines at least: this one goes on taking jobs, and asks again every {KEPT_FOR:?}",
+                    self.policy.idle_exit
+                );
+            }
+            Ok(false) => {}
+            Err(error) => {
+                let reason = chain(&error);
+                tracing::warn!(
+                    reason,
+                    "whether this machine may leave is not known, and is asked again in {KEPT_FOR:?}: {reason}"
+                );
+            }
+        }
+        *kept_until = Some(self.clock.monotonic() + KEPT_FOR);
+        false
+    }
+
+    async fn unprotect(&self) {
+        let unprotect = || self.capacity.protect(false);
+        if let Err(error) = self.insist(DEPART_MAX, "unprotect", unprotect).await {
+            let reason = chain(&error);
+            tracing::warn!(reason, "unprotect failed, and is given up: {reason}");
         }
     }
 
@@ -175,25 +227,24 @@ impl Tenure {
         }
     }
 
-    /// Calls until it is done, for `within` at most; false when it was not.
+    /// Calls until it is done, for `within` at most.
     async fn insist<F: Future<Output = Result<(), CapacityError>>>(
         &self,
         within: Duration,
         verb: &'static str,
         call: impl Fn() -> F,
-    ) -> bool {
+    ) -> Result<(), CapacityError> {
         let deadline = self.clock.monotonic() + within;
         let mut backoff = BACKOFF_FIRST;
         loop {
             let Err(error) = call().await else {
-                return true;
+                return Ok(());
             };
-            let reason = chain(&error);
             let left = deadline.saturating_sub(self.clock.monotonic());
             if !error.is_transient() || left.is_zero() {
-                tracing::warn!(reason, "{verb} failed, and is given up: {reason}");
-                return false;
+                return Err(error);
             }
+            let reason = chain(&error);
             tracing::debug!(reason, "{verb} failed, and is tried again: {reason}");
             self.clock.sleep(backoff.min(left)).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);

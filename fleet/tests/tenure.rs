@@ -26,6 +26,8 @@ const POLICY: TenurePolicy = TenurePolicy {
 /// What happens to a call.
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
+    /// This call is well.
+    None,
     /// Refused for good, without an effect.
     Refuse,
     /// Not done, and nobody answers.
@@ -45,6 +47,7 @@ struct Member {
 #[derive(Default)]
 struct GroupState {
     desired: i64,
+    min: i64,
     members: BTreeMap<usize, Member>,
     faults: Vec<Fault>,
     calls: BTreeMap<&'static str, usize>,
@@ -80,7 +83,7 @@ impl Place {
             source: "the line is dead".into(),
         };
         match fault {
-            None => Ok(effect(&mut group)),
+            None | Some(Fault::None) => Ok(effect(&mut group)),
             Some(Fault::Refuse) => Err(CapacityError::Refused {
                 verb,
                 what,
@@ -116,14 +119,28 @@ impl Capacity for Place {
         })
     }
 
+    async fn may_leave(&self) -> Result<bool, CapacityError> {
+        self.call("may leave", |group| group.desired > group.min)
+    }
+
     async fn leave(&self) -> Result<(), CapacityError> {
+        let refused = CapacityError::Refused {
+            verb: "leave",
+            what: "the group".to_owned(),
+            reason: "min size".to_owned(),
+        };
         self.call("leave", |group| {
             let member = group.members.get_mut(&self.me).unwrap();
-            if !member.terminating {
-                member.terminating = true;
-                group.desired -= 1;
+            if member.terminating {
+                return Ok(());
             }
-        })
+            if group.desired <= group.min {
+                return Err(refused);
+            }
+            member.terminating = true;
+            group.desired -= 1;
+            Ok(())
+        })?
     }
 
     async fn replace(&self) -> Result<(), CapacityError> {
@@ -149,7 +166,7 @@ impl Capacity for Place {
 struct Process {
     slots: Slots,
     drain: Drain,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), CapacityError>>,
     jobs: Vec<TakenSlot>,
 }
 
@@ -162,7 +179,7 @@ impl Process {
         let task = tokio::spawn(async move {
             tenure.keep(&watched).await;
             // Here the owner joins the workers.
-            tenure.depart(&watched).await;
+            tenure.depart(&watched).await
         });
         Self {
             slots,
@@ -246,7 +263,7 @@ async fn an_idle_worker_drains_leaves_once_and_completes_its_hook() {
     assert!(process.drain.requested());
     assert_eq!(process.drain.notice(), None, "nobody told it to");
     pass(&world, 1).await;
-    process.task.await.unwrap();
+    process.task.await.unwrap().unwrap();
     let group = group.lock().unwrap();
     assert_eq!(group.desired, 2);
     assert!(group.members[&1].gone);
@@ -276,21 +293,68 @@ async fn failing_calls_are_tried_again_beside_the_work() {
     // A lost answer to `leave` takes no second place.
     process.jobs.clear();
     pass(&world, 299).await;
-    group.lock().unwrap().faults = vec![Fault::Fail, Fault::Lose];
+    group.lock().unwrap().faults = vec![Fault::Fail, Fault::Lose, Fault::None];
     pass(&world, 20).await;
-    process.task.await.unwrap();
+    process.task.await.unwrap().unwrap();
     assert_eq!(group.lock().unwrap().desired, 0);
     assert_eq!(calls(&group, "leave"), 3);
 }
 
+/// Its process ended, and its machine was paid for and idle for good.
 #[tokio::test]
-async fn a_group_that_lets_nobody_go_is_not_pressed() {
+async fn a_worker_that_its_group_keeps_goes_on_working_and_asks_again() {
+    let (world, group) = (world(), group(2));
+    group.lock().unwrap().min = 2;
+    let mut process = Process::start(&world, place(&group, 0), POLICY);
+    process.jobs.push(process.slots.take());
+    pass(&world, 5).await;
+    process.jobs.clear();
+    // As during an update of the stack, which sets the group's least.
+    pass(&world, 300 + 3 * 300).await;
+    assert!(!process.drain.requested(), "it takes jobs");
+    assert!(!is_protected(&group, 0), "and may be chosen");
+    assert_eq!((calls(&group, "may leave"), calls(&group, "leave")), (4, 0));
+    process.jobs.push(process.slots.take());
+    pass(&world, 1_000).await;
+    assert!(is_protected(&group, 0));
+    process.jobs.clear();
+    pass(&world, 301).await;
+    assert_eq!(calls(&group, "may leave"), 5);
+    assert!(!process.drain.requested() && !is_protected(&group, 0));
+    group.lock().unwrap().min = 0;
+    pass(&world, 301).await;
+    process.task.await.unwrap().unwrap();
+    let group = group.lock().unwrap();
+    assert_eq!((group.desired, group.calls["leave"]), (1, 1));
+    assert!(group.members[&0].gone);
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_ask_whether_it_may_leave_stays() {
     let (world, group) = (world(), group(1));
     let process = Process::start(&world, place(&group, 0), POLICY);
     pass(&world, 299).await;
-    group.lock().unwrap().faults = vec![Fault::Refuse];
+    group.lock().unwrap().faults = vec![Fault::Fail];
+    pass(&world, 100).await;
+    assert!(!process.drain.requested());
+    assert_eq!((calls(&group, "may leave"), calls(&group, "leave")), (1, 0));
+    pass(&world, 300).await;
+    process.task.await.unwrap().unwrap();
+    assert_eq!(group.lock().unwrap().desired, 0);
+}
+
+/// Of several that leave at once one may find its group at its least: the
+/// process fails, so that whoever runs it starts it again.
+#[tokio::test]
+async fn a_group_that_lets_nobody_go_is_not_pressed_and_the_worker_is_told() {
+    let (world, group) = (world(), group(1));
+    let process = Process::start(&world, place(&group, 0), POLICY);
+    pass(&world, 299).await;
+    // The second call is the one that counts.
+    group.lock().unwrap().faults = vec![Fault::Refuse, Fault::None];
     pass(&world, 10).await;
-    process.task.await.unwrap();
+    let told = process.task.await.unwrap().unwrap_err();
+    assert_eq!(told.to_string(), "leave the group: min size");
     assert_eq!(calls(&group, "leave"), 1);
     assert_eq!(group.lock().unwrap().desired, 1);
 }
@@ -340,7 +404,7 @@ async fn after_a_rebalance_notice_the_machine_is_given_back_and_its_place_kept()
     group.lock().unwrap().faults = vec![Fault::Lose, Fault::Fail, Fault::Fail];
     process.drain.request(Notice::Rebalance);
     pass(&world, 30).await;
-    process.task.await.unwrap();
+    process.task.await.unwrap().unwrap();
     let group = group.lock().unwrap();
     assert!(!group.members[&1].protected && group.members[&1].gone);
     assert_eq!(group.desired, 3, "another one takes the place");

@@ -320,6 +320,31 @@ async fn refusals_name_what_to_change() {
     );
 }
 
+/// As while the stack is updated, and after two who leave at once.
+#[tokio::test]
+async fn a_group_at_its_least_says_that_nobody_may_leave() {
+    let group = Group::start(&["i-1", "i-2"]).await;
+    let options = options(GROUP, Shrink::IdleOnly);
+    let (worker, _) = open(group.endpoint(), options.clone(), Some("i-1"))
+        .await
+        .unwrap();
+    for (min, expected) in [(0, true), (1, true), (2, false), (1, true)] {
+        group.state().min = min;
+        assert_eq!(worker.may_leave().await.unwrap(), expected, "{min}");
+    }
+    let (other, _) = open(group.endpoint(), options.clone(), Some("i-2"))
+        .await
+        .unwrap();
+    other.leave().await.unwrap();
+    assert!(!worker.may_leave().await.unwrap());
+    let (elsewhere, _) = open(group.endpoint(), options, Some("i-9")).await.unwrap();
+    assert!(elsewhere.may_leave().await.unwrap());
+    // What is paid for is what is there, however much is wanted.
+    group.state().desired = 9;
+    let heads = worker.headcount(QueueName::Crawl).await.unwrap();
+    assert_eq!((heads.launched, heads.booting, heads.leaving), (2, 8, 1));
+}
+
 #[tokio::test]
 async fn an_instance_outside_a_group_has_nothing_to_protect_or_leave() {
     let group = Group::start(&["i-1"]).await;

@@ -20,6 +20,8 @@ impl Capacity for OneMachine {
         Ok(Headcount {
             in_service: 1,
             busy: 1,
+            launched: 1,
+            held: 1,
             wanted: 1,
             min: 1,
             max: 1,

@@ -153,6 +153,7 @@ fn remarks(loaded: &Loaded) -> Vec<String> {
             "net.contact is empty: partners cannot tell whom to ask about our requests".to_owned(),
         );
     }
+    remarks.extend(loaded.config.capacity.remark(&loaded.config.plan));
     remarks.extend(loaded.pipes.iter().filter_map(|pipe| {
         let Source::Inbox(source) = &pipe.source else {
             return None;

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde::Deserialize;
 
 use super::check::Bounds;
+use super::plan::PlanConfig;
 
 /// Longest name of an Auto Scaling group or of a lifecycle hook, as AWS has it.
 const NAME_CHARS_MAX: usize = 255;
@@ -99,6 +100,15 @@ impl CapacityConfig {
         );
     }
 
+    /// What is allowed, and costs more than whoever wrote it may think.
+    pub(crate) fn remark(&self, plan: &PlanConfig) -> Option<String> {
+        let has_group = self.crawl_group.is_some() || self.image_group.is_some();
+        let stay = has_group && plan.enabled && self.idle_exit_s == 0;
+        stay.then(|| {
+            "capacity.idle_exit_s is 0: machines that an alarm or a person asked for never leave, since the plan takes back those alone that it asked for itself".to_owned()
+        })
+    }
+
     pub(crate) fn is_set(&self) -> bool {
         self.crawl_group.is_some() || self.image_group.is_some() || self.lifecycle_hook.is_some()
     }
@@ -146,4 +156,31 @@ pub(crate) struct NoticesConfig {
     /// recommendations and the end of the group's wish for this machine:
     /// `"auto"` (where it answers), true or false. Default `"auto"`.
     pub(crate) imds: Imds,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn machines_that_never_leave_are_remarked_where_they_are_planned() {
+        let check = |capacity: &str, enabled: bool, expected: bool| {
+            let config: CapacityConfig = toml::from_str(capacity).unwrap();
+            let plan = PlanConfig {
+                enabled,
+                ..PlanConfig::default()
+            };
+            let told = config.remark(&plan);
+            assert_eq!(told.is_some(), expected, "{capacity} {enabled}");
+            assert!(told.is_none_or(|told| told.contains("capacity.idle_exit_s is 0")));
+        };
+        check("image_group = \"i\"", true, true);
+        check("crawl_group = \"c\"\nidle_exit_s = 0", true, true);
+        check("crawl_group = \"c\"\nidle_exit_s = 300", true, false);
+        check("crawl_group = \"c\"", false, false);
+        check("lifecycle_hook = \"h\"", true, false);
+        check("", true, false);
+    }
 }

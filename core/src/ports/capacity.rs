@@ -47,6 +47,12 @@ pub struct Headcount {
     pub booting: u32,
     /// On their way out.
     pub leaving: u32,
+    /// That the platform has begun to start and that are not gone: those that
+    /// are paid for, while some that boot may be asked for and not to be had.
+    pub launched: u32,
+    /// No wish goes below: what is not to be taken away, of those that boot as
+    /// well.
+    pub held: u32,
     /// What was asked for last, by whoever asked.
     pub wanted: u32,
     /// What the platform allows.
@@ -97,6 +103,13 @@ pub trait Capacity: Send + Sync {
     /// Keeps this worker from being chosen for scale-in while it is busy.
     /// Asks the platform only when the answer would change. Cancel-safe.
     async fn protect(&self, busy: bool) -> Result<(), CapacityError>;
+
+    /// Whether the platform would let this worker go now, together with its
+    /// place: not where it is to have so many at least. The answer may be old
+    /// when `leave` is called, which decides.
+    async fn may_leave(&self) -> Result<bool, CapacityError> {
+        Ok(true)
+    }
 
     /// This worker is idle and leaves; the wanted number falls by one, also
     /// when this is called again, or when its answer was lost on the way.

@@ -31,7 +31,7 @@ use crate::plan::Why;
 use crate::tick::{Scheduler, TickReport};
 pub use options::{PlanOptions, Prices};
 pub use report::{GroupPlan, Level, PlanReport};
-use view::{Found, View};
+use view::{Decided, Found, View};
 pub(crate) use workload::{DueTimes, in_order};
 
 /// How far ahead a decision looks: beyond, an instance started now would not
@@ -85,7 +85,8 @@ pub struct Scaled {
     pub booting: u32,
     /// What the group was to have before.
     pub was: u32,
-    /// What it is to have. Not below what is busy, nor above its most.
+    /// What it is to have. Not below what is not to be taken away, nor above
+    /// its most.
     pub wanted: u32,
     pub why: &'static str,
     /// Whether the group was asked for another number than it had.
@@ -159,55 +160,57 @@ impl Scheduler {
     async fn scale_by(&self, look: &Look, apply: Apply) -> Result<Vec<Scaled>, PlanError> {
         let (options, capacity) = self.planner()?;
         let mut view = self.view(look, options, &capacity).await?;
-        let (mut decided, mut usd) = (Vec::new(), 0.0);
-        for (queue, heads) in &view.heads {
-            // What one group is about to cost the other cannot spend as well.
-            let decision = view.decide(options, *queue, heads, usd);
-            usd += decision.usd;
-            decided.push((*queue, *heads, decision));
-        }
-        // One owner for all groups: without a past of its runs the alarms decide
-        // about both.
-        let is_known = decided
-            .iter()
-            .all(|(_, _, decision)| decision.why != Why::NoHistory);
-        let (mut scaled, mut failed) = (Vec::new(), None);
-        let mut turn = match apply {
-            Apply::Yes => Turn::Ours,
-            Apply::No => Turn::NotOurs,
-        };
-        for (queue, heads, decision) in decided {
-            let wanted = if is_known {
-                decision.wanted.max(view.record.foreign(queue))
-            } else {
-                heads.wanted
-            };
-            let mut asks = is_known && wanted != heads.wanted && turn == Turn::Ours;
-            if asks {
-                // Noted first: what was asked for and not noted would be taken
-                // for somebody else's.
-                let live = heads.in_service + heads.booting;
-                let had = [heads.wanted, live];
-                view.record.ask(queue, wanted, had, view.now);
-                turn = self.put_record(&mut view).await?;
-                asks = turn == Turn::Ours;
+        let decided = view.decide_all(options);
+        match apply {
+            Apply::Yes => self.set_groups(&mut view, &decided, &*capacity).await,
+            Apply::No => {
+                let told = decided.iter().map(|group| view.told(group, false));
+                Ok(told.collect())
             }
-            if asks && let Err(error) = capacity.want(queue, wanted).await {
+        }
+    }
+
+    /// Asks for what changes, as long as nobody else decides at this moment.
+    async fn set_groups(
+        &self,
+        view: &mut View,
+        decided: &[Decided],
+        capacity: &dyn Capacity,
+    ) -> Result<Vec<Scaled>, PlanError> {
+        let (mut scaled, mut failed) = (Vec::new(), None);
+        let mut turn = Turn::Ours;
+        for group in decided {
+            let changes = turn == Turn::Ours && group.is_change();
+            if changes {
+                turn = self.note_wish(view, group).await?;
+            }
+            let asks = changes && turn == Turn::Ours;
+            if asks && let Err(error) = capacity.want(group.queue, group.wanted).await {
                 // The other group has work of its own.
                 if let Some(before) = failed.replace(error) {
                     tracing::warn!("{}", chain(&before));
                 }
                 continue;
             }
-            scaled.push(view.told(queue, &heads, &decision, wanted, asks));
+            scaled.push(view.told(group, asks));
         }
         if turn == Turn::Ours {
-            self.remember(&mut view).await?;
+            self.remember(view).await?;
         }
         match failed {
             Some(error) => Err(error.into()),
             None => Ok(scaled),
         }
+    }
+
+    /// Before it is asked for: what was asked for and not noted would be taken
+    /// for somebody else's.
+    async fn note_wish(&self, view: &mut View, group: &Decided) -> Result<Turn, PlanError> {
+        let heads = &group.heads;
+        let had = [heads.wanted, heads.in_service + heads.booting];
+        let now = view.now;
+        view.record.ask(group.queue, group.wanted, had, now);
+        self.put_record(view).await
     }
 
     fn planner(&self) -> Result<(&PlanOptions, Arc<dyn Capacity>), PlanError> {

@@ -23,7 +23,7 @@ impl Prices {
 }
 
 /// How capacity is planned.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PlanOptions {
     /// The queues whose workers are a group.
     pub queues: Vec<QueueName>,

@@ -1,6 +1,7 @@
 //! What is remembered between two decisions, by whichever process makes them:
 //! since when instances boot, what was spent today, how long image jobs take.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -18,6 +19,15 @@ pub(super) const KEY: &str = "capacity/record";
 /// A gap in which nobody looked counts as no more than this.
 const GAP_MAX: TimeDelta = TimeDelta::hours(1);
 
+/// What a pipe takes of the record, its name of 64 bytes included: two numbers of
+/// 24 digits and three of 20, and what they are called.
+#[cfg(test)]
+const PACE_BYTES_MAX: usize = 64 + 2 * 24 + 3 * 20 + 78;
+
+/// Pipes whose image jobs are measured at once: 4,000 * 250 bytes is below the
+/// 1 MiB of a document. Of more pipes those that have the most open.
+const PACES_MAX: usize = 4_000;
+
 /// The document at [`KEY`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -27,7 +37,7 @@ pub(super) struct Record {
     pub(super) day: Option<NaiveDate>,
     /// On `day`, by the price that is configured.
     pub(super) spent_usd: f64,
-    /// Instances at `at`, by queue.
+    /// Instances at `at` that are paid for, by queue.
     pub(super) live: BTreeMap<QueueName, u32>,
     /// Since when the instances that boot do so.
     pub(super) booting_since: BTreeMap<QueueName, DateTime<Utc>>,
@@ -57,8 +67,10 @@ impl Record {
     /// nothing.
     pub(super) fn look(&mut self, seen: &Seen<'_>) {
         let today = seen.now.date_naive();
-        // A clock that is behind begins no day anew.
-        if self.day < Some(today) {
+        // A clock that is behind begins no day anew; one that was days ahead is
+        // not waited for.
+        let is_ahead = self.day.is_some_and(|day| day - today > TimeDelta::days(1));
+        if self.day < Some(today) || is_ahead {
             self.day = Some(today);
             self.spent_usd = 0.0;
         }
@@ -70,8 +82,7 @@ impl Record {
         self.spent_usd += self.live.iter().map(price).sum::<f64>() * hours;
         self.measure(seen.images, since);
         for (queue, heads) in seen.heads {
-            let all = heads.in_service + heads.booting + heads.leaving;
-            self.live.insert(*queue, all);
+            self.live.insert(*queue, heads.launched);
             self.compare(*queue, heads.wanted);
             if heads.booting == 0 {
                 self.booting_since.remove(queue);
@@ -92,10 +103,13 @@ impl Record {
     /// What a group is to have that was not asked for here is somebody else's.
     /// A machine that left took its place with it; which kind it was nobody
     /// knows, and those of others are the first that are forgotten. A wish that
-    /// did not reach the group is no machine that left.
+    /// did not reach the group is no machine that left, and one that reached it
+    /// in part, because what works is not taken away, is nobody else's.
     fn compare(&mut self, queue: QueueName, wanted: u32) {
         let asked = self.asked.insert(queue, wanted).unwrap_or(0);
-        if self.had.remove(&queue) == Some(wanted) {
+        if let Some(had) = self.had.remove(&queue)
+            && (wanted == had || (asked..=had).contains(&wanted))
+        {
             return;
         }
         let before = self.foreign(queue);
@@ -111,6 +125,7 @@ impl Record {
     /// How long image jobs took since the last look. A pipe without any is
     /// forgotten: its next ones may lie with another host.
     fn measure(&mut self, images: &BTreeMap<PipeId, ImageWork>, since: TimeDelta) {
+        let images = self.to_measure(images);
         self.paces.retain(|pipe, _| images.contains_key(pipe));
         let mut ratios = Vec::new();
         for (pipe, work) in images {
@@ -135,6 +150,22 @@ impl Record {
         if since > TimeDelta::zero() {
             self.crowding.look(&mut ratios);
         }
+    }
+
+    /// Those that have the most open, as many as the document has room for; of
+    /// two alike the one that was measured before.
+    fn to_measure<'a>(
+        &self,
+        images: &'a BTreeMap<PipeId, ImageWork>,
+    ) -> BTreeMap<&'a PipeId, &'a ImageWork> {
+        let mut all: Vec<(&PipeId, &ImageWork)> = images.iter().collect();
+        if all.len() > PACES_MAX {
+            all.sort_by_cached_key(|(pipe, work)| {
+                (Reverse(work.open), !self.paces.contains_key(*pipe))
+            });
+            all.truncate(PACES_MAX);
+        }
+        all.into_iter().collect()
     }
 
     /// What an image job of the pipe takes on machines that have time for it;
@@ -187,6 +218,8 @@ impl Record {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use trawler_core::ports::STATE_VALUE_BYTES_MAX;
+
     use super::*;
 
     fn at(minute: i64) -> DateTime<Utc> {
@@ -197,6 +230,7 @@ mod tests {
         let heads = Headcount {
             in_service,
             booting,
+            launched: in_service + booting,
             ..Headcount::default()
         };
         record.look(&Seen {
@@ -240,11 +274,57 @@ mod tests {
         assert!((record.spent_usd - 1.2).abs() < 1e-9, "{record:?}");
     }
 
+    /// One look from a laptop whose date is a month ahead kept the budget spent
+    /// for that month.
+    #[test]
+    fn a_clock_that_was_days_ahead_does_not_keep_the_budget_spent() {
+        let (mut record, day) = (Record::default(), 24 * 60);
+        look(&mut record, day, [10, 0]);
+        look(&mut record, 31 * day, [10, 0]);
+        look(&mut record, day + 1, [10, 0]);
+        assert!(record.spent_usd < 1e-9, "{record:?}");
+        look(&mut record, day + 11, [10, 0]);
+        assert!((record.spent_usd - 1.0).abs() < 1e-9, "{record:?}");
+        look(&mut record, 2 * day, [0, 0]);
+        assert!((record.spent_usd - 6.0).abs() < 1e-9, "{record:?}");
+    }
+
+    /// 72 machines of which none could be had for three hours spent $16.
+    #[test]
+    fn what_was_never_launched_is_not_paid_for() {
+        let mut record = Record::default();
+        let mut look = |minute, launched| {
+            let heads = Headcount {
+                in_service: 0,
+                booting: 72,
+                launched,
+                wanted: 72,
+                ..Headcount::default()
+            };
+            record.look(&Seen {
+                now: at(minute),
+                heads: &[(QueueName::Image, heads)].into(),
+                usd_per_hour: Prices {
+                    crawl: 1.0,
+                    image: 1.0,
+                },
+                images: &BTreeMap::new(),
+            });
+            assert_eq!(record.booting_since[&QueueName::Image], at(0));
+            record.spent_usd
+        };
+        for minute in 0..180 {
+            assert_eq!(look(minute, 0), 0.0, "{minute}");
+        }
+        assert_eq!(look(180, 72), 0.0);
+        assert!((look(190, 72) - 12.0).abs() < 1e-9);
+    }
+
     #[test]
     fn a_machine_of_each_group_has_its_own_price() {
         let mut record = Record::default();
-        let heads = |in_service| Headcount {
-            in_service,
+        let heads = |launched| Headcount {
+            launched,
             ..Headcount::default()
         };
         for hour in [0, 1] {
@@ -310,6 +390,87 @@ mod tests {
         assert_eq!(look(2, Some(5)), 1);
         assert_eq!(look(4, None), 0, "one of five left by itself");
         assert_eq!(look(0, None), 0);
+    }
+
+    /// Seven that booted were not taken back, and were somebody else's from then
+    /// on.
+    #[test]
+    fn a_wish_that_was_cut_is_nobody_elses() {
+        let mut record = Record::default();
+        let mut look = |wanted: u32, ask: Option<u32>| {
+            record.compare(QueueName::Crawl, wanted);
+            if let Some(ask) = ask {
+                record.ask(QueueName::Crawl, ask, [wanted, 0], at(0));
+            }
+            record.foreign(QueueName::Crawl)
+        };
+        assert_eq!(look(0, Some(10)), 0);
+        assert_eq!(look(10, Some(0)), 0);
+        assert_eq!(look(7, Some(0)), 0, "seven are not to be taken away");
+        assert_eq!(look(7, None), 0, "none of them is any more");
+        assert_eq!(look(7, Some(0)), 0);
+        assert_eq!(look(9, None), 9, "a person asked for more than there were");
+    }
+
+    #[test]
+    fn the_largest_record_fits_a_document() {
+        let many = u64::MAX / 4;
+        let work = |open: u64| ImageWork {
+            jobs: open,
+            planned: many + 3 * open,
+            open: many + open,
+            in_hand: many,
+            by_rate_ms: Some(10_000.0 / 3.0),
+            ..ImageWork::default()
+        };
+        let pipe = |n: u64| PipeId::parse(&format!("{n:0>64}")).unwrap();
+        let pipes = 2 * PACES_MAX as u64;
+        let mut record = Record::default();
+        for minute in 0..3 {
+            // The last ones have the most open.
+            let open = |n| n * 10 + u64::try_from(7 - minute).unwrap();
+            record.look(&Seen {
+                now: at(minute * 7),
+                heads: &QueueName::ALL
+                    .map(|queue| (queue, Headcount::default()))
+                    .into(),
+                usd_per_hour: Prices {
+                    crawl: 1.0 / 3.0,
+                    image: 1.0 / 3.0,
+                },
+                images: &(0..pipes).map(|n| (pipe(n), work(open(n)))).collect(),
+            });
+        }
+        for queue in QueueName::ALL {
+            record.ask(queue, u32::MAX, [u32::MAX, 0], at(21));
+        }
+        assert_eq!(record.paces.len(), PACES_MAX);
+        assert!(!record.paces.contains_key(&pipe(PACES_MAX as u64 - 1)));
+        let bytes = serde_json::to_vec(&record).unwrap();
+        assert!(bytes.len() < STATE_VALUE_BYTES_MAX, "{}", bytes.len());
+        // And is not read as larger than the bound allows for.
+        let largest = PACES_MAX * PACE_BYTES_MAX;
+        assert!(bytes.len() > largest / 2 && largest < STATE_VALUE_BYTES_MAX);
+    }
+
+    /// Of pipes with as much to do those are kept that were measured.
+    #[test]
+    fn paces_beyond_the_bound_are_not_measured_anew_at_every_look() {
+        let work = ImageWork {
+            open: 5,
+            ..ImageWork::default()
+        };
+        let pipe = |n: usize| PipeId::parse(&format!("shop-{n:0>6}")).unwrap();
+        let images = |from: usize| -> BTreeMap<PipeId, ImageWork> {
+            let all = from..PACES_MAX + 10;
+            all.map(|n| (pipe(n), work.clone())).collect()
+        };
+        let mut record = Record::default();
+        record.measure(&images(10), TimeDelta::zero());
+        let before: Vec<PipeId> = record.paces.keys().cloned().collect();
+        record.measure(&images(0), TimeDelta::zero());
+        let after: Vec<PipeId> = record.paces.keys().cloned().collect();
+        assert!(before == after && before.len() == PACES_MAX);
     }
 
     #[test]

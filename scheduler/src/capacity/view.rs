@@ -27,6 +27,9 @@ const GROUP_REACTS_WITHIN: TimeDelta = TimeDelta::seconds(10);
 /// Why there are more than the plan needs.
 const OTHERS: &str = "others asked for them";
 
+/// Why fewer are taken back than the plan can do without.
+const HELD: &str = "not to be taken away yet";
+
 /// What all groups and all work looked like at one instant.
 pub(super) struct View {
     pub(super) now: DateTime<Utc>,
@@ -35,6 +38,22 @@ pub(super) struct View {
     pub(super) found: Found,
     pub(super) boots: Boots,
     pub(super) load: Workload,
+}
+
+/// What was decided about one group.
+pub(super) struct Decided {
+    pub(super) queue: QueueName,
+    pub(super) heads: Headcount,
+    pub(super) decision: Decision,
+    /// What the group is to have, within what it can be asked for.
+    pub(super) wanted: u32,
+}
+
+impl Decided {
+    /// Whether the group has to be asked.
+    pub(super) fn is_change(&self) -> bool {
+        self.wanted != self.heads.wanted
+    }
 }
 
 /// The record as it was found.
@@ -168,6 +187,40 @@ impl Scheduler {
 }
 
 impl View {
+    /// Of all groups, or of none: one owner for all of them. Without a past of
+    /// its runs the alarms decide about both.
+    pub(super) fn decide_all(&self, options: &PlanOptions) -> Vec<Decided> {
+        let (mut decisions, mut usd) = (Vec::new(), 0.0);
+        for (queue, heads) in &self.heads {
+            // What one group is about to cost the other cannot spend as well.
+            let decision = self.decide(options, *queue, heads, usd);
+            usd += decision.usd;
+            decisions.push((*queue, *heads, decision));
+        }
+        let is_known = |(_, _, decision): &(_, _, Decision)| decision.why != Why::NoHistory;
+        let is_known = decisions.iter().all(is_known);
+        let decided = decisions
+            .into_iter()
+            .map(|(queue, heads, decision)| Decided {
+                wanted: match is_known {
+                    true => self.within(queue, &heads, decision.wanted),
+                    false => heads.wanted,
+                },
+                queue,
+                heads,
+                decision,
+            });
+        decided.collect()
+    }
+
+    /// What is asked for where so many are to do: what others asked for is left
+    /// to them. A number that the group would cut would be asked for again at
+    /// every look.
+    fn within(&self, queue: QueueName, heads: &Headcount, planned: u32) -> u32 {
+        let wanted = planned.max(self.record.foreign(queue)).max(heads.held);
+        wanted.max(heads.min).min(heads.max)
+    }
+
     /// `usd` of the budget are as good as spent.
     pub(super) fn decide(
         &self,
@@ -200,17 +253,18 @@ impl View {
         Some(told + GROUP_REACTS_WITHIN)
     }
 
-    pub(super) fn told(
-        &self,
-        queue: QueueName,
-        heads: &Headcount,
-        decision: &Decision,
-        wanted: u32,
-        asked: bool,
-    ) -> Scaled {
+    pub(super) fn told(&self, group: &Decided, asked: bool) -> Scaled {
+        let Decided {
+            queue,
+            heads,
+            decision,
+            wanted,
+        } = group;
+        let foreign = self.record.foreign(*queue);
         let why = match decision.why {
             Why::NoHistory => Why::NoHistory.as_str(),
-            _ if wanted > decision.wanted => OTHERS,
+            _ if *wanted > decision.wanted.max(foreign) => HELD,
+            _ if *wanted > decision.wanted => OTHERS,
             why => why.as_str(),
         };
         if asked {
@@ -221,12 +275,12 @@ impl View {
             );
         }
         Scaled {
-            queue,
+            queue: *queue,
             in_service: heads.in_service,
             busy: heads.busy,
             booting: heads.booting,
             was: heads.wanted,
-            wanted,
+            wanted: *wanted,
             why,
             asked,
             finish: decision.finish_ms.and_then(DateTime::from_timestamp_millis),
@@ -294,5 +348,68 @@ mod tests {
         assert_eq!(wanted(&[1.0, 1.0]), (2, 2));
         // Jobs take twice as long at all hosts than they used to.
         assert_eq!(wanted(&[1.0, 2.0, 2.0]), (3, 3));
+    }
+
+    /// A look at one group of ten without work: what is wanted then, and why.
+    fn idle(heads: Headcount, record: Record) -> (u32, &'static str, bool) {
+        let view = View {
+            now: DateTime::UNIX_EPOCH,
+            heads: [(QueueName::Crawl, heads)].into(),
+            record,
+            found: Found::default(),
+            boots: Boots::default(),
+            load: Workload::default(),
+        };
+        let decided = view.decide_all(&PlanOptions::default());
+        let told = view.told(&decided[0], false);
+        (told.wanted, told.why, decided[0].is_change())
+    }
+
+    /// Ten that boot were asked to be none at every tick, and were none the less
+    /// ten.
+    #[test]
+    fn what_is_not_to_be_taken_away_is_not_asked_for_again_and_again() {
+        let heads = Headcount {
+            in_service: 3,
+            booting: 7,
+            launched: 10,
+            held: 7,
+            wanted: 10,
+            max: 20,
+            ..Headcount::default()
+        };
+        assert_eq!(idle(heads, Record::default()), (7, HELD, true));
+        let cut = Headcount {
+            in_service: 0,
+            wanted: 7,
+            ..heads
+        };
+        assert_eq!(idle(cut, Record::default()), (7, HELD, false));
+        // They are in service, and have nothing to do.
+        let free = Headcount {
+            in_service: 7,
+            booting: 0,
+            held: 0,
+            ..cut
+        };
+        assert_eq!(
+            idle(free, Record::default()),
+            (0, Why::Nothing.as_str(), true)
+        );
+    }
+
+    #[test]
+    fn what_others_asked_for_is_within_the_bounds_of_the_group() {
+        let heads = Headcount {
+            wanted: 5,
+            max: 5,
+            ..Headcount::default()
+        };
+        let mut record = Record::default();
+        record.foreign.insert(QueueName::Crawl, 9);
+        assert_eq!(idle(heads, record.clone()), (5, OTHERS, false));
+        let least = Headcount { min: 5, ..heads };
+        record.foreign.insert(QueueName::Crawl, 2);
+        assert!(!idle(least, record).2);
     }
 }

@@ -311,7 +311,7 @@ impl Capacity for AutoScaling {
 
     async fn headcount(&self, queue: QueueName) -> Result<Headcount, CapacityError> {
         let group = self.describe(self.group_of("count", queue)?).await?;
-        Ok(count(&group))
+        Ok(count(&group, self.options.shrink))
     }
 
     fn start(&self) -> Option<Start> {
@@ -344,6 +344,14 @@ impl Capacity for AutoScaling {
             .map_err(|error| failure("protect", &what, "SetInstanceProtection", error))?;
         self.remember(Some(busy));
         Ok(())
+    }
+
+    async fn may_leave(&self) -> Result<bool, CapacityError> {
+        let Some(place) = &self.place else {
+            return Ok(true);
+        };
+        let group = self.describe(&place.group).await?;
+        Ok(group.desired_capacity() > group.min_size())
     }
 
     async fn leave(&self) -> Result<(), CapacityError> {
@@ -386,13 +394,15 @@ fn is_going(state: &str) -> bool {
 }
 
 /// The group in figures. What is wanted and not there yet boots, also before
-/// the group has started it.
-fn count(group: &AutoScalingGroup) -> Headcount {
+/// the group has started it; paid for is what it has started.
+fn count(group: &AutoScalingGroup, shrink: Shrink) -> Headcount {
     let bound = |size: Option<i32>| u32::try_from(size.unwrap_or(0)).unwrap_or(0);
     let mut found = Headcount {
         wanted: bound(group.desired_capacity()),
         min: bound(group.min_size()),
         max: bound(group.max_size()),
+        launched: u32::try_from(group.instances().len()).unwrap_or(u32::MAX),
+        held: held(group, shrink),
         ..Headcount::default()
     };
     for instance in group.instances() {
@@ -413,15 +423,15 @@ fn count(group: &AutoScalingGroup) -> Headcount {
     found
 }
 
-/// The wish within the group's bounds.
-fn cut(workers: u32, group: &AutoScalingGroup, shrink: Shrink) -> i32 {
+/// What is protected and stays, whether it is in service or boots.
+fn held(group: &AutoScalingGroup, shrink: Shrink) -> u32 {
     // One that leaves keeps its protection, and needs no place any more: a wish
     // raised for it would start another.
     let stays = |instance: &&Instance| {
         let state = instance.lifecycle_state().map_or("", |it| it.as_str());
         !is_going(state)
     };
-    let busy = match shrink {
+    let held = match shrink {
         Shrink::ToWanted => 0,
         Shrink::IdleOnly => group
             .instances()
@@ -430,8 +440,13 @@ fn cut(workers: u32, group: &AutoScalingGroup, shrink: Shrink) -> i32 {
             .filter(|instance| instance.protected_from_scale_in().unwrap_or_default())
             .count(),
     };
-    let busy = i32::try_from(busy).unwrap_or(i32::MAX);
-    let wish = i32::try_from(workers).unwrap_or(i32::MAX).max(busy);
+    u32::try_from(held).unwrap_or(u32::MAX)
+}
+
+/// The wish within the group's bounds.
+fn cut(workers: u32, group: &AutoScalingGroup, shrink: Shrink) -> i32 {
+    let wish = workers.max(held(group, shrink));
+    let wish = i32::try_from(wish).unwrap_or(i32::MAX);
     let most = group.max_size().unwrap_or(i32::MAX);
     // A group's least is never above its most.
     wish.max(group.min_size().unwrap_or(0)).min(most)
@@ -476,8 +491,9 @@ mod tests {
         check(11, Shrink::ToWanted, 10);
         check(u32::MAX, Shrink::IdleOnly, 10);
     }
+
     #[test]
-    fn what_is_wanted_and_not_there_boots() {
+    fn what_is_wanted_and_not_there_boots_and_is_not_paid_for() {
         let instance = |state: &str, busy| {
             Instance::builder()
                 .lifecycle_state(LifecycleState::from(state))
@@ -492,7 +508,7 @@ mod tests {
                 .instances(instance("InService", true))
                 .instances(instance("InService", false))
                 .instances(instance("Pending:Wait", true))
-                .instances(instance("Terminating:Wait", false))
+                .instances(instance("Terminating:Wait", true))
                 .build()
         };
         let check = |desired: i32, booting: u32| {
@@ -501,11 +517,14 @@ mod tests {
                 busy: 1,
                 booting,
                 leaving: 1,
+                launched: 4,
+                held: 2,
                 wanted: u32::try_from(desired).unwrap_or(0),
                 min: 1,
                 max: 10,
             };
-            assert_eq!(count(&group(desired)), expected, "{desired}");
+            let found = count(&group(desired), Shrink::IdleOnly);
+            assert_eq!(found, expected, "{desired}");
         };
         check(3, 1);
         check(7, 5);
