@@ -6,8 +6,11 @@
 #[path = "../../fleet/tests/support/mod.rs"]
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use support::{Bill, TestClock, World, image_job_at, pipe, pipe_of, put_result};
 use trawler_core::feed::FeedMode;
@@ -15,13 +18,14 @@ use trawler_core::job::ImageJob;
 use trawler_core::ledger::JobStatus;
 use trawler_core::manifest::Manifest;
 use trawler_core::open_runs::OpenRuns;
+use trawler_core::past::PastRun;
 use trawler_core::pipe::Pipe;
-use trawler_core::ports::Clock;
+use trawler_core::ports::{Capacity, CapacityError, Clock, Completion, Headcount};
 use trawler_core::run::{Run, RunPhase};
 use trawler_core::{JobId, JobName, PipeId, QueueName, RunId};
 use trawler_fleet::audit;
 use trawler_fleet::{Take, manifests};
-use trawler_scheduler::{Scheduler, SchedulerOptions, TickReport};
+use trawler_scheduler::{PlanOptions, Scheduler, SchedulerOptions, TickReport};
 
 const PIPES: usize = 5_000;
 const DAYS: i64 = 7;
@@ -64,7 +68,12 @@ fn a_week_of_history(world: &World, today: DateTime<Utc>) {
         for day in 0..DAYS {
             let run = RunId::new(id.clone(), today - TimeDelta::days(day));
             schedule.begin(run.seq);
-            schedule.end(run.seq);
+            let past = PastRun {
+                ms: 600_000,
+                rows: 20_000,
+                image_jobs: 200,
+            };
+            schedule.end_as(run.seq, Some(past));
             let mut document = Run::plan(run.clone(), FeedMode::Full, run.due());
             document.phase = RunPhase::Finished;
             poke(world, &Run::key(&run), &document);
@@ -111,6 +120,91 @@ async fn an_idle_tick_costs_the_same_however_long_the_history() {
         prune.lists + prune.puts <= 120 && prune.gets <= 10,
         "{prune:?}"
     );
+}
+
+/// Two groups with so many busy machines each.
+#[derive(Default)]
+struct Groups {
+    busy: AtomicU32,
+    described: AtomicU32,
+    wishes: AtomicU32,
+}
+
+#[async_trait]
+impl Capacity for Groups {
+    async fn want(&self, _: QueueName, _: u32) -> Result<(), CapacityError> {
+        self.wishes.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn headcount(&self, _: QueueName) -> Result<Headcount, CapacityError> {
+        self.described.fetch_add(1, Ordering::SeqCst);
+        let busy = self.busy.load(Ordering::SeqCst);
+        Ok(Headcount {
+            in_service: busy,
+            busy,
+            launched: busy,
+            held: busy,
+            wanted: busy,
+            max: 10,
+            ..Headcount::default()
+        })
+    }
+
+    async fn protect(&self, _: bool) -> Result<(), CapacityError> {
+        Ok(())
+    }
+
+    async fn leave(&self) -> Result<(), CapacityError> {
+        Ok(())
+    }
+
+    async fn replace(&self) -> Result<(), CapacityError> {
+        Ok(())
+    }
+
+    async fn complete(&self) -> Result<Completion, CapacityError> {
+        Ok(Completion::NoHook)
+    }
+}
+
+/// The second of two ticks: the first may prune, and notes what has changed.
+async fn second_tick(world: &World, ticker: &Scheduler) -> Bill {
+    tick(world, ticker).await;
+    world.clock.advance(MINUTE);
+    let (bill, report) = tick(world, ticker).await;
+    assert_eq!(report, TickReport::default());
+    bill
+}
+
+#[tokio::test]
+async fn planning_costs_an_idle_tick_three_reads_a_listing_and_a_write() {
+    let world = world_at("2026-11-21T03:30:00Z");
+    a_week_of_history(&world, "2026-11-21T03:00:00Z".parse().unwrap());
+    let bare = second_tick(&world, &scheduler(&world, PIPES)).await;
+    let groups = Arc::new(Groups::default());
+    let ticker = scheduler(&world, PIPES)
+        .with_capacity(Arc::clone(&groups) as Arc<dyn Capacity>)
+        .with_planning(PlanOptions::default());
+    for (what, hours, busy, lists, puts) in [
+        ("nothing is due for a day", 0, 0, 0, 0),
+        // The pauses.
+        ("runs are due tonight", 13, 0, 1, 0),
+        // And the record.
+        ("machines are there", 0, 2, 1, 1),
+    ] {
+        world.clock.advance(MINUTE * 60 * hours);
+        groups.busy.store(busy, Ordering::SeqCst);
+        let described = groups.described.load(Ordering::SeqCst);
+        let bill = second_tick(&world, &ticker).await - bare;
+        let described = groups.described.load(Ordering::SeqCst) - described;
+        println!("planning, when {what}: {bill:?}");
+        let gets = 3;
+        assert_eq!(bill, Bill { puts, lists, gets }, "{what}");
+        // Of two ticks, for the plan and for the figures.
+        assert_eq!(described, 2 * 2 * 2, "{what}");
+    }
+    assert_eq!(groups.wishes.load(Ordering::SeqCst), 0);
 }
 
 async fn take(world: &World, queue: QueueName, job: &JobId) -> u64 {

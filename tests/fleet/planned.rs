@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use chrono::{Timelike, Utc};
 use serde_json::Value;
 use trawler_core::open_runs::OpenRuns;
 use trawler_shop::{FeedFormat, Shop, ShopSpec};
@@ -11,10 +12,11 @@ use trawler_tests::emulator::Moto;
 
 use crate::cloud::{self, Site};
 use crate::crew::{End, Member, Role};
+use crate::outcome;
 use crate::place::{described, make_group};
 use crate::support::pipe;
 use crate::wait::wait_for;
-use crate::wire::values;
+use crate::wire::{query, values};
 
 const VISIBILITY: Duration = Duration::from_secs(10);
 
@@ -39,6 +41,22 @@ boot_s = 20
 
 fn desired(group: &str) -> String {
     values(&described(group), "DesiredCapacity").remove(0)
+}
+
+/// As a person does it.
+fn set_desired(group: &str, machines: &str) {
+    let form = [
+        ("Action", "SetDesiredCapacity"),
+        ("AutoScalingGroupName", group),
+        ("DesiredCapacity", machines),
+    ];
+    let endpoint = Moto::shared().endpoint();
+    query(&endpoint, "autoscaling", "2011-01-01", &form);
+}
+
+/// Until the pipe of each minute is due.
+fn seconds_left() -> u32 {
+    60 - Utc::now().second()
 }
 
 fn asked(site: &Site, args: &[&str]) -> Value {
@@ -75,6 +93,8 @@ async fn a_run_with_a_past_has_its_machine_before_it_is_due() {
 
     let plan = asked(&site, &["plan", "--json", "--hours", "1"]);
     assert_eq!(plan["groups"][0]["planned"], false, "{plan}");
+    // So that the first run is over well before the next one is prepared for.
+    wait_for("a new minute", WAIT_MAX, async || seconds_left() > 50).await;
     let mut scheduler = Member::start(&site, Role::Schedule, "schedule").await;
     // A machine of no group, so that nothing but the plan sets its size.
     let mut crawler = Member::start(&site, Role::Crawl, "crawl").await;
@@ -87,6 +107,11 @@ async fn a_run_with_a_past_has_its_machine_before_it_is_due() {
         desired(NAME) == "1"
     })
     .await;
+    // The boot of 20 s and a tick before it is due, and not when its job is there.
+    let left = seconds_left();
+    assert!((15..=21).contains(&left), "{left} s before the next run");
+    let jobs = outcome::jobs(&ports).await;
+    assert!(jobs.iter().all(|job| job.status.is_settled()), "{jobs:?}");
     let plan = asked(&site, &["plan", "--json", "--hours", "1"]);
     let crawl = &plan["groups"][0];
     assert_eq!(
@@ -97,24 +122,39 @@ async fn a_run_with_a_past_has_its_machine_before_it_is_due() {
     assert!(crawl["usd"].as_f64().unwrap() > 0.0, "{plan}");
     assert_eq!(crawl["bound"], "shop", "{plan}");
 
+    wait_for("the run to be over", WAIT_MAX, async || {
+        desired(NAME) == "0"
+    })
+    .await;
     scheduler.terminate();
     assert_eq!(scheduler.wait(GONE_MAX).await, End::Left(0));
     crawler.terminate();
     assert_eq!(crawler.wait(GONE_MAX).await, End::Left(0));
-    // What a person or another program has asked for meanwhile is seen, told
-    // and put right by the same decision.
-    let scaled = asked(&site, &["scale", "--once", "--dry-run", "--json"]);
-    assert_eq!(scaled[0]["asked"], false, "{scaled}");
+    // What a person has asked for meanwhile is seen, told and left alone.
+    set_desired(NAME, "2");
+    for args in [
+        &["scale", "--once", "--json", "--dry-run"][..],
+        &["scale", "--once", "--json"],
+    ] {
+        let scaled = asked(&site, args);
+        let crawl = &scaled[0];
+        assert_eq!(
+            (&crawl["was"], &crawl["wanted"], &crawl["asked"]),
+            (&2.into(), &2.into(), &false.into()),
+            "{scaled}"
+        );
+        assert_eq!(crawl["why"], "others asked for them", "{scaled}");
+    }
+    assert_eq!(desired(NAME), "2");
     let output = site
         .command_on("schedule", &["scale", "--once"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && said.starts_with("crawl  "),
+        output.status.success() && said.starts_with("crawl  2 wanted, as it is ("),
         "{output:?}"
     );
-    assert!(["0", "1"].contains(&desired(NAME).as_str()));
     site.check_panics();
     shop.stop().await;
 }

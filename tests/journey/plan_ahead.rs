@@ -42,6 +42,26 @@ async fn a_plan_is_told_once_there_is_a_past() {
         assert!(shown.stdout.contains(part), "{part:?} is not in {shown:?}");
     }
 
+    let few = folder
+        .trawler(&["plan", "--json", "--hours", "3", "--max", "1"])
+        .json();
+    assert_eq!(
+        (&crawl["max"], &few["groups"][0]["max"]),
+        (&20.into(), &1.into())
+    );
+
+    // What nothing may be started for is told, and not that nothing is due.
+    let poor = "[plan]\nbudget_usd_per_day = 0.000001\n";
+    folder.configure(&[shop.addr().to_string()], poor);
+    let shown = folder.trawler(&["plan", "--hours", "3"]);
+    for part in [
+        "crawl 0 of at most 20 machine(s)",
+        "late     hourly\n",
+        "of $0.00 a day",
+    ] {
+        assert!(shown.stdout.contains(part), "{part:?} is not in {shown:?}");
+    }
+
     let refused = folder.trawler(&["scale", "--once"]);
     assert_eq!(refused.code, Some(2), "{refused:?}");
     assert!(

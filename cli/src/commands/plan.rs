@@ -65,7 +65,7 @@ fn show_group(group: &GroupPlan, report: &PlanReport) {
         );
         return;
     }
-    if group.peak == 0 && group.finish.is_none() {
+    if group.peak == 0 && group.finish.is_none() && group.late.is_empty() {
         say!("{queue:<8} no machine: nothing is due");
         return;
     }

@@ -340,10 +340,7 @@ impl Machine {
                 ),
                 settled_kept: chrono::Duration::days(i64::from(config.settled_days)),
                 retry: loaded.config.images.retry_schedule(),
-                upkeep: loaded
-                    .config
-                    .images
-                    .upkeep(loaded.config.catalogue.restore_days),
+                upkeep: loaded.config.images.upkeep(&loaded.config.catalogue),
                 ..SchedulerOptions::default()
             },
         );

@@ -1,6 +1,6 @@
 //! The plan of the hours ahead, as `trawler plan` shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -35,7 +35,7 @@ pub struct GroupPlan {
     pub finish: Option<DateTime<Utc>>,
     /// The pipe whose work that is.
     pub bound: Option<PipeId>,
-    /// Pipes that are likely to be late.
+    /// Pipes that are likely to be late, each once.
     pub late: Vec<PipeId>,
     pub instance_hours: f64,
     /// From the wish for an instance to its first job, as it is reckoned with.
@@ -112,7 +112,7 @@ impl View {
                     let crawl = &self.load.crawl;
                     let forecast = Planner::new().forecast(now_ms, crawl, &fleet, &limits);
                     let later = forecast.ends.iter().filter(|end| !end.in_hand);
-                    flows.extend(later.filter_map(|end| self.load.images_after(end, options)));
+                    flows.extend(later.filter_map(|end| self.load.images_after(end)));
                     forecast
                 }
                 QueueName::Image => {
@@ -160,7 +160,9 @@ impl View {
             finish: forecast.finish_ms.map(at),
             bound: forecast.bound.as_ref().map(pipe),
             late: if forecast.is_planned {
-                forecast.late.iter().map(pipe).collect()
+                let mut named = BTreeSet::new();
+                let each = forecast.late.iter().filter(|key| named.insert(**key));
+                each.map(pipe).collect()
             } else {
                 Vec::new()
             },

@@ -48,6 +48,7 @@ struct Images {
     jobs: u64,
     job_ms: i64,
     lanes: u32,
+    within_ms: i64,
 }
 
 /// What is looked at.
@@ -99,6 +100,7 @@ impl Workload {
                     jobs: habit.image_jobs,
                     job_ms: scene.image_job_ms(habit.pipe),
                     lanes: habit.pipe.images.shards,
+                    within_ms: within(scene.options, Some(habit.pipe)).num_milliseconds(),
                 })
                 .collect(),
             ..Self::default()
@@ -256,8 +258,8 @@ impl Workload {
     }
 
     /// The same of a run that a forecast has ended.
-    pub(super) fn images_after(&self, end: &End, options: &PlanOptions) -> Option<Flow> {
-        let within_ms = options.finish_within.num_milliseconds();
+    pub(super) fn images_after(&self, end: &End) -> Option<Flow> {
+        let within_ms = self.images.get(end.key as usize)?.within_ms;
         self.images(end.key, end.end_ms, end.end_ms.saturating_add(within_ms))
     }
 

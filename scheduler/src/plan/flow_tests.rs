@@ -114,3 +114,25 @@ fn a_forecast_of_images_plays_the_decisions() {
     assert_eq!(forecast.busy_ms, 600 * MINUTE);
     assert!(forecast.late.is_empty());
 }
+
+#[test]
+fn a_forecast_of_images_names_the_hosts_that_will_be_late() {
+    let late = |max, budget_usd| {
+        let limits = Limits {
+            max,
+            budget_usd,
+            ..LIMITS
+        };
+        // Ten minutes of all slots of one instance, then thirty, then ten.
+        let flows = [
+            flow(3, 120, 10, 8, 12),
+            flow(8, 360, 10, 8, 35),
+            flow(1, 120, 10, 8, 240),
+        ];
+        let forecast = forecast_flow(0, &flows, 1.0, &NONE, &limits);
+        (forecast.peak, forecast.late)
+    };
+    assert_eq!(late(1, None), (1, vec![8]));
+    assert_eq!(late(10, None).1, [0; 0]);
+    assert_eq!(late(10, Some(0.0)), (0, vec![3, 8, 1]));
+}

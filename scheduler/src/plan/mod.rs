@@ -32,6 +32,8 @@ mod work;
 #[cfg(test)]
 mod flow_tests;
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod tests;
 
 pub use decide::{Decision, Planner, Why};
