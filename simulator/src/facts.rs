@@ -257,14 +257,19 @@ impl Facts {
 }
 
 /// Facts that something is divided by, or that an event recurs by.
-const DIVISORS: [&str; 8] = [
+const DIVISORS: [&str; 13] = [
     "price.month_hours",
     "latency.metric_period_s",
+    "latency.keda_poll_s",
     "rate.rows_first",
     "rate.rows_daily",
     "rate.images_changed",
     "rate.images_unchanged",
     "rate.partner_bytes_s",
+    "rate.site_pages_s",
+    "rate.host_images_s",
+    "rate.host_all_images_s",
+    "rate.job_fetches_s",
     "rough.outlier_factor",
 ];
 

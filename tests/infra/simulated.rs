@@ -6,10 +6,14 @@ use serde_json::Value;
 use crate::read;
 use crate::template::{Deployed, number, template};
 
-/// A number of the simulator's table.
+/// A number of the fleet in the simulator's table.
 fn fact(name: &str) -> f64 {
+    fact_of("fleet", name)
+}
+
+fn fact_of(part: &str, name: &str) -> f64 {
     let facts: toml::Table = toml::from_str(&read("simulator/src/facts.toml")).unwrap();
-    let value = &facts["fleet"][name]["value"];
+    let value = &facts[part][name]["value"];
     let whole = value.as_integer().map(|value| value as f64);
     whole.or_else(|| value.as_float()).unwrap()
 }
@@ -29,6 +33,10 @@ fn the_simulated_fleet_is_the_one_that_the_template_makes() {
         assert_eq!(disk, fact(&format!("{name}_disk_gib")));
     }
     let deployed = Deployed::with(&[]);
+    for name in ["CrawlGroup", "ImageGroup"] {
+        let warmup = number(&deployed.properties(name)["DefaultInstanceWarmup"]) as f64;
+        assert_eq!(warmup, fact_of("latency", "warmup_s"), "{name}");
+    }
     for name in ["CrawlWakeAlarm", "ImageWakeAlarm"] {
         let alarm = deployed.properties(name);
         let periods = number(&alarm["EvaluationPeriods"]) as f64;

@@ -10,10 +10,7 @@
 use std::collections::VecDeque;
 
 use super::{Sight, Tuning, shares};
-use crate::time::{MINUTE, Ms};
-
-const STABILIZATION: Ms = 5 * MINUTE;
-const COOLDOWN: Ms = 5 * MINUTE;
+use crate::time::Ms;
 
 #[derive(Debug)]
 pub(crate) struct Keda {
@@ -38,7 +35,8 @@ impl Keda {
             self.active_at = Some(sight.now);
         }
         let wish = shares(jobs, self.tuning.backlog, self.tuning.max);
-        let is_in_window = |at: Ms| sight.now - at <= STABILIZATION;
+        let stabilization = self.tuning.stabilization;
+        let is_in_window = |at: Ms| sight.now - at <= stabilization;
         while self
             .wishes
             .front()
@@ -48,7 +46,9 @@ impl Keda {
         }
         self.wishes.push_back((sight.now, wish));
         let highest = self.wishes.iter().map(|(_, wish)| *wish).max().unwrap_or(0);
-        let is_cold = self.active_at.is_none_or(|at| sight.now - at >= COOLDOWN);
+        let is_cold = self
+            .active_at
+            .is_none_or(|at| sight.now - at >= self.tuning.cooldown);
         let wanted = match (wish, is_cold) {
             (0, true) => 0,
             // One stays until the cool-down is over.

@@ -17,7 +17,7 @@ pub(crate) use planner::{Bounds, ImageFlow, PlannerPolicy, Standing, signed};
 
 use crate::facts::Facts;
 use crate::model::metrics::QueueMetrics;
-use crate::time::{MINUTE, Ms, SECOND, ms};
+use crate::time::{MINUTE, Ms, ms};
 
 /// A way to run the fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -100,6 +100,12 @@ pub(crate) struct Tuning {
     pub(crate) wake_periods: usize,
     /// Instances of the policies whose number is fixed.
     pub(crate) fixed: u32,
+    /// After a step or a track upwards, until the next one.
+    pub(crate) warmup: Ms,
+    /// Of KEDA: what its autoscaler looks back before it goes down.
+    pub(crate) stabilization: Ms,
+    /// Of KEDA: how long nothing is to do before it goes to zero.
+    pub(crate) cooldown: Ms,
 }
 
 /// One policy at one group. The planner sees the work itself, and is asked by
@@ -157,8 +163,7 @@ impl Manner {
         let idle_exit = ms(facts.get("fleet.idle_exit_s"));
         Self {
             every: match kind {
-                // The polling interval of KEDA's ScaledObject, default.
-                PolicyKind::Keda => 30 * SECOND,
+                PolicyKind::Keda => ms(facts.get("latency.keda_poll_s")),
                 _ => MINUTE,
             },
             idle_exit: match kind {
@@ -188,6 +193,9 @@ pub(crate) mod testing {
         backlog: 4.0,
         wake_periods: 2,
         fixed: 3,
+        warmup: 2 * MINUTE,
+        stabilization: 5 * MINUTE,
+        cooldown: 5 * MINUTE,
     };
 
     pub(crate) struct Stage {

@@ -8,14 +8,13 @@
 
 use super::{Sight, Tuning};
 use crate::model::alarm;
-use crate::time::{MINUTE, Ms};
+use crate::time::Ms;
 
 /// Data points of the alarm that adds.
 const OUT_PERIODS: usize = 2;
 /// Data points of the alarm that takes away.
 const IN_PERIODS: usize = 5;
 /// An instance counts as warming up for so long, as in the template.
-const WARMUP: Ms = 2 * MINUTE;
 /// From so many visible messages for each instance of the step before on, so
 /// many are added.
 const STEPS: [(f64, u32); 3] = [(0.0, 1), (10.0, 4), (100.0, 10)];
@@ -51,7 +50,7 @@ impl Step {
                 return None;
             }
             self.warming += more;
-            self.warm_at = sight.now + WARMUP;
+            self.warm_at = sight.now + self.tuning.warmup;
             return Some(wanted);
         }
         let idle = alarm::breach(sight.metrics, sight.now, IN_PERIODS, |point| {

@@ -9,13 +9,12 @@
 use super::{Sight, Tuning, shares};
 use crate::model::alarm;
 use crate::model::metrics::Point;
-use crate::time::{MINUTE, Ms};
+use crate::time::Ms;
 
 const OUT_PERIODS: usize = 3;
 const IN_PERIODS: usize = 15;
 /// Of the target, below which the metric has to be.
 const IN_SHARE: f64 = 0.9;
-const WARMUP: Ms = 2 * MINUTE;
 
 /// Who takes instances away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +44,7 @@ impl Tracking {
     pub(crate) fn look(&mut self, sight: &Sight<'_>) -> Option<u32> {
         let out = self.wake(sight).max(self.out(sight));
         if let Some(wanted) = out.filter(|wanted| *wanted > sight.desired) {
-            self.warm_at = sight.now + WARMUP;
+            self.warm_at = sight.now + self.tuning.warmup;
             return Some(wanted);
         }
         match self.scale_in {

@@ -19,8 +19,6 @@ const BEND: f64 = 10.0;
 const SITE_SHARE: f64 = 0.15;
 /// A site with more products than this has a feed.
 const SITE_ROWS_MAX: u64 = 10_000;
-/// Pages a second of a site: `fetch.rate_per_s`, default.
-const SITE_PAGES_S: f64 = 10.0;
 /// Of all pipes, which are due in the night.
 const NIGHT_SHARE: f64 = 0.8;
 /// The middle of the night's due instants, and how far they spread.
@@ -30,15 +28,6 @@ const NIGHT_SPREAD_S: f64 = 2_400.0;
 const MORNING: Ms = 6 * HOUR;
 /// What is due else has so long.
 const DEADLINE: Ms = 4 * HOUR;
-/// Of a shop's images, with new bytes on a day.
-const CHANGED_A_DAY: f64 = 0.01;
-/// Of a shop's images, asked again on a day: `images.recheck`, default.
-const RECHECKED_A_DAY: f64 = 1.0 / 30.0;
-/// Requests a second that an image host is asked: `fetch.rate_per_s`, default.
-const HOST_PER_S: f64 = 10.0;
-/// Larger shops let themselves be asked so often that all their images come in
-/// so many seconds: 1,200 a second of the giant.
-const ALL_IMAGES_S: f64 = 25_000.0;
 /// Log-normal noise of a run's time.
 const NOISE: f64 = 0.12;
 /// Runs that somebody asks for on a day, unplanned.
@@ -82,6 +71,14 @@ pub struct Generated {
     holiday: Option<u64>,
     burst: u64,
     outliers: Outliers,
+    daily: DailyImages,
+}
+
+/// Of a shop's images, on a day without anything special.
+#[derive(Debug, Clone, Copy)]
+struct DailyImages {
+    changed: f64,
+    rechecked: f64,
 }
 
 /// Runs that take several times as long as they should.
@@ -107,6 +104,10 @@ impl Generated {
             holiday: None,
             burst: 1,
             outliers: Outliers::default(),
+            daily: DailyImages {
+                changed: facts.get("rate.images_changed_day"),
+                rechecked: facts.get("rate.images_rechecked_day"),
+            },
         }
     }
 
@@ -174,7 +175,7 @@ impl Generated {
         let (changed, unchanged) = match self.shape {
             Shape::FirstLoad => (rows, 0.0),
             Shape::Daily | Shape::Quiet | Shape::Hour => {
-                (rows * CHANGED_A_DAY, rows * RECHECKED_A_DAY)
+                (rows * self.daily.changed, rows * self.daily.rechecked)
             }
         };
         let deadline = match planned {
@@ -226,7 +227,7 @@ fn shop(facts: &Facts, shape: Shape, rows: u64, random: &mut Random) -> Shop {
     let rate = facts.get("rate.rows_first");
     let work_s = facts.get("rate.job_s")
         + match source {
-            Source::Site => count / SITE_PAGES_S,
+            Source::Site => count / facts.get("rate.site_pages_s"),
             Source::Feed => {
                 let bytes = count * facts.get("rate.feed_bytes_row");
                 count / rate + bytes / facts.get("rate.partner_bytes_s")
@@ -243,7 +244,9 @@ fn shop(facts: &Facts, shape: Shape, rows: u64, random: &mut Random) -> Shop {
         due,
         deadline,
         work_s,
-        per_s: HOST_PER_S.max(count / ALL_IMAGES_S),
+        per_s: facts
+            .get("rate.host_images_s")
+            .max(count / facts.get("rate.host_all_images_s")),
     }
 }
 

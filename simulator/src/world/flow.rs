@@ -14,9 +14,6 @@ use crate::policy::signed;
 use crate::time::{Ms, ms, seconds};
 use crate::workload::ImageLoad;
 
-/// Requests of one job on their way at once: `workers.image_fetches`, each of
-/// which takes about a tenth of a second.
-const JOB_PER_S: f64 = 80.0;
 /// Of a job, that sums of fractions may be off.
 const ROUNDING: f64 = 1e-6;
 
@@ -83,6 +80,7 @@ pub(crate) struct Costs {
     changed_s: f64,
     unchanged_s: f64,
     job_images: f64,
+    job_per_s: f64,
 }
 
 impl Costs {
@@ -91,6 +89,7 @@ impl Costs {
             changed_s: 1.0 / facts.get("rate.images_changed"),
             unchanged_s: 1.0 / facts.get("rate.images_unchanged"),
             job_images: facts.get("fleet.job_images"),
+            job_per_s: facts.get("rate.job_fetches_s"),
         }
     }
 
@@ -222,7 +221,7 @@ impl Flow {
             turn: 0,
             place: self.places,
             cores: self.costs.work_s(load) / whole_s,
-            slots: (load.per_s / JOB_PER_S).ceil().max(1.0),
+            slots: (load.per_s / self.costs.job_per_s).ceil().max(1.0),
             jobs: self.costs.jobs(load),
             deadline,
             since: self.now,

@@ -134,6 +134,9 @@ impl<'a> World<'a> {
             backlog: facts.get(&format!("fleet.{}_backlog", tier.as_str())),
             wake_periods: facts.get("fleet.wake_periods") as usize,
             fixed: setting.fixed[tier as usize],
+            warmup: ms(facts.get("latency.warmup_s")),
+            stabilization: ms(facts.get("latency.keda_stabilization_s")),
+            cooldown: ms(facts.get("latency.keda_cooldown_s")),
         };
         let scaler = |tier| Scaler::new(kind, tuning(tier));
         // While nothing has a past, the planner leaves it to the alarms.

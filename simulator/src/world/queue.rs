@@ -4,13 +4,10 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::facts::Facts;
-use crate::time::{Ms, SECOND, ms};
+use crate::time::{Ms, ms};
 use crate::workload::{RunLoad, Source};
 
 use super::group::Group;
-
-/// A hand-back: invariant 9 gives it 5 s.
-const HAND_BACK: Ms = 3 * SECOND;
 
 #[derive(Debug, Clone, Copy)]
 struct Job {
@@ -70,6 +67,7 @@ pub(crate) struct CrawlQueue {
     /// has polled longest is answered. May name instances that are gone.
     slots: VecDeque<u32>,
     visibility: Ms,
+    hand_back: Ms,
     checkpoint: Ms,
 }
 
@@ -85,6 +83,7 @@ impl CrawlQueue {
             hidden: 0,
             slots: VecDeque::new(),
             visibility: ms(facts.get("fleet.crawl_visibility_s")),
+            hand_back: ms(facts.get("latency.hand_back_s")),
             checkpoint: ms(facts.get("fleet.checkpoint_s")).max(1),
         }
     }
@@ -221,6 +220,7 @@ impl CrawlQueue {
     /// the lease that was renewed last has run out.
     pub(crate) fn lose(&mut self, now: Ms, instance: u32, noticed: bool) -> Vec<Lost> {
         let (jobs, visibility, checkpoint) = (&mut self.jobs, self.visibility, self.checkpoint);
+        let hand_back = self.hand_back;
         let mut found = Vec::new();
         self.in_hand.retain(|id| {
             let Some(job) = jobs[*id as usize].as_mut() else {
@@ -244,7 +244,7 @@ impl CrawlQueue {
             job.in_hand = None;
             let half = (visibility / 2).max(1);
             let visible_at = match noticed {
-                true => now + HAND_BACK,
+                true => now + hand_back,
                 false => since + (now - since) / half * half + visibility,
             };
             found.push(Lost {
