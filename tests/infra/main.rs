@@ -30,6 +30,7 @@ mod queues;
 mod readme;
 mod rights;
 mod simulated;
+mod squid;
 mod template;
 mod tools;
 mod unit;

@@ -118,6 +118,24 @@ fn a_reserve_that_cannot_be_kept_costs_no_deadline() {
 }
 
 #[test]
+fn a_reserve_that_cannot_be_kept_starts_no_more_than_is_of_use() {
+    // Ten instances keep no reserve for the last run, which waits until 89 for
+    // the first of twenty in front of it; on six it waits no longer.
+    let mut all: Vec<Work> = (0..20).map(|key| work(key, 28, 60, 1_440)).collect();
+    all.push(work(20, 30, 10, 105));
+    for (max, wanted) in [(10, 6), (6, 6), (11, 11)] {
+        let limits = Limits {
+            reserve: 3,
+            max,
+            ..LIMITS
+        };
+        let decision = Planner::new().decide(28 * MINUTE, &all, &NONE, &limits);
+        let found = (decision.wanted, decision.why, decision.late);
+        assert_eq!(found, (wanted, Why::Deadline, 0), "at most {max}");
+    }
+}
+
+#[test]
 fn a_run_that_takes_four_times_as_long_is_still_in_time() {
     let check = |deadline_min, reserve, wanted| {
         let limits = Limits { reserve, ..LIMITS };
