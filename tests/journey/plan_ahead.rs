@@ -55,7 +55,7 @@ async fn a_plan_is_told_once_there_is_a_past() {
     folder.configure(&[shop.addr().to_string()], poor);
     let shown = folder.trawler(&["plan", "--hours", "3"]);
     for part in [
-        "crawl 0 of at most 20 machine(s)",
+        "crawl    0 of at most 20 machine(s)",
         "late     hourly\n",
         "of $0.00 a day",
     ] {

@@ -58,7 +58,7 @@ fn show(report: &PlanReport) {
 }
 
 fn show_group(group: &GroupPlan, report: &PlanReport) {
-    let queue = group.queue;
+    let queue = group.queue.as_str();
     if !group.planned {
         say!(
             "{queue:<8} no plan: most of what is due has no past, the alarms on the queues decide"
